@@ -1,0 +1,5 @@
+// Package journal is the append-only record of everything that was decided: one record per transaction, refusal or human
+// action. Log lines, metrics, trace and the review pages are made from it.
+//
+// It is not a queue: losing it loses no mail.
+package journal

@@ -1,0 +1,4 @@
+// Package quarantine keeps messages that people are to look at: put, list, search, show, release, delete, expire.
+//
+// It does not judge, and it does not deliver: release hands the message back to the gateway.
+package quarantine

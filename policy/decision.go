@@ -1,0 +1,100 @@
+package policy
+
+import "strconv"
+
+// An Action is what is to be done with one recipient's copy.
+type Action string
+
+// The actions, mildest first. Discard is journalled and never a default.
+const (
+	Accept     Action = "accept"
+	Tag        Action = "tag"
+	Quarantine Action = "quarantine"
+	Defer      Action = "defer"
+	Reject     Action = "reject"
+	Discard    Action = "discard"
+)
+
+// A Class says what kind of trouble a message is; it decides retention and who may release.
+type Class string
+
+// The classes. The zero Class is mail without trouble.
+const (
+	Clean   Class = ""
+	Spam    Class = "spam"
+	Phish   Class = "phish"
+	Malware Class = "malware"
+	ByRule  Class = "policy"
+)
+
+// Points are thousandths of a point of score: weights add up to the score to the last digit.
+type Points int64
+
+// String is the value in points with as many decimals as it needs.
+func (p Points) String() string {
+	return strconv.FormatFloat(float64(p)/1000, 'f', -1, 64)
+}
+
+// MarshalJSON writes a number in points.
+func (p Points) MarshalJSON() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalJSON reads a number in points.
+func (p *Points) UnmarshalJSON(b []byte) error {
+	f, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return err
+	}
+	*p = PointsOf(f)
+	return nil
+}
+
+// PointsOf rounds a number of points to thousandths.
+func PointsOf(f float64) Points {
+	if f < 0 {
+		return Points(f*1000 - 0.5)
+	}
+	return Points(f*1000 + 0.5)
+}
+
+// A Reply is what the client is told after the message, or at an earlier command.
+type Reply struct {
+	Code     int    `json:"code"`
+	Enhanced string `json:"enhanced"`
+	Text     string `json:"text"`
+}
+
+// A Reason is one step of a judgment.
+type Reason struct {
+	Rule   string `json:"rule,omitempty"`   // name of the rule or access entry, if one decided
+	At     string `json:"at,omitempty"`     // "policy.yaml:31"; "shipped" for defaults
+	Code   string `json:"code,omitempty"`   // finding code, if a finding is the reason
+	Weight Points `json:"weight,omitempty"` // what it added to the score
+	Text   string `json:"text"`             // one sentence
+}
+
+// A Verdict is the outcome for one recipient.
+type Verdict struct {
+	Address string   `json:"address"`
+	Action  Action   `json:"action"`
+	Because []Reason `json:"because"`
+	// Redirect, if not empty, replaces the recipient; Bcc adds copies.
+	Redirect string   `json:"redirect,omitempty"`
+	Bcc      []string `json:"bcc,omitempty"`
+}
+
+// A Decision is everything that follows from one report: one reply, one verdict per recipient, each with its reasons.
+type Decision struct {
+	Action     Action        `json:"action"` // the message's action: the one reply's sense
+	Class      Class         `json:"class,omitempty"`
+	Score      Points        `json:"score"`
+	Reply      Reply         `json:"reply"` // for Accept and Tag the next hop's reply takes its place
+	Recipients []Verdict     `json:"recipients"`
+	Decided    []string      `json:"decided,omitempty"`       // the smallest set of codes and rules without which the action would differ
+	WouldPass  []string      `json:"would_pass_if,omitempty"` // what would have let it pass
+	Monitored  []Reason      `json:"monitored,omitempty"`     // rules in monitor mode that matched
+	AddHeaders []HeaderField `json:"add_headers,omitempty"`
+	Strip      []string      `json:"strip,omitempty"` // what a rule said to strip: "attachments"
+}
+
+// A HeaderField is one that policy asks the gateway to add.
+type HeaderField struct{ Name, Value string }
