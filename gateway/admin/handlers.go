@@ -224,7 +224,7 @@ func revokeToken(d *desk, v *visit) error {
 type overviewPage struct {
 	Summary Summary
 	Charts  []chart // for a desk, and for a phone
-	TLS     int // percent
+	TLS     int     // percent
 	Waiting []heldRow
 	Held    bool // the visitor may see them
 }
@@ -249,7 +249,7 @@ func overview(d *desk, v *visit) error {
 		if err != nil {
 			return err
 		}
-		p.Waiting = heldRows(entries)
+		p.Waiting = d.heldRows(v.r.Context(), v.visitor, entries)
 	}
 	return d.render(v, http.StatusOK, "overview", p)
 }

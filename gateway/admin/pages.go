@@ -295,6 +295,8 @@ func stateKey(s quarantine.State) string {
 		return "state.deleted"
 	case quarantine.Expired:
 		return "state.expired"
+	case "releasing": // between claim and the next hop's answer
+		return "state.releasing"
 	}
 	return string(s)
 }

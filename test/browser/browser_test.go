@@ -29,7 +29,7 @@ func site(t *testing.T) (*House, string) {
 	}
 	meter := admin.NewMeter()
 	h.Day(meter)
-	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
+	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Own: h.Own, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
 		Meter: meter, Bodies: h, Health: func() []admin.Check { return h.Checks }})
 	if err != nil {
 		t.Fatal(err)
