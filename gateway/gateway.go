@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"gatepost/filters/mail"
+	"gatepost/gateway/forward"
+	"gatepost/gateway/journal"
+	"gatepost/gateway/quarantine"
+	"gatepost/gateway/smtp"
+	"gatepost/gateway/spool"
+)
+
+// A Gate says who may speak now, by counting: connections, messages, recipients. *access.Gate is the real one.
+type Gate interface {
+	// Connect counts one connection of addr and gives it back with leave; a Reply refuses it.
+	Connect(ctx context.Context, addr netip.Addr) (leave func(), refusal *smtp.Reply)
+	// Mail and Rcpt count one message and one recipient of it.
+	Mail(ctx context.Context, env *mail.Envelope) *smtp.Reply
+	Rcpt(ctx context.Context, env *mail.Envelope, rcpt mail.Address) *smtp.Reply
+}
+
+// A Carrier knows the next hops. *forward.Forwarder is the real one.
+type Carrier interface {
+	forward.Sender
+	// Capabilities is what every next hop is known to take: the least of them.
+	Capabilities() smtp.Capabilities
+	// Verify asks the recipient's next hop whether it would take mail for it; nil is yes.
+	Verify(ctx context.Context, rcpt mail.Address) *smtp.Reply
+}
+
+// A Namer finds the verified reverse-DNS name of a client; empty if there is none.
+type Namer interface {
+	Name(ctx context.Context, addr netip.Addr) string
+}
+
+// Deps is what a Gateway is given.
+type Deps struct {
+	Hostname   string
+	Gate       Gate
+	Carrier    Carrier
+	Namer      Namer
+	Spool      *spool.Spool
+	Quarantine *quarantine.Store
+	Journal    *journal.Journal
+	Log        *slog.Logger
+	Trusted    []netip.Prefix
+	Now        func() time.Time
+}
+
+// A Gateway takes messages from an SMTP server to where they belong. It is an smtp.Handler.
+type Gateway struct {
+	Deps
+	snap atomic.Pointer[Snapshot]
+}
+
+// New makes a gateway that judges by snap until Swap.
+func New(d Deps, snap *Snapshot) *Gateway {
+	g := &Gateway{Deps: d}
+	g.snap.Store(snap)
+	return g
+}
+
+// Swap makes s the snapshot of every transaction that begins from now on.
+func (g *Gateway) Swap(s *Snapshot) { g.snap.Store(s) }
+
+// Snapshot is the one that a transaction beginning now would see.
+func (g *Gateway) Snapshot() *Snapshot { return g.snap.Load() }
+
+// trusted reports whether addr is in trusted_networks.
+func (g *Gateway) trusted(addr netip.Addr) bool {
+	for _, p := range g.Trusted {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

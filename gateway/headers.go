@@ -1,0 +1,52 @@
+package gateway
+
+import (
+	"strings"
+
+	"gatepost/filters/auth"
+	"gatepost/filters/mail"
+	"gatepost/gateway/forward"
+	"gatepost/policy"
+)
+
+// maxReceived is how many Received fields end a loop (RFC 5321 section 6.3).
+const maxReceived = 50
+
+// loops reports whether the message has been through too many hands, or through ours twice.
+func loops(m *mail.Message, hostname string) bool {
+	hops, ours := forward.Hops(m, hostname)
+	return hops >= maxReceived || ours >= 2
+}
+
+// delivery is the message for rcpts as it goes on: our fields put first, forged ones left out, every other byte as it came.
+func (j *job) delivery(rcpts []mail.Address) forward.Delivery {
+	var b strings.Builder
+	dec := &j.in.Decision
+	b.WriteString(forward.Received(j.env, j.g.Hostname))
+	b.WriteString(auth.Results(j.env, &j.in.Report, j.g.Hostname))
+	b.WriteString("X-Gatepost-Id: " + j.env.ID + "\r\n")
+	b.WriteString("X-Gatepost-Score: " + dec.Score.String() + "\r\n")
+	b.WriteString("X-Gatepost-Action: " + string(action(dec, rcpts)) + "\r\n")
+	if action(dec, rcpts) == policy.Tag {
+		b.WriteString("X-Spam-Flag: YES\r\n")
+	}
+	for _, f := range dec.AddHeaders {
+		b.WriteString(mail.Printable(f.Name, 78) + ": " + mail.Printable(f.Value, 900) + "\r\n")
+	}
+	return forward.Delivery{
+		Envelope: j.env, Rcpts: rcpts, Source: j.content, Sum: j.content.Sum(),
+		Edits: forward.Edits{Drop: auth.Forged(j.in.Message, j.g.Hostname), Add: b.String()},
+	}
+}
+
+// action is what was decided for the recipients of one delivery: tag if any of them asked for it.
+func action(dec *policy.Decision, rcpts []mail.Address) policy.Action {
+	for _, v := range dec.Recipients {
+		for _, r := range rcpts {
+			if v.Address == r.String() && v.Action == policy.Tag {
+				return policy.Tag
+			}
+		}
+	}
+	return policy.Accept
+}
