@@ -84,7 +84,7 @@ func Prepare(t testing.TB, s Setup) *World {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { sink.Close() })
-		w.Sink, s.Downstream = sink, sink.Addr()
+		w.Sink, s.Downstream = sink, sink.Address()
 	}
 	if s.TLS == "" {
 		s.TLS = "offered"
