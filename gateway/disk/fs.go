@@ -108,10 +108,10 @@ func (OS) SyncDir(name string) error {
 }
 
 // WriteFile puts content durably in place under name: a new file beside it, synced, renamed, and the directory
-// synced (P-01). After an error name holds what it held before, or nothing of either is promised to survive a
-// crash; the file beside it is removed.
+// synced (P-01). After an error name holds what it held before, or the new content, and which of them survives a
+// crash is not known. Only one writer at a time may write a name.
 func WriteFile(fsys FS, name string, write func(io.Writer) error) error {
-	if err := Place(fsys, name, write); err != nil {
+	if err := Place(fsys, name+Unfinished, name, write); err != nil {
 		return err
 	}
 	if err := fsys.SyncDir(filepath.Dir(name)); err != nil {
@@ -120,9 +120,9 @@ func WriteFile(fsys FS, name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// Place is WriteFile without the last step: the content is durable, its name is not until the directory is synced.
-func Place(fsys FS, name string, write func(io.Writer) error) error {
-	temp := name + Unfinished
+// Place is WriteFile by way of the file temp, in the same directory, and without the last step: the content is
+// durable, its name is not until the directory is synced. After an error name is what it was.
+func Place(fsys FS, temp, name string, write func(io.Writer) error) error {
 	f, err := fsys.Create(temp)
 	if errors.Is(err, fs.ErrExist) { // left by a writer that was killed
 		if err = fsys.Remove(temp); err == nil {
