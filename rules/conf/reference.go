@@ -32,7 +32,10 @@ func (r *reference) line(format string, args ...any) {
 // section writes one table, then a section for each key that has keys of its own.
 func (r *reference) section(path, doc string, v reflect.Value, depth int) {
 	for v.Kind() == reflect.Pointer {
-		v = reflect.Indirect(v)
+		if v.IsNil() {
+			v = reflect.New(v.Type().Elem())
+		}
+		v = v.Elem()
 	}
 	if path != "" {
 		r.line("\n## `%s`", path)
