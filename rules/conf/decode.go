@@ -23,8 +23,8 @@ type Checker interface {
 }
 
 // Decode reads the document data, which came from file, into the value that into points to. It returns every problem
-// that it found, in the order of the document; into is of use only when there is none. An empty document leaves
-// the defaults. The name of the file is used in positions, and its directory for relative paths.
+// that it found, in the order of the document; into is of use only when there is none. What the document does not set
+// keeps its value, or has the default of its tag if it was zero: an empty document leaves the defaults. The name of the file is used in positions, and its directory for relative paths.
 func Decode(file string, data []byte, into any) []Problem {
 	root, problems := parse(file, data)
 	if root.n == nil && len(problems) > 0 {
@@ -204,14 +204,11 @@ func (d *decoder) field(n Node, v reflect.Value, f field, given map[string]Node)
 		d.add(Problem{Pos: n.Pos(), Message: "missing key " + quote(f.name) + n.in()})
 		return
 	}
-	if !v.IsZero() {
-		return
-	}
 	switch {
-	case f.def != "":
-		d.value(f.defaultNode(n), v)
 	case v.Kind() == reflect.Struct && !isLeaf(v.Type()):
 		d.structure(Node{f: n.f, name: f.name}, v)
+	case f.def != "" && v.IsZero():
+		d.value(f.defaultNode(n), v)
 	}
 }
 

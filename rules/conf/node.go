@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -168,7 +169,7 @@ func (n Node) Decode(into any) []Problem {
 func (n Node) Problemf(format string, args ...any) Problem {
 	msg := fmt.Sprintf(format, args...)
 	if n.name != "" {
-		msg = n.name + ": " + msg
+		msg = bare(n.name) + ": " + msg
 	}
 	return Problem{Pos: n.Pos(), Message: msg}
 }
@@ -186,7 +187,7 @@ func (n Node) in() string {
 	if n.name == "" {
 		return ""
 	}
-	return " in " + n.name
+	return " in " + bare(n.name)
 }
 
 // describe says what stands here.
@@ -203,7 +204,7 @@ func (n Node) describe() string {
 	case n.Quoted() || n.n.Tag == "!!str":
 		return quote(n.String())
 	}
-	return clip(n.String())
+	return bare(n.String())
 }
 
 const maxQuoted = 40 // runes of the document that a message repeats
@@ -216,4 +217,14 @@ func clip(s string) string {
 		return string(r[:maxQuoted]) + "…"
 	}
 	return string(r)
+}
+
+// bare is text for a message without quotes around it; what cannot be printed is escaped.
+func bare(s string) string {
+	s = clip(s)
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		q := strconv.Quote(s)
+		return q[1 : len(q)-1]
+	}
+	return s
 }

@@ -70,9 +70,9 @@ func examine(n Node, depth int) []Problem {
 	case n.n.Kind == yaml.AliasNode:
 		return []Problem{{Pos: n.Pos(), Message: star(n.n.Value)}}
 	case n.n.Anchor != "":
-		out = append(out, Problem{Pos: n.Pos(), Message: fmt.Sprintf("anchors (&%s) are not supported; put text that begins with & in quotes", clip(n.n.Anchor))})
+		out = append(out, Problem{Pos: n.Pos(), Message: fmt.Sprintf("anchors (&%s) are not supported; put text that begins with & in quotes", bare(n.n.Anchor))})
 	case n.n.Style&yaml.TaggedStyle != 0:
-		out = append(out, Problem{Pos: n.Pos(), Message: fmt.Sprintf("tags (%s) are not supported; put text that begins with ! in quotes", clip(n.n.Tag))})
+		out = append(out, Problem{Pos: n.Pos(), Message: fmt.Sprintf("tags (%s) are not supported; put text that begins with ! in quotes", bare(n.n.Tag))})
 	}
 	for _, item := range n.Items() {
 		out = append(out, examine(item, depth+1)...)

@@ -13,11 +13,12 @@ type Typed interface{ ConfType() string }
 // maxNesting bounds the reference and the schema of types that hold themselves.
 const maxNesting = 8
 
-// Reference writes the keys of a struct as a page of Markdown: each with its type, default and meaning.
+// Reference writes the keys of a struct as a page of Markdown: each with its type, default and meaning. Where a field has
+// no default in its tag, what it holds in v is the default.
 func Reference(w io.Writer, v any, title string) error {
 	r := &reference{}
 	r.line("# %s", title)
-	r.section("", "", reflect.TypeOf(v), 0)
+	r.section("", "", reflect.ValueOf(v), 0)
 	_, err := io.WriteString(w, r.b.String())
 	return err
 }
@@ -29,19 +30,24 @@ func (r *reference) line(format string, args ...any) {
 }
 
 // section writes one table, then a section for each key that has keys of its own.
-func (r *reference) section(path, doc string, t reflect.Type, depth int) {
-	t = deref(t)
+func (r *reference) section(path, doc string, v reflect.Value, depth int) {
+	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v = reflect.New(v.Type().Elem())
+		}
+		v = v.Elem()
+	}
 	if path != "" {
 		r.line("\n## `%s`", path)
 		if doc != "" {
 			r.line("\n%s", doc)
 		}
 	}
-	fields := fieldsOf(t)
+	fields := fieldsOf(v.Type())
 	r.line("\n| key | type | default | meaning |\n|---|---|---|---|")
 	for _, f := range fields {
 		if f.use == useKey {
-			r.line("| `%s` | %s | %s | %s |", f.name, cell(f.typeName()), f.defaultName(), cell(f.doc))
+			r.line("| `%s` | %s | %s | %s |", f.name, cell(f.typeName()), cell(f.defaultName(v.FieldByIndex(f.index))), cell(f.doc))
 		}
 	}
 	if depth == maxNesting {
@@ -51,8 +57,13 @@ func (r *reference) section(path, doc string, t reflect.Type, depth int) {
 		if f.use != useKey {
 			continue
 		}
-		if inner, suffix := keyed(f.typ); inner != nil {
-			r.section(join(path, f.name)+suffix, f.doc, inner, depth+1)
+		inner, suffix := keyed(f.typ)
+		switch value := v.FieldByIndex(f.index); {
+		case inner == nil:
+		case inner == value.Type():
+			r.section(join(path, f.name), f.doc, value, depth+1)
+		default:
+			r.section(join(path, f.name)+suffix, f.doc, reflect.Zero(inner), depth+1)
 		}
 	}
 }
@@ -113,13 +124,18 @@ func (f field) typeName() string {
 	return name
 }
 
-func (f field) defaultName() string {
+// defaultName is the default as a document would write it; v is what the field holds before the document is read.
+func (f field) defaultName(v reflect.Value) string {
 	switch {
 	case f.required:
 		return "(must be given)"
+	case !v.IsZero() && v.Type() == typeDuration:
+		return "`" + Duration(v.Int()).String() + "`"
+	case !v.IsZero() && v.Kind() != reflect.Struct && v.Kind() != reflect.Pointer:
+		return fmt.Sprintf("`%v`", v.Interface())
 	case f.def != "":
-		return "`" + cell(f.def) + "`"
-	case deref(f.typ).Kind() == reflect.Bool && f.typ.Kind() != reflect.Pointer:
+		return "`" + f.def + "`"
+	case v.Kind() == reflect.Bool:
 		return "`false`"
 	}
 	return ""

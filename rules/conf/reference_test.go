@@ -72,6 +72,21 @@ func TestTheSchemaIsWhatAnEditorUnderstands(t *testing.T) {
 	}
 }
 
+// What a package sets before the document is read is a default as well, and is shown as one.
+func TestValuesSetBeforeAreDefaults(t *testing.T) {
+	var b strings.Builder
+	if err := conf.Reference(&b, page{Wait: 90 * time.Minute, Leafs: nil}, "Page"); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "| `wait` | duration | `90m` |") {
+		t.Errorf("got\n%s", b.String())
+	}
+	p := page{Wait: time.Minute}
+	if problems := conf.Decode("f", []byte("host: a"), &p); len(problems) > 0 || p.Wait != time.Minute || p.Size != 25<<20 {
+		t.Errorf("%+v %v", p, problems)
+	}
+}
+
 // A default that a document could not hold would be found by a user; this finds it first.
 func TestDefaultsAreDecoded(t *testing.T) {
 	var p page

@@ -156,7 +156,7 @@ func (d *decoder) integer(n Node, v reflect.Value) {
 	if v.CanUint() {
 		u, err := strconv.ParseUint(s, 10, v.Type().Bits())
 		if err != nil {
-			d.add(n.Problemf("%s is not between 0 and %d", clip(s), uint64(math.MaxUint64)>>(64-v.Type().Bits())))
+			d.add(n.Problemf("%s is not between 0 and %d", bare(s), uint64(math.MaxUint64)>>(64-v.Type().Bits())))
 			return
 		}
 		v.SetUint(u)
@@ -164,7 +164,7 @@ func (d *decoder) integer(n Node, v reflect.Value) {
 	}
 	i, err := strconv.ParseInt(s, 10, v.Type().Bits())
 	if err != nil {
-		d.add(n.Problemf("%s is too large a number", clip(s)))
+		d.add(n.Problemf("%s is too large a number", bare(s)))
 		return
 	}
 	v.SetInt(i)
