@@ -25,7 +25,7 @@ type TLSA struct {
 // of a chain of aliases that begins at the asked name. Anything else in the message is not looked at (L-03).
 // aliased reports that the name itself exists as an alias; ttl is the smallest on the way.
 func relevant(m *mdns.Msg, k key) (rrs []mdns.RR, aliased bool, ttl uint32, err error) {
-	name := k.name + "."
+	name := spelled(k.name)
 	ttl = 1<<31 - 1
 	for range maxAliases + 1 {
 		var alias *mdns.CNAME

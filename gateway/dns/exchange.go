@@ -48,7 +48,7 @@ func question(k key) *mdns.Msg {
 	m.Id = mdns.Id()
 	m.RecursionDesired = true
 	m.AuthenticatedData = true // RFC 6840 section 5.7: tell us whether the answer is authentic
-	m.Question = []mdns.Question{{Name: k.name + ".", Qtype: k.qtype, Qclass: mdns.ClassINET}}
+	m.Question = []mdns.Question{{Name: spelled(k.name), Qtype: k.qtype, Qclass: mdns.ClassINET}}
 	m.SetEdns0(udpSize, false)
 	return m
 }

@@ -9,10 +9,11 @@ const (
 )
 
 // canonical returns name in lower case without trailing dot, and whether it may be asked for at all: labels of 1 to
-// 63 visible ASCII characters, 253 in total. What has a meaning in zone files or in C strings (NUL, blanks, quotes,
+// 63 printable ASCII characters, 253 in total. What has a meaning in zone files or in C strings (controls, quotes,
 // backslash, parentheses, semicolon, at, dollar) is refused, so no two programs can disagree about where a name ends.
 // Sender-controlled names that must be host names (DKIM's d= and s=) are held to letters, digits, hyphen and
-// underscore by those who read them; an SPF macro may expand a local part such as "a+b" into a name.
+// underscore by those who read them; but an SPF macro may expand a local part such as "a+b" into a name, and the
+// macro "%_" is a space (RFC 7208 section 7.2).
 func canonical(name string) (string, bool) {
 	if n := len(name); n > 0 && name[n-1] == '.' {
 		name = name[:n-1]
@@ -31,7 +32,7 @@ func canonical(name string) (string, bool) {
 			continue
 		case 'A' <= c && c <= 'Z':
 			lower = false
-		case c <= ' ' || c > '~':
+		case c < ' ' || c > '~':
 			return "", false
 		case c == '"' || c == '\\' || c == '(' || c == ')' || c == ';' || c == '@' || c == '$' || c == '\'':
 			return "", false
@@ -47,6 +48,14 @@ func canonical(name string) (string, bool) {
 		name = strings.ToLower(name)
 	}
 	return name, true
+}
+
+// spelled is a canonical name as miekg/dns writes it, with the final dot.
+func spelled(name string) string {
+	if strings.IndexByte(name, ' ') >= 0 {
+		name = strings.ReplaceAll(name, " ", `\ `)
+	}
+	return name + "."
 }
 
 // zoneOf is about the domain somebody registered: it is what a flood of questions would be aimed at. Two labels, three

@@ -99,7 +99,7 @@ func TestEveryErrorIsABareDNSErrorOfTheRightKind(t *testing.T) {
 	s := start(t, "dead.example TIMEOUT\nbroken.example SERVFAIL\nclosed.example REFUSED\na.example A 192.0.2.1\nloop.example CNAME loop.example\n")
 	r := against(t, 50*time.Millisecond, s.Addr())
 	for name, want := range map[string]string{"none.example": "none", "a.example": "none", "dead.example": "temporary",
-		"broken.example": "temporary", "closed.example": "temporary", "loop.example": "temporary", "bad name": "none"} {
+		"broken.example": "temporary", "closed.example": "temporary", "loop.example": "temporary", "bad\tname": "none"} {
 		_, err := r.LookupTXT(t.Context(), name)
 		if got := kind(t, err); got != want {
 			t.Errorf("%s: %s (%v), want %s", name, got, err, want)
@@ -118,7 +118,7 @@ func TestImpossibleNamesAreNotAsked(t *testing.T) {
 	s := start(t, "* TXT anything")
 	r := against(t, time.Second, s.Addr())
 	long := strings.Repeat("a", 63)
-	for _, name := range []string{"", ".", "a..b", ".a", "a\x00b.example", "a b.example", "a\\.b.example", "a(.b", "a\"b.example", "a'b.example",
+	for _, name := range []string{"", ".", "a..b", ".a", "a\x00b.example", "a\tb.example", "a\\.b.example", "a(.b", "a\"b.example", "a'b.example",
 		"a\r\nb.example", "\xc3\xa9.example", long + "a.example", strings.Join([]string{long, long, long, long[:62], "x"}, ".")} {
 		if _, err := r.LookupTXT(t.Context(), name); kind(t, err) != "none" {
 			t.Errorf("%q: %v, want not found", name, err)
