@@ -115,6 +115,8 @@ type SPF struct {
 	Domain      string `json:"domain,omitempty"`
 	Explanation string `json:"explanation,omitempty"`
 	Mechanism   string `json:"mechanism,omitempty"` // the term that matched
+	Reason      string `json:"reason,omitempty"`    // what went wrong, or why there is no result
+	Weak        bool   `json:"weak,omitempty"`      // passes, yet so would half the world: +all, or more than 65536 addresses
 }
 
 // DKIM is one signature.

@@ -22,7 +22,7 @@ const (
 // A node is one owner name of a zone.
 type node struct {
 	records   map[uint16][]mdns.RR
-	faults    map[uint16]fault // by type; 0 is every type
+	faults    map[uint16]fault // by type; 0 is every type without records
 	delay     time.Duration
 	truncated bool // over UDP nothing but the TC bit
 }
@@ -31,8 +31,9 @@ type node struct {
 type zone struct{ nodes map[string]*node }
 
 // parseZone reads one record a line: "name [TTL] TYPE value". The types are A, AAAA, CNAME, MX ("10 host"), NS, PTR,
-// TLSA and TXT; a TXT value is the rest of the line as one text, or several texts in double quotes that make
-// one record. TYPE or value may be TIMEOUT, SERVFAIL or REFUSED; "name TRUNCATED" makes UDP answers useless and
+// TLSA and TXT; a TXT value is the rest of the line as one text, or several texts in double quotes, with \DDD for
+// any byte, that make one record; a space in a name is \032. TYPE or value may be TIMEOUT, SERVFAIL or REFUSED, TYPE for all types of which
+// the name has no records; "name TRUNCATED" makes UDP answers useless and
 // "name DELAY 200ms" makes them late. A leading "*." matches every name below that has no node of its own. Empty
 // lines and lines that start with "#" or ";" are skipped.
 func parseZone(text string) (*zone, error) {
@@ -59,6 +60,7 @@ func (z *zone) add(line string) error {
 		kind, value = word(value)
 	}
 	kind = strings.ToUpper(kind)
+	name = strings.ReplaceAll(name, `\032`, `\ `)
 	n := z.node(strings.ToLower(strings.TrimSuffix(name, ".")))
 	switch kind {
 	case "":
@@ -136,17 +138,36 @@ func texts(value string) ([]string, error) {
 		if value[0] != '"' {
 			return nil, fmt.Errorf("text outside quotes: %q", value)
 		}
-		end := strings.IndexByte(value[1:], '"')
-		if end < 0 {
-			return nil, fmt.Errorf("unclosed quote: %q", value)
+		text, rest, err := unquote(value[1:])
+		if err != nil {
+			return nil, err
 		}
-		if end > 255 {
-			return nil, fmt.Errorf("quoted text of %d bytes: at most 255", end)
-		}
-		out = append(out, escapeTXT(value[1:1+end]))
-		value = strings.TrimLeft(value[end+2:], " \t")
+		out = append(out, escapeTXT(text))
+		value = strings.TrimLeft(rest, " \t")
 	}
 	return out, nil
+}
+
+// unquote reads up to the closing quote; \DDD is a byte and any other \x is x.
+func unquote(s string) (text, rest string, err error) {
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"' && len(b) > 255:
+			return "", "", fmt.Errorf("quoted text of %d bytes: at most 255", len(b))
+		case s[i] == '"':
+			return string(b), s[i+1:], nil
+		case s[i] != '\\' || i+1 == len(s):
+			b = append(b, s[i])
+		case i+3 < len(s) && digit(s[i+1]) && digit(s[i+2]) && digit(s[i+3]):
+			b = append(b, (s[i+1]-'0')*100+(s[i+2]-'0')*10+(s[i+3]-'0'))
+			i += 3
+		default:
+			i++
+			b = append(b, s[i])
+		}
+	}
+	return "", "", fmt.Errorf("unclosed quote: %q", s)
 }
 
 // escapeTXT writes bytes that have a meaning in presentation format as decimal escapes.
@@ -234,7 +255,7 @@ func (z *zone) answer(q *mdns.Msg, overUDP bool) (*mdns.Msg, time.Duration) {
 			return m, 0
 		}
 		f := n.faults[qtype]
-		if f == faultNone {
+		if f == faultNone && len(n.records[qtype]) == 0 {
 			f = n.faults[0]
 		}
 		switch f {
