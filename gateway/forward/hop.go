@@ -53,8 +53,8 @@ func (h *hop) send(ctx context.Context, t *smtp.Transaction) (*smtp.Receipt, err
 		receipt, err := l.Send(ctx, t)
 		reused := l.used > 0
 		l.used++
-		h.put(l)
-		if !l.Broken() || !untouched(receipt, err) || ctx.Err() != nil {
+		alive := h.put(l)
+		if alive || !untouched(receipt, err) || ctx.Err() != nil {
 			return receipt, err
 		}
 		// A connection that served before may have been closed by the other end meanwhile; then the others that
@@ -159,23 +159,24 @@ func (c *Config) own(client *smtp.Client) bool {
 	return false
 }
 
-// put takes a connection back after use.
-func (h *hop) put(l *line) {
+// put takes a connection back after use and reports whether it is alive. It is not the caller's any more.
+func (h *hop) put(l *line) bool {
 	if l.Broken() {
-		return
+		return false
 	}
 	l.since = time.Now()
 	h.mu.Lock()
 	if h.closed || l.used >= h.cfg.PerConnection || len(h.idle) >= h.cfg.Connections {
 		h.mu.Unlock()
 		l.Quit()
-		return
+		return true
 	}
 	h.idle = append(h.idle, l)
 	if h.reaper == nil {
 		h.reaper = time.AfterFunc(h.cfg.Idle, h.reap)
 	}
 	h.mu.Unlock()
+	return true
 }
 
 // reap closes what was idle too long, and comes back while anything is idle.

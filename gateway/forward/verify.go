@@ -118,8 +118,8 @@ func (h *hop) probe(ctx context.Context, from, rcpt mail.Address) (*smtp.Reply, 
 		reply, err := l.Probe(ctx, from, rcpt)
 		reused := l.used > 0
 		l.used++
-		h.put(l)
-		if err == nil || !reused || !l.Broken() || ctx.Err() != nil {
+		alive := h.put(l)
+		if err == nil || !reused || alive || ctx.Err() != nil {
 			return reply, err
 		}
 		h.hangUp()
