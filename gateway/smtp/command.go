@@ -24,7 +24,7 @@ func (c *conn) command() ([]byte, error) {
 			if !letter(b[0]) {
 				return c.notCommand(EventForeign, c.foreignReply())
 			}
-			limit := c.srv.cfg.Limits.CommandBytes
+			limit := c.srv.limits().CommandBytes
 			if i := bytes.IndexByte(b[seen:], '\n'); i >= 0 && seen+i < limit {
 				line := b[:seen+i+1]
 				c.in.discard(len(line))
@@ -68,7 +68,7 @@ func (c *conn) commandDeadline(pace *Pace, begun time.Time) (time.Time, error) {
 func (c *conn) notCommand(e Event, r *Reply) ([]byte, error) {
 	c.srv.count(e)
 	c.linger = true
-	c.refuse("", r)
+	c.refuse(c.verb, r)
 	return nil, nil
 }
 
@@ -84,8 +84,63 @@ func (c *conn) foreignReply() *Reply {
 // letter reports whether b is an ASCII letter, as every command's first octet is.
 func letter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 
-// maxVerb is longer than every verb that we know.
-const maxVerb = 10
+// A verb is one command that we know.
+type verb struct {
+	name  string
+	do    func(c *conn, args []byte)
+	clear clearRule
+}
+
+// A clearRule says what holds for a verb before TLS where TLS is required (RFC 3207 section 4).
+type clearRule int
+
+const (
+	clearNever   clearRule = iota // but for a peer that is exempted
+	clearAlways                   // it leads to TLS, or away
+	clearAddress                  // decided when its address is known
+)
+
+// verbs are the commands that we know, offered or not.
+var verbs = verbTable(
+	verb{"EHLO", func(c *conn, args []byte) { c.ehlo("EHLO", args) }, clearAlways},
+	verb{"HELO", func(c *conn, args []byte) { c.ehlo("HELO", args) }, clearNever},
+	verb{"MAIL", (*conn).mail, clearAddress},
+	verb{"RCPT", (*conn).rcpt, clearAddress},
+	verb{"DATA", (*conn).data, clearAddress},
+	verb{"RSET", (*conn).rset, clearNever},
+	verb{"NOOP", func(c *conn, _ []byte) { c.junk("NOOP", ReplyOK()) }, clearAlways},
+	verb{"VRFY", func(c *conn, _ []byte) { c.junk("VRFY", ReplyVerify()) }, clearNever},
+	verb{"QUIT", (*conn).quit, clearAlways},
+	verb{"STARTTLS", (*conn).startTLS, clearAlways},
+	verb{"BDAT", (*conn).bdat, clearAlways},
+	verb{"AUTH", (*conn).auth, clearNever},
+	absent("EXPN"), absent("HELP"), absent("TURN"), absent("ATRN"), absent("ETRN"), absent("SEND"), absent("SOML"),
+	absent("SAML"), absent("BURL"), absent("XCLIENT"), absent("XFORWARD"),
+	foreign("GET"), foreign("POST"), foreign("PUT"), foreign("HEAD"), foreign("OPTIONS"), foreign("CONNECT"),
+	foreign("DELETE"), foreign("PATCH"), foreign("TRACE"), foreign("PRI"), foreign("PROXY"),
+)
+
+// verbTable makes a table by name.
+func verbTable(list ...verb) map[string]verb {
+	m := make(map[string]verb, len(list))
+	for _, v := range list {
+		m[v.name] = v
+	}
+	return m
+}
+
+// absent is a verb of SMTP's that is not offered.
+func absent(name string) verb {
+	return verb{name, func(c *conn, _ []byte) { c.mistake(name, ReplyNotImplemented()) }, clearNever}
+}
+
+// foreign is a verb of another protocol.
+func foreign(name string) verb {
+	return verb{name, func(c *conn, _ []byte) { c.notCommandLine() }, clearAlways}
+}
+
+// maxVerb is the length of the longest verb.
+const maxVerb = 8
 
 // obey carries out one command line.
 func (c *conn) obey(line []byte) {
@@ -93,91 +148,73 @@ func (c *conn) obey(line []byte) {
 		return
 	}
 	word, args, _ := bytes.Cut(line, []byte(" "))
-	if bytes.IndexByte(word, ':') >= 0 {
+	if bytes.IndexByte(word, ':') >= 0 || bytes.HasPrefix(word, []byte("SSH-")) {
 		// A header line: the client did not see that its DATA was refused, or never asked. What follows is content.
 		c.notCommandLine()
 		return
 	}
-	var upper [maxVerb]byte
-	n := copy(upper[:], word)
-	for i := range upper[:n] {
-		if 'a' <= upper[i] && upper[i] <= 'z' {
-			upper[i] -= 0x20
-		}
-	}
-	if len(word) > maxVerb {
-		n = 0
-	}
-	if !c.mayBeClear(upper[:n]) {
-		c.needTLS(string(upper[:n]))
+	v, known := lookUp(word)
+	if !known {
+		c.unknown()
 		return
 	}
-	switch string(upper[:n]) {
-	case "EHLO":
-		c.ehlo(args, true)
-	case "HELO":
-		c.ehlo(args, false)
-	case "MAIL":
-		c.mail(args)
-	case "RCPT":
-		c.rcpt(args)
-	case "DATA":
-		c.data(args)
-	case "RSET":
-		c.rset(args)
-	case "NOOP":
-		c.junk("NOOP", ReplyOK())
-	case "VRFY":
-		c.junk("VRFY", ReplyVerify())
-	case "QUIT":
-		c.quit()
-	case "STARTTLS":
-		c.startTLS(args)
-	case "BDAT":
-		// The chunk comes without being asked for. To go on would be to obey it (RFC 3030 section 2).
-		c.srv.count(EventBDAT)
-		c.linger = true
-		c.refuse("BDAT", ReplyNotOffered())
-	case "AUTH":
-		c.srv.count(EventAuth)
-		c.mistake("AUTH", ReplyNotImplemented())
-	case "EXPN", "HELP", "TURN", "ETRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL", "ATRN":
-		c.mistake(string(upper[:n]), ReplyNotImplemented())
-	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI", "PROXY":
-		c.notCommandLine()
+	c.verb = v.name
+	switch {
+	case !c.mayBeClear(v.clear):
+		c.needTLS(v.name)
+	case !clean(args) && v.name != "EHLO" && v.name != "HELO":
+		c.mistake(v.name, ReplyBadCharacter())
 	default:
-		if bytes.HasPrefix(word, []byte("SSH-")) {
-			c.notCommandLine()
-			return
-		}
-		c.unknown()
+		v.do(c, args)
 	}
+}
+
+// lookUp finds a verb, written in whichever case.
+func lookUp(word []byte) (verb, bool) {
+	var upper [maxVerb]byte
+	if len(word) > maxVerb {
+		return verb{}, false
+	}
+	for i, b := range word {
+		if 'a' <= b && b <= 'z' {
+			b -= 0x20
+		}
+		upper[i] = b
+	}
+	v, ok := verbs[string(upper[:len(word)])]
+	return v, ok
+}
+
+// bdat ends the session: the chunk comes without being asked for, and to go on would be to obey it (RFC 3030
+// section 2).
+func (c *conn) bdat([]byte) {
+	c.srv.count(EventBDAT)
+	c.linger = true
+	c.refuse("BDAT", ReplyNotOffered())
+}
+
+// auth refuses a login, which is never offered to the Internet.
+func (c *conn) auth([]byte) {
+	c.srv.count(EventAuth)
+	c.mistake("AUTH", ReplyNotImplemented())
 }
 
 // notCommandLine ends the session for a whole line of something else.
 func (c *conn) notCommandLine() {
 	c.srv.count(EventForeign)
 	c.linger = true
-	c.refuse("", c.foreignReply())
+	c.refuse(c.verb, c.foreignReply())
 }
 
-// mayBeClear reports whether a verb may be used now, as far as TLS goes (RFC 3207 section 4).
-func (c *conn) mayBeClear(verb []byte) bool {
-	opts := &c.ln.opts
-	if opts.TLS != TLSRequired || c.tls.On() {
+// mayBeClear reports whether a verb may be used now, as far as TLS goes.
+func (c *conn) mayBeClear(rule clearRule) bool {
+	switch {
+	case rule == clearAlways || !c.needsExemption():
 		return true
+	case rule == clearAddress:
+		return c.ln.opts.PlainAllowed != nil
 	}
-	switch string(verb) {
-	case "EHLO", "NOOP", "QUIT", "STARTTLS", "BDAT":
-		return true
-	case "MAIL", "RCPT":
-		return opts.PlainAllowed != nil // decided when the address is known
-	case "DATA":
-		return c.tx.rcpts > 0 || opts.PlainAllowed != nil
-	case "HELO", "RSET", "VRFY":
-		return c.plainAllowed()
-	}
-	return true
+	return c.plainAllowed()
 }
 
 // plainAllowed asks for an exemption with what is known so far.
@@ -193,8 +230,12 @@ func (c *conn) needTLS(verb string) {
 }
 
 // inSync reports whether the client waits, as it must after EHLO, DATA, STARTTLS and QUIT; if not, the session is
-// over. What came too early was meant for another server, or for none.
+// over. What came too early was meant for another server, or for none. What the command's line held is gone after it.
 func (c *conn) inSync(verb string) bool {
+	if c.in.buffered() == 0 && c.in.full {
+		// The command ended just where the buffer did: what else came waits behind it.
+		_ = c.await(time.Now().Add(time.Millisecond))
+	}
 	if c.in.buffered() == 0 {
 		return true
 	}
@@ -217,7 +258,7 @@ func clean(args []byte) bool {
 // mistake refuses a command by the server's own rules.
 func (c *conn) mistake(verb string, r *Reply) {
 	c.tally.errors++
-	limits := &c.srv.cfg.Limits
+	limits := c.srv.limits()
 	hard := limits.Errors
 	if c.srv.cfg.Stress() {
 		hard = min(hard, limits.StressErrors)
@@ -253,17 +294,17 @@ func (c *conn) judge(verb string, r *Reply, v verdict, own bool) {
 // unknown answers a verb that is none of SMTP's.
 func (c *conn) unknown() {
 	c.tally.unknown++
-	if hard := c.srv.cfg.Limits.UnknownCommands; c.tally.unknown > hard {
-		c.judge("", nil, verdict{c.tally.unknown, 0, hard, EventUnknownCommand}, true)
+	if hard := c.srv.limits().UnknownCommands; c.tally.unknown > hard {
+		c.judge(c.verb, nil, verdict{c.tally.unknown, 0, hard, EventUnknownCommand}, true)
 		return
 	}
-	c.mistake("", ReplyUnknownCommand())
+	c.mistake(c.verb, ReplyUnknownCommand())
 }
 
 // idleWork counts a command that brings no mail forward; false means that it was one too many.
 func (c *conn) idleWork(verb string) bool {
 	c.tally.junk++
-	limits := &c.srv.cfg.Limits
+	limits := c.srv.limits()
 	hard := limits.Junk
 	if c.srv.cfg.Stress() {
 		hard = min(hard, limits.StressJunk)
@@ -289,7 +330,7 @@ func (c *conn) denied(verb string, r *Reply) {
 		c.send(r)
 		return
 	}
-	limits := &c.srv.cfg.Limits
+	limits := c.srv.limits()
 	if verb == "RCPT" && r.Enhanced == unknownUser {
 		c.tally.rcpts++
 		c.judge(verb, r, verdict{c.tally.rcpts, limits.SoftUnknownRcpts, limits.UnknownRcpts, EventUnknownRcpts}, false)

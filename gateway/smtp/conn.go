@@ -29,8 +29,10 @@ type conn struct {
 	cancel context.CancelFunc
 
 	start   time.Time
-	closing bool // the last reply is in out
-	linger  bool // the client may be sending still: take it, so that it can read the last reply
+	verb    string // the last command known; "" before any
+	closing bool   // the last reply is in out
+	mute    bool   // nothing may be written: a handshake has begun and not succeeded
+	linger  bool   // the client may be sending still: take it, so that it can read the last reply
 	tls     mail.TLS
 	hello   hello
 	tx      transaction
@@ -286,7 +288,7 @@ func (c *conn) refuse(verb string, r *Reply) {
 
 // flush writes the replies to be sent: one write for all that a pipelined group of commands has earned.
 func (c *conn) flush() error {
-	if len(c.out) == 0 {
+	if len(c.out) == 0 || c.mute {
 		return nil
 	}
 	_ = c.nc.SetWriteDeadline(time.Now().Add(c.srv.pace().Write))
@@ -319,19 +321,18 @@ func appendReply(b []byte, r *Reply) []byte {
 
 // leave says why a session ends for which no command came, if there is anyone to say it to.
 func (c *conn) leave(err error) {
-	verb := ""
 	switch {
 	case errors.Is(err, errDraining):
-		c.refuse(verb, ReplyShutdown())
+		c.refuse(c.verb, ReplyShutdown())
 	case errors.Is(err, errSession):
 		c.srv.count(EventSessionLong)
-		c.refuse(verb, ReplyTimeout())
+		c.refuse(c.verb, ReplyTimeout())
 	case errors.Is(err, errSlow):
 		c.srv.count(EventCommandSlow)
-		c.refuse(verb, ReplyTimeout())
+		c.refuse(c.verb, ReplyTimeout())
 	case errors.Is(err, errIdle):
 		c.srv.count(EventIdle)
-		c.refuse(verb, ReplyTimeout())
+		c.refuse(c.verb, ReplyTimeout())
 	}
 	c.closing = true
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +20,7 @@ type Server struct {
 	cfg     Config
 	handler Handler
 	counts  counters
+	tuning  atomic.Pointer[tuning]
 	pool    sync.Pool // of *[bigBuffer]byte
 
 	mu        sync.Mutex
@@ -31,8 +34,6 @@ type Server struct {
 
 // NewServer returns a Server; h is asked about every connection.
 func NewServer(cfg Config, h Handler) *Server {
-	cfg.Limits = cfg.Limits.withDefaults()
-	cfg.Timeouts = cfg.Timeouts.withDefaults()
 	if cfg.TLS == nil {
 		cfg.TLS = func() *tls.Config { return nil }
 	}
@@ -51,7 +52,7 @@ func NewServer(cfg Config, h Handler) *Server {
 	if cfg.Panicked == nil {
 		cfg.Panicked = func(any, []byte) {}
 	}
-	return &Server{
+	s := &Server{
 		cfg: cfg, handler: h,
 		pool:      sync.Pool{New: func() any { return new([bigBuffer]byte) }},
 		open:      make(map[*conn]struct{}),
@@ -59,7 +60,25 @@ func NewServer(cfg Config, h Handler) *Server {
 		empty:     make(chan struct{}),
 		stop:      make(chan struct{}),
 	}
+	s.Adjust(cfg.Limits, cfg.Timeouts, cfg.NormalizeBareLF)
+	return s
 }
+
+// A tuning is what may be changed while the server runs.
+type tuning struct {
+	limits   Limits
+	timeouts Timeouts
+	bareLF   []netip.Prefix
+}
+
+// Adjust replaces the limits, the timeouts and the networks whose bare LF is normalized, from the next command of every
+// session on. No session is dropped. Zero values mean defaults, as in Config.
+func (s *Server) Adjust(l Limits, t Timeouts, normalizeBareLF []netip.Prefix) {
+	s.tuning.Store(&tuning{l.withDefaults(), t.withDefaults(), slices.Clone(normalizeBareLF)})
+}
+
+// limits are the limits that hold now.
+func (s *Server) limits() *Limits { return &s.tuning.Load().limits }
 
 // Stats returns what the server has seen so far.
 func (s *Server) Stats() Stats {
@@ -77,10 +96,11 @@ func (s *Server) count(e Event) { s.counts[e].Add(1) }
 
 // pace is the column of timeouts that holds now.
 func (s *Server) pace() *Pace {
+	t := s.tuning.Load()
 	if s.cfg.Stress() {
-		return &s.cfg.Timeouts.Stress
+		return &t.timeouts.Stress
 	}
-	return &s.cfg.Timeouts.Normal
+	return &t.timeouts.Normal
 }
 
 // Serve takes connections from l until Shutdown, which makes it return nil, or until ctx ends, which cuts l's
@@ -146,7 +166,7 @@ func (s *Server) accept(ctx context.Context, ln *listener, nc net.Conn) {
 	c := newConn(s, ln, nc)
 	s.mu.Lock()
 	n, draining := len(s.open), s.draining
-	if n < s.cfg.Limits.Connections && !draining {
+	if n < s.limits().Connections && !draining {
 		s.open[c] = struct{}{}
 		s.mu.Unlock()
 		c.ctx, c.cancel = context.WithCancel(ctx)
@@ -170,7 +190,7 @@ func (s *Server) accept(ctx context.Context, ln *listener, nc net.Conn) {
 func (s *Server) reservedOnly() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.cfg.Limits
+	l := s.limits()
 	return len(s.open) > l.Connections-l.Connections*min(l.Reserve, 100)/100
 }
 
@@ -266,24 +286,13 @@ func (s *Server) watchStress() {
 		is := s.cfg.Stress()
 		if is && !was {
 			s.mu.Lock()
-			open := slices.Collect(keys(s.open))
+			open := slices.Collect(maps.Keys(s.open))
 			s.mu.Unlock()
 			for _, c := range open {
-				c.hurry(s.cfg.Timeouts.Stress.Idle)
+				c.hurry(s.pace().Idle)
 			}
 		}
 		was = is
-	}
-}
-
-// keys ranges over the keys of m.
-func keys(m map[*conn]struct{}) func(func(*conn) bool) {
-	return func(yield func(*conn) bool) {
-		for c := range m {
-			if !yield(c) {
-				return
-			}
-		}
 	}
 }
 

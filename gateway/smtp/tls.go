@@ -66,6 +66,7 @@ func fitTLS(src *tls.Config) *tls.Config {
 // handshake protects the connection from here on. If it fails nothing more may be written: no reply in clear text
 // follows a handshake, and no command in clear text either.
 func (c *conn) handshake(cfg *tls.Config) error {
+	c.mute = true
 	pace := c.srv.pace()
 	tc := tls.Server(c.nc, cfg)
 	ctx, cancel := context.WithTimeout(c.ctx, pace.Handshake)
@@ -88,7 +89,7 @@ func (c *conn) handshake(cfg *tls.Config) error {
 		Cipher:     tls.CipherSuiteName(st.CipherSuite),
 		ServerName: mail.Printable(st.ServerName, 255),
 	}
-	c.rw = tc
+	c.rw, c.mute = tc, false
 	c.in.reset(tc)
 	return nil
 }

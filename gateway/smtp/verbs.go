@@ -20,15 +20,11 @@ const unknownUser = "5.1.1"
 
 // ehlo begins, or begins again (RFC 5321 section 4.1.4). A client that waits for the capabilities cannot have sent
 // more.
-func (c *conn) ehlo(args []byte, esmtp bool) {
-	verb := "HELO"
-	if esmtp {
-		verb = "EHLO"
-	}
+func (c *conn) ehlo(verb string, args []byte) {
+	esmtp, name := verb == "EHLO", text(args)
 	if !c.inSync(verb) || c.hello.given && !c.idleWork(verb) {
 		return
 	}
-	name := text(args)
 	if !helloName(name) {
 		c.mistake(verb, ReplyBadHello())
 		return
@@ -42,11 +38,11 @@ func (c *conn) ehlo(args []byte, esmtp bool) {
 		return
 	}
 	c.hello = hello{given: true, esmtp: esmtp, caps: caps}
-	c.hello.size = c.srv.cfg.Limits.MessageBytes
+	c.hello.size = c.srv.limits().MessageBytes
 	if caps.Size > 0 {
 		c.hello.size = min(c.hello.size, caps.Size)
 	}
-	c.hello.rcpts = c.srv.cfg.Limits.Recipients
+	c.hello.rcpts = c.srv.limits().Recipients
 	if caps.MaxRcpts > 0 {
 		c.hello.rcpts = caps.MaxRcpts
 	}
@@ -76,7 +72,7 @@ func (c *conn) capabilities() {
 		c.out = appendLine(c.out, '-', "SMTPUTF8")
 	}
 	c.out = appendLine(c.out, '-', "ENHANCEDSTATUSCODES")
-	c.out = appendLine(c.out, ' ', "LIMITS RCPTMAX="+strconv.Itoa(h.rcpts)+" MAILMAX="+strconv.Itoa(c.srv.cfg.Limits.Messages))
+	c.out = appendLine(c.out, ' ', "LIMITS RCPTMAX="+strconv.Itoa(h.rcpts)+" MAILMAX="+strconv.Itoa(c.srv.limits().Messages))
 }
 
 // appendLine writes one line of a 250 reply without an enhanced code, as EHLO and HELO have it (RFC 2034 section 4).
@@ -95,6 +91,7 @@ func (c *conn) offersTLS() bool {
 // what was sent ahead of the handshake was sent by an attacker.
 func (c *conn) startTLS(args []byte) {
 	const verb = "STARTTLS"
+	bare := text(args) == ""
 	if !c.inSync(verb) {
 		return
 	}
@@ -105,7 +102,7 @@ func (c *conn) startTLS(args []byte) {
 	case !c.offersTLS():
 		c.mistake(verb, ReplyNotImplemented())
 		return
-	case text(args) != "":
+	case !bare:
 		c.mistake(verb, ReplyBadArgument("STARTTLS without arguments"))
 		return
 	}
@@ -137,7 +134,7 @@ func (c *conn) mail(args []byte) {
 	case c.tx.open:
 		c.mistake(verb, ReplySequence("a transaction is open, send RSET first"))
 		return
-	case c.tally.messages >= c.srv.cfg.Limits.Messages:
+	case c.tally.messages >= c.srv.limits().Messages:
 		c.srv.count(EventMessages)
 		c.linger = true
 		c.refuse(verb, ReplyTooManyMessages())
@@ -176,10 +173,7 @@ func (c *conn) say(r *Reply, ordinary func() *Reply) {
 // parseMail reads the argument of MAIL.
 func (c *conn) parseMail(args []byte) (mail.Address, MailParams, *Reply) {
 	rest, ok := cutKeyword(args, "FROM:")
-	switch {
-	case !clean(args):
-		return noAddress, MailParams{}, ReplyBadCharacter()
-	case !ok:
+	if !ok {
 		return noAddress, MailParams{}, ReplyBadArgument("MAIL FROM:<address>")
 	}
 	mailbox, rest, ok := cutPath(rest)
@@ -221,7 +215,7 @@ func (c *conn) rcpt(args []byte) {
 		c.mistake(verb, ReplySequence("send MAIL first"))
 		return
 	}
-	limits := &c.srv.cfg.Limits
+	limits := c.srv.limits()
 	most := c.hello.rcpts
 	if c.tx.from.IsNull() {
 		most = min(most, limits.NullSenderRcpts) // a bounce goes to the one who sent
@@ -257,10 +251,7 @@ func (c *conn) rcpt(args []byte) {
 // parseRcpt reads the argument of RCPT. No parameter is offered, so none is known.
 func (c *conn) parseRcpt(args []byte) (mail.Address, *Reply) {
 	rest, ok := cutKeyword(args, "TO:")
-	switch {
-	case !clean(args):
-		return noAddress, ReplyBadCharacter()
-	case !ok:
+	if !ok {
 		return noAddress, ReplyBadArgument("RCPT TO:<address>")
 	}
 	mailbox, rest, ok := cutPath(rest)
@@ -296,7 +287,7 @@ func (c *conn) reset() {
 }
 
 // quit ends the session.
-func (c *conn) quit() {
+func (c *conn) quit([]byte) {
 	if c.inSync("QUIT") {
 		c.send(ReplyBye())
 	}
@@ -305,6 +296,7 @@ func (c *conn) quit() {
 // data takes the content of a message and ends the transaction.
 func (c *conn) data(args []byte) {
 	const verb = "DATA"
+	bare := text(args) == ""
 	if !c.inSync(verb) {
 		return
 	}
@@ -315,7 +307,7 @@ func (c *conn) data(args []byte) {
 	case !c.tx.open:
 		c.mistake(verb, ReplySequence("send MAIL first"))
 		return
-	case text(args) != "":
+	case !bare:
 		c.mistake(verb, ReplyBadArgument("DATA without arguments"))
 		return
 	case c.tx.rcpts == 0 && c.tx.refused > 0:
@@ -338,11 +330,11 @@ func (c *conn) data(args []byte) {
 func (c *conn) receive() {
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	defer cancel(nil)
-	limits := &c.srv.cfg.Limits
+	limits := c.srv.limits()
 	pace := c.newDataPace()
 	body := newContent(&c.in, contentLimits{
 		size: c.hello.size, line: limits.LineBytes, header: limits.HeaderBytes, field: limits.FieldBytes,
-		fields: limits.Fields, normalizeLF: within(c.srv.cfg.NormalizeBareLF, c.peer.Remote),
+		fields: limits.Fields, normalizeLF: within(c.srv.tuning.Load().bareLF, c.peer.Remote),
 	}, pace.read)
 	body.onEnd = func() {
 		if body.err != io.EOF {
