@@ -24,7 +24,6 @@ type job struct {
 	g       *Gateway
 	snap    *Snapshot
 	env     *mail.Envelope
-	route   forward.Domain
 	in      *Inspection
 	content *spool.Body
 	fates   []journal.Fate
@@ -35,8 +34,8 @@ type job struct {
 func (j *job) carry(ctx context.Context) *smtp.Reply {
 	ctx, cancel := context.WithTimeout(ctx, carryLimit)
 	defer cancel()
-	if loops(j.in.Message, j.g.Hostname) {
-		return j.refuseAll(smtp.ReplyLoop())
+	if r := forward.Loop(j.in.Message.Header, j.g.by(), maxReceived); r != nil {
+		return j.refuseAll(r)
 	}
 	dec := &j.in.Decision
 	if dec.Action == policy.Reject || dec.Action == policy.Defer {
@@ -57,7 +56,7 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 		}
 	}
 	if len(passed) == 0 {
-		return smtp.ReplyAccepted(j.env.ID, "")
+		return smtp.ReplyAccepted(j.env.ID)
 	}
 	return j.send(ctx, passed, len(kept) > 0)
 }
@@ -76,19 +75,20 @@ func split(rcpts []mail.Address, verdicts []policy.Verdict) (kept, passed []mail
 	return kept, passed
 }
 
-// send forwards to the passed recipients and folds what the next hop said into one reply.
+// send forwards to the passed recipients and folds what the next hop said into one reply. The content goes out only once
+// the next hop has answered for every recipient, so that nobody has a copy when the client is told to come again.
 func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *smtp.Reply {
-	outcomes := j.g.Carrier.Send(ctx, j.delivery(passed))
-	var taken, later, never []forward.Outcome
-	for _, o := range outcomes {
-		switch {
-		case o.Reply.Positive():
-			taken = append(taken, o)
-		case o.Reply.Temporary():
-			later = append(later, o)
-		default:
-			never = append(never, o)
+	outcomes := j.g.Carrier.Send(ctx, j.delivery(passed, true))
+	taken, later, never, withheld := sortOutcomes(outcomes)
+	if len(withheld) > 0 && len(later) == 0 { // some were refused for good: the others shall have theirs all the same
+		if r := j.keepRefused(ctx, never); r != nil {
+			return r
 		}
+		keptSome, never = true, nil
+		outcomes = j.g.Carrier.Send(ctx, j.delivery(withheld, false))
+		var refused []forward.Outcome
+		taken, later, refused, _ = sortOutcomes(outcomes)
+		never = append(never, refused...)
 	}
 	switch {
 	case len(taken) > 0: // some have it: the others must not be lost, and must not make the client send it again
@@ -108,10 +108,25 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 	for _, o := range taken {
 		j.fates = append(j.fates, journal.Fate{Rcpt: o.Rcpt.String(), Fate: "delivered", Hop: o.Hop, Reply: o.Reply.Text})
 	}
-	if len(taken) == 0 {
-		return smtp.ReplyAccepted(j.env.ID, "")
+	return smtp.ReplyAccepted(j.env.ID)
+}
+
+// sortOutcomes tells apart who has the message, who may have it later, who never will, and who would have been served
+// had not another recipient been refused.
+func sortOutcomes(outcomes []forward.Outcome) (taken, later, never []forward.Outcome, withheld []mail.Address) {
+	for _, o := range outcomes {
+		switch {
+		case errors.Is(o.Err, forward.ErrWithheld):
+			withheld = append(withheld, o.Rcpt)
+		case o.Reply.Positive():
+			taken = append(taken, o)
+		case o.Reply.Temporary():
+			later = append(later, o)
+		default:
+			never = append(never, o)
+		}
 	}
-	return smtp.ReplyAccepted(j.env.ID, taken[0].Reply.Text)
+	return taken, later, never, withheld
 }
 
 // passOn tells the client what the next hop said.

@@ -27,10 +27,10 @@ type Gate interface {
 // A Carrier knows the next hops. *forward.Forwarder is the real one.
 type Carrier interface {
 	forward.Sender
-	// Capabilities is what every next hop is known to take: the least of them.
-	Capabilities() smtp.Capabilities
-	// Verify asks the recipient's next hop whether it would take mail for it; nil is yes.
-	Verify(ctx context.Context, rcpt mail.Address) *smtp.Reply
+	// Offer is what all next hops are known to take; not ok: nothing is known yet.
+	Offer() (c smtp.Capabilities, ok bool)
+	// Verify asks the recipient's next hop whether it would take mail for it.
+	Verify(ctx context.Context, rcpt mail.Address) (forward.Standing, *smtp.Reply)
 }
 
 // A Namer finds the verified reverse-DNS name of a client; empty if there is none.
@@ -41,6 +41,7 @@ type Namer interface {
 // Deps is what a Gateway is given.
 type Deps struct {
 	Hostname   string
+	Instance   string // tells the gateways of one hostname apart
 	Gate       Gate
 	Carrier    Carrier
 	Namer      Namer
@@ -50,6 +51,9 @@ type Deps struct {
 	Log        *slog.Logger
 	Trusted    []netip.Prefix
 	Now        func() time.Time
+	// MessageBytes and Recipients bound one message.
+	MessageBytes int64
+	Recipients   int
 }
 
 // A Gateway takes messages from an SMTP server to where they belong. It is an smtp.Handler.

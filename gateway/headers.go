@@ -12,17 +12,14 @@ import (
 // maxReceived is how many Received fields end a loop (RFC 5321 section 6.3).
 const maxReceived = 50
 
-// loops reports whether the message has been through too many hands, or through ours twice.
-func loops(m *mail.Message, hostname string) bool {
-	hops, ours := forward.Hops(m, hostname)
-	return hops >= maxReceived || ours >= 2
-}
+// by is how this gateway signs what it writes.
+func (g *Gateway) by() forward.By { return forward.By{Hostname: g.Hostname, Instance: g.Instance} }
 
 // delivery is the message for rcpts as it goes on: our fields put first, forged ones left out, every other byte as it came.
-func (j *job) delivery(rcpts []mail.Address) forward.Delivery {
+func (j *job) delivery(rcpts []mail.Address, whole bool) forward.Delivery {
 	var b strings.Builder
 	dec := &j.in.Decision
-	b.WriteString(forward.Received(j.env, j.g.Hostname))
+	b.WriteString(forward.Received(j.env, j.g.by()))
 	b.WriteString(auth.Results(j.env, &j.in.Report, j.g.Hostname))
 	b.WriteString("X-Gatepost-Id: " + j.env.ID + "\r\n")
 	b.WriteString("X-Gatepost-Score: " + dec.Score.String() + "\r\n")
@@ -34,7 +31,7 @@ func (j *job) delivery(rcpts []mail.Address) forward.Delivery {
 		b.WriteString(mail.Printable(f.Name, 78) + ": " + mail.Printable(f.Value, 900) + "\r\n")
 	}
 	return forward.Delivery{
-		Envelope: j.env, Rcpts: rcpts, Source: j.content, Sum: j.content.Sum(),
+		Envelope: j.env, Rcpts: rcpts, Source: j.content, Sum: j.content.Sum(), Whole: whole,
 		Edits: forward.Edits{Drop: auth.Forged(j.in.Message, j.g.Hostname), Add: b.String()},
 	}
 }

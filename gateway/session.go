@@ -11,6 +11,7 @@ import (
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/smtp"
+	"gatepost/gateway/spool"
 	"gatepost/policy"
 )
 
@@ -30,7 +31,8 @@ type transaction struct {
 	snap   *Snapshot
 	env    *mail.Envelope
 	report filters.Report // of AtEnvelope
-	route  forward.Domain
+	route  string
+	size   int64   // as MAIL declared it
 	denied *denial // set once the client, HELO or sender is denied: every recipient but postmaster is refused
 }
 
@@ -60,7 +62,12 @@ func (g *Gateway) Connect(ctx context.Context, p smtp.Peer) (smtp.Session, *smtp
 // Hello implements smtp.Session.
 func (s *session) Hello(_ context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
 	s.hello = h
-	return s.g.Carrier.Capabilities(), nil
+	c, _ := s.g.Carrier.Offer()
+	if c.Size == 0 || c.Size > s.g.MessageBytes {
+		c.Size = s.g.MessageBytes
+	}
+	c.MaxRcpts = s.g.Recipients
+	return c, nil
 }
 
 // Mail begins a transaction under the snapshot of this moment: one message, one judge.
@@ -69,7 +76,7 @@ func (s *session) Mail(ctx context.Context, from mail.Address, p smtp.MailParams
 		return s.refuse(ctx, "MAIL", smtp.ReplyStorage())
 	}
 	now := s.g.Now()
-	tx := transaction{snap: s.g.Snapshot(), env: &mail.Envelope{
+	tx := transaction{snap: s.g.Snapshot(), size: p.Size, env: &mail.Envelope{
 		ID: mail.NewID(now), Time: now, Listener: s.peer.Listener, Remote: s.peer.Remote, RemoteName: s.clientName(ctx),
 		Trusted: s.g.trusted(s.peer.Remote), Helo: s.hello.Name, ESMTP: s.hello.ESMTP, TLS: s.hello.TLS,
 		From: from, SMTPUTF8: p.SMTPUTF8, Body8Bit: p.EightBit,
@@ -115,8 +122,8 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 		return s.refuseFor(ctx, "RCPT", s.tx.denied.reply, env, to)
 	case len(env.Rcpts) > 0 && env.From.IsNull():
 		return s.refuseFor(ctx, "RCPT", smtp.ReplyTooManyRecipients(), env, to)
-	case len(env.Rcpts) > 0 && d.Route() != s.tx.route.Route():
-		return s.refuseFor(ctx, "RCPT", smtp.ReplyTooManyRecipients(), env, to)
+	case len(env.Rcpts) > 0 && d.Route != s.tx.route:
+		return s.refuseFor(ctx, "RCPT", smtp.ReplyOtherRoute(), env, to)
 	}
 	if ruling := s.tx.snap.Policy.Admit(policy.AtRcpt, env, to); ruling.Denied {
 		return s.refuseFor(ctx, "RCPT", replyOf(ruling.Reply, env.ID), env, to)
@@ -124,14 +131,33 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	if r := s.g.Gate.Rcpt(ctx, env, to); r != nil {
 		return s.refuseFor(ctx, "RCPT", r, env, to)
 	}
-	if !postmaster(to) {
-		if r := s.g.Carrier.Verify(ctx, to); r != nil {
-			return s.refuseFor(ctx, "RCPT", r, env, to)
-		}
+	if r := s.exists(ctx, d, to); r != nil {
+		return s.refuseFor(ctx, "RCPT", r, env, to)
 	}
-	s.tx.route = d
+	s.tx.route = d.Route
 	env.Rcpts = append(env.Rcpts, to)
 	return nil
+}
+
+// exists refuses a recipient that is known not to exist, for good, and one that nobody can say anything about, for now.
+func (s *session) exists(ctx context.Context, d Domain, to mail.Address) *smtp.Reply {
+	standing := forward.Known
+	switch {
+	case postmaster(to), d.Recipients == "any":
+	case d.Recipients == "file":
+		if !d.Users[to.Canonical()] {
+			standing = forward.Unknown
+		}
+	default:
+		standing, _ = s.g.Carrier.Verify(ctx, to)
+	}
+	switch standing {
+	case forward.Known:
+		return nil
+	case forward.Unknown:
+		return smtp.ReplyUnknownRecipient()
+	}
+	return smtp.ReplyUnverifiable()
 }
 
 // postmaster reports whether a is the one local part that RFC 5321 section 4.5.1 keeps reachable.
@@ -158,13 +184,13 @@ func (s *session) Data(ctx context.Context) *smtp.Reply {
 func (s *session) Message(ctx context.Context, body io.Reader) *smtp.Reply {
 	tx := s.tx
 	s.tx = transaction{}
-	content, err := s.g.Spool.Receive(body)
+	content, err := s.g.Spool.Receive(body, tx.size)
 	if err != nil {
 		return s.lost(ctx, tx.env, err)
 	}
 	in := tx.snap.Inspect(ctx, tx.env, content, tx.report)
 	defer func() { s.g.release(content, in.Ended) }()
-	j := &job{g: s.g, snap: tx.snap, env: tx.env, route: tx.route, in: in, content: content}
+	j := &job{g: s.g, snap: tx.snap, env: tx.env, in: in, content: content}
 	reply := j.carry(ctx)
 	rec := s.record(journal.Message, tx.env)
 	j.describe(rec, reply)
@@ -173,8 +199,7 @@ func (s *session) Message(ctx context.Context, body io.Reader) *smtp.Reply {
 
 // lost answers for content that did not arrive whole or could not be kept.
 func (s *session) lost(ctx context.Context, env *mail.Envelope, err error) *smtp.Reply {
-	var full interface{ Full() bool }
-	if errors.As(err, &full) {
+	if errors.Is(err, spool.ErrFull) || errors.Is(err, spool.ErrStorage) {
 		return s.refuseFor(ctx, "DATA", smtp.ReplyStorage(), env)
 	}
 	return s.refuseFor(ctx, "DATA", smtp.ReplyLocalError(), env)

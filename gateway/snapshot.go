@@ -6,7 +6,6 @@ import (
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
-	"gatepost/gateway/forward"
 	"gatepost/policy"
 )
 
@@ -15,8 +14,15 @@ type Snapshot struct {
 	Gen     uint64
 	Chain   *filters.Chain
 	Policy  *policy.Policy
-	Domains map[string]forward.Domain // by canonical name: whom mail is accepted for
-	Budget  time.Duration             // from the end of data to a decision
+	Domains map[string]Domain // by canonical name: whom mail is accepted for
+	Budget  time.Duration     // from the end of data to a decision
+}
+
+// A Domain is one that mail is accepted for.
+type Domain struct {
+	Route      string          // the same for domains whose mail may share a transaction
+	Recipients string          // who says which recipients exist: downstream, any, file
+	Users      map[string]bool // of file: canonical addresses
 }
 
 // An Inspection is what was found out about one message and what follows from it.

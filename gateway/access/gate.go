@@ -107,8 +107,8 @@ func (g *Gate) Mail(ctx context.Context, env *mail.Envelope) *smtp.Reply {
 	if env.Trusted {
 		return nil
 	}
-	if ok, wait := g.counter.Take(ctx, key("messages", client(env.Remote).String()), 1, aMinute(g.limits.MessagesAMinute)); !ok {
-		return smtp.ReplyRate(wait)
+	if ok, _ := g.counter.Take(ctx, key("messages", client(env.Remote).String()), 1, aMinute(g.limits.MessagesAMinute)); !ok {
+		return smtp.ReplyRate()
 	}
 	return g.ruled(ctx, env, "messages", "")
 }
@@ -118,8 +118,8 @@ func (g *Gate) Rcpt(ctx context.Context, env *mail.Envelope, rcpt mail.Address) 
 	if env.Trusted || rcpt.Canonical() == "postmaster@"+rcpt.Domain() {
 		return nil
 	}
-	if ok, wait := g.counter.Take(ctx, key("recipients", client(env.Remote).String()), 1, aMinute(g.limits.RecipientsAMinute)); !ok {
-		return smtp.ReplyRate(wait)
+	if ok, _ := g.counter.Take(ctx, key("recipients", client(env.Remote).String()), 1, aMinute(g.limits.RecipientsAMinute)); !ok {
+		return smtp.ReplyRate()
 	}
 	return g.ruled(ctx, env, "recipients", rcpt.Canonical())
 }
@@ -134,8 +134,8 @@ func (g *Gate) ruled(ctx context.Context, env *mail.Envelope, count, rcpt string
 		if value == "" {
 			continue
 		}
-		if ok, wait := g.counter.Take(ctx, key("limit", l.Name, value), 1, state.Rate{Count: l.Max, Window: l.Window}); !ok {
-			return smtp.ReplyRate(wait)
+		if ok, _ := g.counter.Take(ctx, key("limit", l.Name, value), 1, state.Rate{Count: l.Max, Window: l.Window}); !ok {
+			return smtp.ReplyRate()
 		}
 	}
 	return nil

@@ -94,19 +94,19 @@ func New(cfg Config, domains []Domain) (*Forwarder, error) {
 func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 	opts := smtp.ClientOptions{
 		Address: address, Hello: c.Hostname, LMTP: d.Protocol == "lmtp",
-		Security:  smtp.Security{Mode: smtp.TLSMode(d.TLS), Config: c.TLS},
+		Security:  smtp.Security{Mode: smtp.HopTLS(d.TLS), Config: c.TLS},
 		Announce:  smtp.Announce(d.Announce),
 		Deadlines: c.Deadlines, Dial: c.Dial,
 	}
 	if d.TLS == "" {
-		opts.Security.Mode = smtp.TLSVerify
+		opts.Security.Mode = smtp.HopTLSVerify
 		if local(address) {
-			opts.Security.Mode = smtp.TLSOff
+			opts.Security.Mode = smtp.HopTLSOff
 		}
 	}
 	switch opts.Security.Mode {
-	case smtp.TLSOff, smtp.TLSOpportunistic, smtp.TLSRequired, smtp.TLSVerify:
-	case smtp.TLSPin:
+	case smtp.HopTLSOff, smtp.HopTLSOpportunistic, smtp.HopTLSRequired, smtp.HopTLSVerify:
+	case smtp.HopTLSPin:
 		if len(d.Pins) == 0 {
 			return opts, fmt.Errorf("mode pin needs pins")
 		}
