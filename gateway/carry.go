@@ -39,7 +39,7 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	}
 	dec := &j.in.Decision
 	if dec.Action == policy.Reject || dec.Action == policy.Defer {
-		return j.refuseAll(replyOf(dec.Reply, j.env.ID))
+		return j.refuseAll(replyOf(dec.Reply))
 	}
 	if err := j.g.Journal.Ready(); err != nil {
 		return j.refuseAll(smtp.ReplyLocalError())

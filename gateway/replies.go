@@ -18,7 +18,7 @@ func errAttr(err error) slog.Attr { return slog.String("error", err.Error()) }
 func idAttr(id string) slog.Attr  { return slog.String("id", id) }
 
 // replyOf speaks policy's reply on the wire.
-func replyOf(r policy.Reply, _ string) *smtp.Reply { return smtp.Custom(r.Code, r.Enhanced, r.Text) }
+func replyOf(r policy.Reply) *smtp.Reply { return smtp.Custom(r.Code, r.Enhanced, r.Text) }
 
 // policyReply records what was said on the wire.
 func policyReply(r *smtp.Reply) policy.Reply {

@@ -86,9 +86,9 @@ func (s *session) Mail(ctx context.Context, from mail.Address, p smtp.MailParams
 		s.tx = transaction{}
 		return s.refuseFor(ctx, "MAIL", r, tx.env)
 	}
-	for _, m := range []policy.Moment{policy.AtConnect, policy.AtHelo, policy.AtMailFrom} {
-		if ruling := tx.snap.Policy.Admit(m, tx.env, mail.Address{}); ruling.Denied {
-			s.tx.denied = &denial{reply: replyOf(ruling.Reply, tx.env.ID), reason: ruling.Reason}
+	for _, m := range []policy.Moment{policy.Connect, policy.Helo, policy.MailFrom} {
+		if ruling := tx.snap.Policy.Admit(m, tx.env, mail.Address{}); ruling.Standing == policy.Denied {
+			s.tx.denied = &denial{reply: replyOf(ruling.Reply), reason: ruling.Because}
 			break
 		}
 	}
@@ -125,8 +125,8 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	case len(env.Rcpts) > 0 && d.Route != s.tx.route:
 		return s.refuseFor(ctx, "RCPT", smtp.ReplyOtherRoute(), env, to)
 	}
-	if ruling := s.tx.snap.Policy.Admit(policy.AtRcpt, env, to); ruling.Denied {
-		return s.refuseFor(ctx, "RCPT", replyOf(ruling.Reply, env.ID), env, to)
+	if ruling := s.tx.snap.Policy.Admit(policy.Rcpt, env, to); ruling.Standing == policy.Denied {
+		return s.refuseFor(ctx, "RCPT", replyOf(ruling.Reply), env, to)
 	}
 	if r := s.g.Gate.Rcpt(ctx, env, to); r != nil {
 		return s.refuseFor(ctx, "RCPT", r, env, to)
@@ -174,7 +174,7 @@ func (s *session) Data(ctx context.Context) *smtp.Reply {
 	if dec.Action != policy.Reject && dec.Action != policy.Defer {
 		return nil
 	}
-	r := replyOf(dec.Reply, tx.env.ID)
+	r := replyOf(dec.Reply)
 	rec := s.record(journal.Refusal, tx.env)
 	rec.Verb, rec.Reply, rec.Decision, rec.Report = "DATA", policyReply(r), &dec, &tx.report
 	return s.write(ctx, rec, r)

@@ -110,7 +110,7 @@ func (g *Gate) Mail(ctx context.Context, env *mail.Envelope) *smtp.Reply {
 	if ok, _ := g.counter.Take(ctx, key("messages", client(env.Remote).String()), 1, aMinute(g.limits.MessagesAMinute)); !ok {
 		return smtp.ReplyRate()
 	}
-	return g.ruled(ctx, env, "messages", "")
+	return g.ruled(ctx, env, policy.Messages, "")
 }
 
 // Rcpt counts one recipient.
@@ -121,11 +121,11 @@ func (g *Gate) Rcpt(ctx context.Context, env *mail.Envelope, rcpt mail.Address) 
 	if ok, _ := g.counter.Take(ctx, key("recipients", client(env.Remote).String()), 1, aMinute(g.limits.RecipientsAMinute)); !ok {
 		return smtp.ReplyRate()
 	}
-	return g.ruled(ctx, env, "recipients", rcpt.Canonical())
+	return g.ruled(ctx, env, policy.Recipients, rcpt.Canonical())
 }
 
 // ruled applies the administrator's limits of one kind of count.
-func (g *Gate) ruled(ctx context.Context, env *mail.Envelope, count, rcpt string) *smtp.Reply {
+func (g *Gate) ruled(ctx context.Context, env *mail.Envelope, count policy.LimitCount, rcpt string) *smtp.Reply {
 	for _, l := range g.rules() {
 		if l.Count != count {
 			continue
@@ -134,7 +134,7 @@ func (g *Gate) ruled(ctx context.Context, env *mail.Envelope, count, rcpt string
 		if value == "" {
 			continue
 		}
-		if ok, _ := g.counter.Take(ctx, key("limit", l.Name, value), 1, state.Rate{Count: l.Max, Window: l.Window}); !ok {
+		if ok, _ := g.counter.Take(ctx, key("limit", l.Name, value), 1, state.Rate{Count: int(l.Most), Window: l.Window}); !ok {
 			return smtp.ReplyRate()
 		}
 	}
@@ -142,19 +142,19 @@ func (g *Gate) ruled(ctx context.Context, env *mail.Envelope, count, rcpt string
 }
 
 // valueOf is what a limit counts by; empty if this message has none.
-func valueOf(by string, env *mail.Envelope, rcpt string) string {
+func valueOf(by policy.LimitKey, env *mail.Envelope, rcpt string) string {
 	switch by {
-	case "client":
+	case policy.ByClient:
 		return client(env.Remote).String()
-	case "client_net":
+	case policy.ByClientNet:
 		return network(env.Remote).String()
-	case "helo":
+	case policy.ByHelo:
 		return env.Helo
-	case "sender":
+	case policy.BySender:
 		return env.From.Canonical()
-	case "sender_domain":
+	case policy.BySenderDomain:
 		return env.From.Domain()
-	case "recipient":
+	case policy.ByRecipient:
 		return rcpt
 	}
 	return ""
