@@ -194,6 +194,10 @@ func (d *decoder) field(n Node, v reflect.Value, f field, given map[string]Node)
 	}
 	if value, ok := given[f.name]; ok && !value.IsNull() {
 		before := len(d.problems)
+		if len(f.enum) > 0 && value.isBool() {
+			d.add(f.checkEnum(value, value.String())...) // true where a word is wanted is a slip with words
+			return
+		}
 		d.value(value, v)
 		if len(d.problems) == before && !value.refused() {
 			d.add(f.check(value, v)...)

@@ -177,7 +177,7 @@ func TestASecretComesFromAFileThatOthersCannotRead(t *testing.T) {
 		{"pass: {file: good}", ""},
 		{"pass: {file: open}", "1:14: file: everybody on this machine can read the secret in " + dir + "/open; chmod o-r it"},
 		{"pass: {file: empty}", "1:14: file: the secret in " + dir + "/empty is empty"},
-		{"pass: {file: none}", "1:14: file: read secret: open " + dir + "/none: no such file or directory"},
+		{"pass: {file: none}", "1:14: file: " + dir + "/none: no such file or directory"},
 	}
 	for _, c := range cases {
 		var o outer

@@ -109,8 +109,17 @@ func (f field) defaultNode(n Node) Node {
 			Line: n.Pos().Line, Column: n.Pos().Col}}
 	}
 	root, _ := parse("", []byte(f.def))
+	place(root.n, n.Pos())
 	root.f, root.name = n.f, f.name
 	return root
+}
+
+// place gives all nodes of a default the position of the mapping that did not set it.
+func place(n *yaml.Node, at Pos) {
+	n.Line, n.Column = at.Line, at.Col
+	for _, c := range n.Content {
+		place(c, at)
+	}
 }
 
 // check holds a decoded value against the field's enum, min and max.
@@ -124,6 +133,9 @@ func (f field) check(n Node, v reflect.Value) []Problem {
 			out = append(out, f.check(item, v.Index(i))...)
 		}
 		return out
+	}
+	if f.required && v.Kind() == reflect.String && v.String() == "" {
+		return []Problem{n.Problemf("must not be empty")}
 	}
 	if len(f.enum) > 0 && v.Kind() == reflect.String {
 		return f.checkEnum(n, v.String())
@@ -143,7 +155,11 @@ func (f field) checkEnum(n Node, got string) []Problem {
 			return nil
 		}
 	}
-	p := n.Problemf("expected %s, found %s", oneOf(f.enum), quote(got))
+	found := quote(got)
+	if n.isBool() {
+		found = got
+	}
+	p := n.Problemf("expected %s, found %s", oneOf(f.enum), found)
 	p.Hint = Suggest(got, f.enum)
 	return []Problem{p}
 }

@@ -72,6 +72,11 @@ func (n Node) IsNull() bool {
 	return n.n == nil || n.n.Kind == yaml.ScalarNode && n.n.Tag == "!!null" && !n.Quoted()
 }
 
+// isBool reports whether a plain true or false stands here.
+func (n Node) isBool() bool {
+	return n.n != nil && n.n.Kind == yaml.ScalarNode && n.n.Tag == "!!bool" && !n.Quoted()
+}
+
 // absent reports whether nothing stands in the document for the node.
 func (n Node) absent() bool { return n.n == nil || n.n.Line == 0 }
 

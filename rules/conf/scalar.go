@@ -24,7 +24,7 @@ func (n Node) text() (string, *Problem) {
 	case n.Kind() != Scalar || n.IsNull():
 		p := n.expected("text")
 		return "", &p
-	case n.n.Tag == "!!bool" && !n.Quoted():
+	case n.isBool():
 		p := n.Problemf("expected text, found %s; if text is meant, write %q", n.String(), n.String())
 		return "", &p
 	}

@@ -1,8 +1,10 @@
 package conf
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -113,12 +115,12 @@ func (s *Secret) fromFile(n Node) []Problem {
 func readSecret(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("read secret: %w", err)
+		return "", fmt.Errorf("%s: %w", path, cause(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", fmt.Errorf("read secret: %w", err)
+		return "", fmt.Errorf("%s: %w", path, cause(err))
 	}
 	mounted := strings.HasPrefix(path, "/run/secrets/") || strings.HasPrefix(path, "/var/run/secrets/")
 	if info.Mode().Perm()&0o004 != 0 && !mounted {
@@ -126,7 +128,7 @@ func readSecret(path string) (string, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
 	if err != nil {
-		return "", fmt.Errorf("read secret: %w", err)
+		return "", fmt.Errorf("%s: %w", path, cause(err))
 	}
 	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	switch {
@@ -136,6 +138,15 @@ func readSecret(path string) (string, error) {
 		return "", fmt.Errorf("the secret in %s is empty", path)
 	}
 	return value, nil
+}
+
+// cause is an error without the operation and the path that came with it.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // expand puts the environment's values in place of ${NAME}. $${ stands for ${.
