@@ -171,4 +171,3 @@ func (s *service) close() {
 	}
 	s.works.close()
 }
-
