@@ -40,6 +40,7 @@ type Proxy struct {
 	plan   atomic.Pointer[Plan]
 	wg     sync.WaitGroup
 	done   chan struct{}
+	once   sync.Once
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -87,7 +88,7 @@ func (p *Proxy) Cut() {
 
 // Close cuts all connections and stops.
 func (p *Proxy) Close() error {
-	close(p.done)
+	p.once.Do(func() { close(p.done) })
 	err := p.ln.Close()
 	p.Cut()
 	p.wg.Wait()
