@@ -2,11 +2,17 @@ package forward_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/forward"
+	"gatepost/test/harness/badsink"
 	"gatepost/test/harness/postfix"
 )
 
@@ -41,5 +47,40 @@ func TestRealPostfixAsNextHop(t *testing.T) { // P-06, R-06
 	}
 	if n := strings.Count(p.Log(), " connect from "); n > 2 { // the harness and we
 		t.Errorf("%d connections", n)
+	}
+}
+
+func TestRealPostfixWithVerifiedTLSAndXFORWARD(t *testing.T) { // P-16, R-11
+	cert, err := badsink.SelfSigned(time.Now().Add(time.Hour), "127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "chain.pem")
+	if err := os.WriteFile(file, cert.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := postfix.Start(t, postfix.Config{Main: []string{
+		"smtpd_tls_security_level = encrypt", "smtpd_tls_chain_files = " + file, "smtpd_tls_loglevel = 1",
+		"smtpd_authorized_xforward_hosts = 127.0.0.1/32",
+	}})
+	hop := forward.Domain{Name: "b.test", Downstream: []string{p.Address}, TLS: "verify", Announce: "xforward"}
+	f := routed(t, forward.Config{TLS: &tls.Config{RootCAs: cert.Roots}}, hop)
+	d := delivery(t, "From: a@a.test\r\nSubject: x\r\n\r\nx\r\n", "b@b.test")
+	d.Envelope.Remote, d.Envelope.Helo, d.Envelope.ESMTP = netip.MustParseAddr("192.0.2.7"), "client.test", true
+	for range 3 {
+		if out := f.Send(t.Context(), d); replies(out) != "250 2.0.0" {
+			t.Fatalf("%v\n%s", out[0].Err, p.Log())
+		}
+	}
+	p.Mail(t, "b", 3)
+	if log := p.Log(); !strings.Contains(log, "orig_client=unknown[192.0.2.7]") {
+		t.Errorf("the client was not announced:\n%s", log)
+	}
+	if h := f.Hops()[0]; !h.Up || h.TLS.Version != "TLS 1.3" || h.Expires.IsZero() {
+		t.Errorf("%+v", h)
+	}
+	strict := routed(t, forward.Config{}, hop) // without the roots
+	if out := strict.Send(t.Context(), d); replies(out) != "451 4.4.1" {
+		t.Errorf("%+v", out)
 	}
 }

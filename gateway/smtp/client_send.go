@@ -297,8 +297,8 @@ func (c *Client) content(t *Transaction, e *envelope) error {
 	receipt := e.receipt
 	receipt.Begun = true
 	c.pace = c.opts.Deadlines.Block
-	w := contentWriter{out: c.out, bol: true}
-	if _, err := t.Content.WriteTo(&w); err != nil {
+	w := newContentWriter(c.out)
+	if _, err := t.Content.WriteTo(w); err != nil {
 		return c.fail("content", err)
 	}
 	if err := w.end(); err != nil {

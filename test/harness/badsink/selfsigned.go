@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
@@ -19,6 +20,7 @@ type Certificate struct {
 	Server *tls.Config    // for Script.TLS
 	Roots  *x509.CertPool // trusts this certificate alone
 	Pin    [32]byte       // SHA-256 of its SubjectPublicKeyInfo
+	PEM    []byte         // key, then certificate, for other servers
 }
 
 // SelfSigned makes a certificate for names and addresses that is valid until the given time.
@@ -48,11 +50,17 @@ func SelfSigned(until time.Time, names ...string) (*Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read certificate: %w", err)
 	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("write key: %w", err)
+	}
 	roots := x509.NewCertPool()
 	roots.AddCert(leaf)
 	return &Certificate{
 		Server: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}}},
 		Roots:  roots,
 		Pin:    sha256.Sum256(leaf.RawSubjectPublicKeyInfo),
+		PEM: append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...),
 	}, nil
 }
