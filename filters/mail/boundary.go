@@ -9,8 +9,11 @@ type delimiter struct {
 	start int64 // where the part before it ends: before the line end that belongs to the delimiter
 	end   int64 // where the next part begins
 	close bool  // the last one: "--" follows the boundary
+	inner bool  // the boundary of an inner multipart that begins alike
 	loose bool  // something else follows, or a bare CR stands before it: a delimiter for some programs only
 }
+
+var dashes = []byte("--")
 
 const maxDelimiters = 2 * maxParts
 
@@ -39,7 +42,9 @@ func findDelimiters(s *space, sp Span, boundary string) ([]delimiter, error) {
 			d := readDelimiter(b, at, i)
 			d.start += off
 			d.end += off
-			list = append(list, d)
+			if !d.inner {
+				list = append(list, d)
+			}
 		}
 		next = off + int64(limit)
 		return len(list) < maxDelimiters
@@ -67,6 +72,9 @@ func readDelimiter(b []byte, at, i int) delimiter {
 		d.end = int64(len(b))
 	}
 	rest := bytes.TrimRight(line[:n], " \t\r")
+	if s := string(bytes.TrimSuffix(rest, dashes)); s == ".REL" || s == ".ALT" {
+		d.inner = true // Eudora made the boundaries of inner multiparts so for twenty years
+	}
 	switch {
 	case len(rest) == 0:
 	case len(rest) >= 2 && rest[0] == '-' && rest[1] == '-':

@@ -51,10 +51,12 @@ type element struct {
 	before  []byte // the text before the first angle bracket, quotation marks kept
 	after   []byte // and after one
 	name    []byte // the text before, without quotation marks
+	plain   []byte // the text before, without what was quoted
 	comment string
 	angles  []string
 	quoted  bool // something was quoted
 	odd     bool // something is no syntax at all
+	split   bool // a backslash stands where programs take it for different things
 }
 
 func (e *element) empty() bool {
@@ -87,6 +89,7 @@ func (r *mailboxReader) read() {
 			i++
 		case '\\', '>', ')':
 			r.e.odd = true
+			r.e.split = r.e.split || c == '\\'
 			i++
 		default:
 			n := strings.IndexAny(r.s[i+1:], "\"(<[,;:\\>)")
@@ -108,6 +111,7 @@ func (r *mailboxReader) text(s string) {
 	}
 	r.e.before = append(r.e.before, s...)
 	r.e.name = append(r.e.name, s...)
+	r.e.plain = append(r.e.plain, s...)
 }
 
 // quote reads a quoted-string at i and returns where it ends.
@@ -233,9 +237,10 @@ func (r *mailboxReader) flush() {
 		r.bracketed(e)
 	}
 	if e.odd {
-		for i := first; i < len(r.list); i++ {
-			r.list[i].Defects = append(r.list[i].Defects, MailboxOdd)
-		}
+		r.taint(len(r.list)-first, MailboxOdd)
+	}
+	if e.split {
+		r.taint(len(r.list)-first, MailboxSplit)
 	}
 }
 
@@ -256,7 +261,7 @@ func (r *mailboxReader) bracketed(e element) {
 	if len(e.angles) > 1 {
 		r.taint(len(e.angles), MailboxSplit)
 	}
-	for _, w := range addressWords(string(e.before)) {
+	for _, w := range addressWords(string(e.plain)) {
 		if m := r.add(name, w); m != nil && !r.same(m) {
 			m.Defects = append(m.Defects, MailboxUnquoted)
 		}

@@ -17,6 +17,7 @@ func (w *walker) multipart(j job, p *Part, types []typed) {
 	}
 	boundaries := w.boundaries(p, types)
 	found := 0
+	j.outer = w.nested(p, j.outer, boundaries)
 	for _, b := range boundaries {
 		target := p
 		if found > 0 {
@@ -40,6 +41,18 @@ func (w *walker) multipart(j job, p *Part, types []typed) {
 	}
 	w.note(p, "mime.boundary-missing")
 	w.undeclared(j, p, p.body)
+}
+
+// nested records a boundary that is the beginning of an outer one, or an outer one of it, and returns all of them.
+func (w *walker) nested(p *Part, outer, inner []string) []string {
+	for _, o := range outer {
+		for _, b := range inner {
+			if strings.HasPrefix(o, b) || strings.HasPrefix(b, o) && b != o+".REL" && b != o+".ALT" {
+				w.note(p, "mime.boundary-nested")
+			}
+		}
+	}
+	return append(outer[:len(outer):len(outer)], inner...)
 }
 
 // head is the beginning of a part's body.
@@ -113,7 +126,7 @@ func (w *walker) split(j job, p *Part, boundary string) bool {
 	if len(all) == 0 {
 		return false
 	}
-	if len(all) > len(exact) && w.prefixMatters(p, boundary, all) {
+	if len(all) > len(exact) && !onlyClosing(p, all, len(exact)) {
 		w.note(p, "mime.boundary-prefix")
 		if alt := w.alternate(p, p.body); alt != nil {
 			w.cut(j, alt, all)
@@ -126,9 +139,12 @@ func (w *walker) split(j job, p *Part, boundary string) bool {
 	return true
 }
 
-// prefixMatters reports whether lines that only begin like the boundary are more than boundaries of an inner part
-// that happen to begin alike.
-func (w *walker) prefixMatters(p *Part, boundary string, all []delimiter) bool { return true }
+// onlyClosing reports whether the one loose delimiter is the last line that matters: a closing one with something
+// behind it.
+func onlyClosing(p *Part, all []delimiter, exact int) bool {
+	last := all[len(all)-1]
+	return len(all)-exact == 1 && last.loose && last.close && p.body.End-last.end < 4
+}
 
 // cut makes a child of what stands between each two delimiters, and parts of what stands before and behind them.
 func (w *walker) cut(j job, p *Part, list []delimiter) {

@@ -31,7 +31,8 @@ type job struct {
 	header   int64 // where its header begins
 	depth    int
 	messages int
-	digest   bool // a child of multipart/digest: a message by default
+	digest   bool     // a child of multipart/digest: a message by default
+	outer    []string // the boundaries of all multiparts around it
 }
 
 func (w *walker) note(p *Part, code string) { w.d.add(code, p.place(p.body)) }
@@ -74,7 +75,7 @@ func (w *walker) entity(s *space, sp Span, parent job, path string) *Part {
 		return nil
 	}
 	p := w.part(s, h.fields, h.hidden, Span{h.body, sp.End}, path)
-	w.queue = append(w.queue, job{p: p, borders: h.others, header: sp.Start, depth: parent.depth, messages: parent.messages, digest: parent.digest})
+	w.queue = append(w.queue, job{p: p, borders: h.others, header: sp.Start, depth: parent.depth, messages: parent.messages, digest: parent.digest, outer: parent.outer})
 	return p
 }
 
@@ -207,7 +208,7 @@ func (w *walker) otherBorder(j job, b border) {
 		alt := w.part(p.space, p.Header[:b.fields], nil, Span{b.body, p.body.End}, p.childPath("~"+strconv.Itoa(len(p.others)+1)))
 		alt.Role = RoleAlternate
 		p.others = append(p.others, alt)
-		w.queue = append(w.queue, job{p: alt, depth: j.depth + 1, messages: j.messages, digest: j.digest})
+		w.queue = append(w.queue, job{p: alt, depth: j.depth + 1, messages: j.messages, digest: j.digest, outer: j.outer})
 	}
 }
 
@@ -218,7 +219,7 @@ func (w *walker) message(j job, p *Part) {
 		return
 	}
 	j.messages++
-	j.digest = false
+	j.digest, j.outer = false, nil
 	s, body := p.space, p.body
 	if p.encodings[0] != "identity" {
 		w.note(p, "mime.message-encoded")
