@@ -129,7 +129,9 @@ type DKIM struct {
 	Bits      int    `json:"bits,omitempty"` // RSA key length
 	Reason    string `json:"reason,omitempty"`
 	Aligned   bool   `json:"aligned"`
-	Weak      bool   `json:"weak,omitempty"` // passes, yet leaves Subject, To or Content-Type unsigned, or the like
+	Weak      bool   `json:"weak,omitempty"`      // passes, yet leaves Subject, To or Content-Type unsigned, or the like
+	Signature string `json:"signature,omitempty"` // the first characters of b=, which tell signatures apart (RFC 6008)
+	Token     string `json:"token,omitempty"`     // names a signature that passed: count recipients by it to see replays
 }
 
 // DMARC is the evaluation of RFC 9989.
