@@ -41,7 +41,7 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	if dec.Action == policy.Reject || dec.Action == policy.Defer {
 		return j.refuseAll(replyOf(dec.Reply))
 	}
-	if err := j.g.Journal.Ready(); err != nil {
+	if err := j.g.Journal.Health(); err != nil {
 		return j.refuseAll(smtp.ReplyLocalError())
 	}
 	kept, passed := split(j.env.Rcpts, dec.Recipients)
@@ -192,7 +192,7 @@ func (j *job) entry(rcpts []mail.Address, why string) *quarantine.Entry {
 	for _, r := range rcpts {
 		e.Rcpts = append(e.Rcpts, quarantine.Recipient{Address: r.String(), State: quarantine.Waiting, Reply: why})
 	}
-	result, err := json.Marshal(policy.NewResult(j.env, &j.in.Report, dec))
+	result, err := json.Marshal(policy.NewResult(j.env, &j.in.Report, &dec))
 	if err == nil {
 		e.Result = result
 	}

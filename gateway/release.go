@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
+	"gatepost/filters/auth"
 	"gatepost/filters/mail"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
@@ -45,7 +47,7 @@ func (r *Releaser) Release(ctx context.Context, id string, q quarantine.Release)
 	outcomes, sendErr := r.deliver(ctx, e, claimed)
 	done := make([]quarantine.Outcome, len(claimed))
 	results := make([]Released, len(claimed))
-	rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: e.ID, Time: journal.Now(), Actor: q.By, Action: "release", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
+	rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: e.ID, Time: time.Now(), Actor: q.By, Action: "release", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
 	for i, address := range claimed {
 		results[i] = Released{Rcpt: address, Reply: "not sent"}
 		fate := journal.Fate{Rcpt: address, Fate: "quarantined"}
@@ -98,6 +100,6 @@ func (r *Releaser) deliver(ctx context.Context, e *quarantine.Entry, rcpts []str
 	parsed := mail.Parse(content)
 	return r.Carrier.Send(ctx, forward.Delivery{
 		Envelope: env, Rcpts: env.Rcpts, Source: content,
-		Edits: forward.Edits{Add: head, Drop: forged(parsed, r.Hostname)},
+		Edits: forward.Edits{Add: head, Drop: auth.ForgedResults(parsed, r.Hostname)},
 	}), nil
 }

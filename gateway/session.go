@@ -236,20 +236,15 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: a.String(), Fate: fateOf(r)})
 	}
 	if s.tx.denied != nil && s.tx.denied.reply == r {
-		rec.Note = s.tx.denied.reason.At + ": " + s.tx.denied.reason.Text
+		rec.Because = []policy.Reason{s.tx.denied.reason}
 	}
 	return s.write(ctx, rec, r)
 }
 
 // record begins a record of this session.
 func (s *session) record(kind journal.Kind, env *mail.Envelope) *journal.Record {
-	rec := &journal.Record{
-		V: journal.Version, Kind: kind, ID: env.ID, Time: env.Time,
-		Client: env.Remote, Name: env.RemoteName, Helo: env.Helo, TLS: env.TLS, Listener: env.Listener, From: env.From.String(),
-	}
-	for _, r := range env.Rcpts {
-		rec.Rcpts = append(rec.Rcpts, r.String())
-	}
+	rec := &journal.Record{V: journal.Version, Kind: kind}
+	rec.SetEnvelope(env)
 	return rec
 }
 
@@ -261,6 +256,6 @@ func (s *session) write(ctx context.Context, rec *journal.Record, r *smtp.Reply)
 			return smtp.ReplyLocalError()
 		}
 	}
-	s.g.Log.LogAttrs(ctx, levelInfo, string(rec.Kind), journal.Attrs(rec)...)
+	s.g.Log.LogAttrs(ctx, levelInfo, string(rec.Kind), journal.LogLine(rec)...)
 	return r
 }

@@ -11,7 +11,7 @@ import (
 // A Result is one judgment as scan, explain, the journal and the API give it.
 type Result struct {
 	ID          string               `json:"id"`
-	Time        time.Time            `json:"time"`
+	Time        time.Time            `json:"time,omitzero"`
 	Action      Action               `json:"action"`
 	Class       Class                `json:"class"`
 	Score       Points               `json:"score"`
