@@ -34,9 +34,13 @@ func LockDir(dir string) (*Lock, error) {
 func (l *Lock) Release() error { return l.f.Close() }
 
 // TryLock takes the exclusive advisory lock of an open file, or returns ErrLocked at once. Closing the file, or the
-// end of the process, frees it.
-func TryLock(f *os.File) error {
-	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+// end of the process, frees it. A File that is no file of the operating system has no lock, and needs none.
+func TryLock(f any) error {
+	d, ok := f.(interface{ Fd() uintptr })
+	if !ok {
+		return nil
+	}
+	err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return ErrLocked
 	}

@@ -90,15 +90,19 @@ func (c *Codec) ExpandFrame(src []byte, max int64) ([]byte, error) {
 	if err := h.Decode(src); err != nil {
 		return nil, fmt.Errorf("expand: %w", err)
 	}
-	if !h.HasFCS || h.FrameContentSize > uint64(max) {
-		return nil, fmt.Errorf("expand: frame does not say that it is at most %d bytes", max)
+	size := h.FrameContentSize
+	if !h.HasFCS {
+		size = 255 // encoders leave the size out of shorter frames only
+	}
+	if size > uint64(max) {
+		return nil, fmt.Errorf("expand: %d bytes are more than %d", size, max)
 	}
 	d, err := c.decoder()
 	if err != nil {
 		return nil, fmt.Errorf("make decoder: %w", err)
 	}
 	defer c.readers.Put(d)
-	out, err := d.DecodeAll(src, make([]byte, 0, h.FrameContentSize)) // never more than the capacity
+	out, err := d.DecodeAll(src, make([]byte, 0, size)) // never more than the capacity
 	if err != nil {
 		return nil, fmt.Errorf("expand: %w", err)
 	}
