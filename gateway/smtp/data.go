@@ -259,6 +259,11 @@ func (d *content) headerText(first byte, n int64) {
 		d.fields++
 		d.field = 0
 	}
+	d.headerOctets(n)
+}
+
+// headerOctets counts n octets of the header section and its current field.
+func (d *content) headerOctets(n int64) {
 	d.header += n
 	d.field += n
 	if d.header > d.limits.header || d.field > d.limits.field || d.fields > d.limits.fields {
@@ -269,10 +274,8 @@ func (d *content) headerText(first byte, n int64) {
 // lineEnd takes note of a line's end.
 func (d *content) lineEnd() {
 	d.size += int64(len(crlf))
-	if d.inHeader {
-		d.header += int64(len(crlf))
-		d.field += int64(len(crlf))
-		d.inHeader = d.line > 0 // an empty line ends the header section, and nothing else does
+	if d.inHeader = d.inHeader && d.line > 0; d.inHeader { // an empty line ends the header section, and nothing else does
+		d.headerOctets(int64(len(crlf)))
 	}
 	d.line = 0
 }
