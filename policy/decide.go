@@ -212,7 +212,7 @@ func (p *Policy) mayRefuse(env *mail.Envelope, rep *filters.Report) bool {
 		return true
 	}
 	for _, r := range p.rules {
-		if !r.monitor && (r.then.action == Reject || r.then.action == Defer) && r.finding == nil && r.classes == nil {
+		if !r.monitor && (r.then.action == Reject || r.then.action == Defer) && !r.hasFindings() {
 			return true
 		}
 	}

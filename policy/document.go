@@ -261,7 +261,7 @@ type ruleDoc struct {
 	Helo       items     `yaml:"helo" doc:"The HELO name: exact or *.suffix."`
 	Subject    items     `yaml:"subject" doc:"The subject with * for anything, without regard to case."`
 	Attachment items     `yaml:"attachment" doc:"File names, *.exe, or media types by content, application/x-*."`
-	Finding    items     `yaml:"finding" doc:"Finding codes; links.* covers a family."`
+	Finding    items     `yaml:"finding" doc:"Finding codes; links.* covers a family, class:malware a class, severity:refuse defects by how bad they are."`
 	Then       thenDoc   `yaml:"then" doc:"accept, tag, quarantine, defer, reject, discard, {score: 3}, {redirect: ADDRESS}, {strip: attachments}, {bcc: ADDRESS}, {add_header: 'Name: value'}, or a list of these."`
 	Class      item      `yaml:"class" doc:"spam, phish, malware or policy: decides retention and who may release."`
 	For        items     `yaml:"for" doc:"Recipients that it is for, written as from is; all by default."`

@@ -243,6 +243,10 @@ func (c *compiler) exprIssues(text item, issues *cel.Issues) bool {
 	}
 	for _, e := range issues.Errors() {
 		message, hint, _ := strings.Cut(e.Message, hintMark)
+		if field, ok := strings.CutPrefix(message, "undefined field '"); ok {
+			field = strings.TrimSuffix(field, "'")
+			message, hint = "there is no field "+field, conf.Suggest(field, append(memberNames("attachment"), memberNames("url")...))
+		}
 		c.problem(c.exprPos(text, e.Location.Line(), e.Location.Column()), hint, "when: %s", plainIssue(message))
 	}
 	return true
@@ -254,7 +258,16 @@ func plainIssue(message string) string {
 		op, args, _ := strings.Cut(rest, "' applied to ")
 		return strings.Trim(op, "_") + " cannot be used on " + strings.Trim(args, "'()")
 	}
-	message = strings.TrimPrefix(message, "Syntax error: ")
+	if rest, ok := strings.CutPrefix(message, "Syntax error: "); ok {
+		input, _, _ := strings.Cut(rest, " expecting ")
+		for _, noise := range []string{"extraneous input ", "mismatched input ", "no viable alternative at input ", "token recognition error at: "} {
+			input = strings.TrimPrefix(input, noise)
+		}
+		if input == "'<EOF>'" {
+			return "the expression ends too early"
+		}
+		return "the expression cannot be read at " + input
+	}
 	return strings.ReplaceAll(message, " (in container '')", "")
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"gatepost/filters"
@@ -112,10 +113,14 @@ func (j *judge) found(r *rule) bool {
 				return true
 			}
 		}
-		for _, class := range r.classes {
-			if class == w.class {
-				return true
-			}
+		if slices.Contains(r.classes, w.class) {
+			return true
+		}
+		if r.severities == nil {
+			continue
+		}
+		if defect, ok := strings.CutPrefix(w.code, "defect."); ok && slices.Contains(r.severities, mail.SeverityOf(defect)) {
+			return true
 		}
 	}
 	return false

@@ -150,7 +150,7 @@ func (c *compiler) compileLists(docs map[string]listDoc) {
 			c.listFile(l, d.File)
 		}
 		l.size = len(l.domains.exact) + len(l.domains.below) + len(l.addresses) + len(l.networks.nets) + len(l.people) + len(l.words)
-		if l.size == 0 && d.File.Value == "" {
+		if l.size+len(d.Domains)+len(d.Addresses)+len(d.Networks)+len(d.Words)+len(d.People) == 0 && d.File.Value == "" {
 			c.problem(d.Pos, "", "list %s is empty", name)
 		}
 	}

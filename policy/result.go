@@ -52,7 +52,7 @@ type ResultFinding struct {
 
 // NewResult puts a judgment into the form that people and programs read. The weights of its findings add up to its
 // score, to the last digit; where recipients differ, to that of the recipient with the highest.
-func NewResult(env *mail.Envelope, rep *filters.Report, d *Decision) Result {
+func NewResult(env *mail.Envelope, rep *filters.Report, d Decision) Result {
 	r := Result{
 		ID: env.ID, Time: env.Time, Action: d.Action, Class: d.Class, Score: d.Score, Reply: d.Reply,
 		Recipients: some(d.Recipients), Decided: some(d.Decided), WouldPass: some(d.WouldPass), NotRun: some(rep.Failures),
@@ -66,7 +66,7 @@ func NewResult(env *mail.Envelope, rep *filters.Report, d *Decision) Result {
 	for _, a := range env.Rcpts {
 		r.Envelope.Rcpt = append(r.Envelope.Rcpt, a.String())
 	}
-	r.Findings = resultFindings(rep.Findings, d)
+	r.Findings = resultFindings(rep.Findings, &d)
 	for _, u := range rep.URLs {
 		r.URLs = append(r.URLs, u.URL)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatepost/filters/mail"
 	"gatepost/rules/conf"
 )
 
@@ -22,7 +23,8 @@ type rule struct {
 	subject    []string
 	attachment []string
 	finding    []string
-	classes    []Class // finding: class:malware
+	classes    []Class         // finding: class:malware
+	severities []mail.Severity // finding: severity:refuse
 
 	then    thenDoc
 	class   Class
@@ -140,18 +142,38 @@ func (c *compiler) matchers(d *ruleDoc, r *rule) (n int) {
 		r.attachment, n = lowered(d.Attachment), n+1
 	}
 	for _, i := range d.Finding {
-		if name, ok := strings.CutPrefix(i.Value, "class:"); ok {
-			class, _ := c.class(item{name, i.Pos})
-			r.classes = append(r.classes, class)
-		} else if c.checkCode(i) {
-			r.finding = append(r.finding, i.Value)
-		}
+		c.findingPattern(r, i)
 	}
 	if d.Finding != nil {
 		n++
 	}
 	return n
 }
+
+// findingPattern compiles a finding code, a family, class:NAME or severity:NAME.
+func (c *compiler) findingPattern(r *rule, i item) {
+	kind, name, _ := strings.Cut(i.Value, ":")
+	switch kind {
+	case "class":
+		class, _ := c.class(item{name, i.Pos})
+		r.classes = append(r.classes, class)
+	case "severity":
+		for _, s := range []mail.Severity{mail.Note, mail.Ambiguous, mail.Refuse} {
+			if s.String() == name {
+				r.severities = append(r.severities, s)
+				return
+			}
+		}
+		c.problem(i.Pos, conf.Suggest(name, []string{"note", "ambiguous", "refuse"}), "defects have no severity %s", quoted(name))
+	default:
+		if c.checkCode(i) {
+			r.finding = append(r.finding, i.Value)
+		}
+	}
+}
+
+// hasFindings reports whether r asks for findings.
+func (r *rule) hasFindings() bool { return r.finding != nil || r.classes != nil || r.severities != nil }
 
 func lowered(l items) []string {
 	out := l.strings()
@@ -205,7 +227,7 @@ func (r *rule) matches(j *judge) (matched bool, unknown string) {
 		r.helo != nil && !r.helo.has(canonicalDomain(e.Helo)) {
 		return false, ""
 	}
-	if r.finding != nil || r.classes != nil {
+	if r.hasFindings() {
 		if !j.found(r) {
 			if !j.open {
 				return false, ""

@@ -360,7 +360,7 @@ func (p *Policy) runTest(ctx context.Context, d *testDoc, now time.Time, judge J
 		given.Envelope, rep = judged, found
 	}
 	dec := p.Decide(given.Envelope, rep)
-	r := NewResult(given.Envelope, rep, &dec)
+	r := NewResult(given.Envelope, rep, dec)
 	res.Result = &r
 	names := dec.ruleNames()
 	for _, n := range names {
