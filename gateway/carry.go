@@ -34,7 +34,7 @@ type job struct {
 func (j *job) carry(ctx context.Context) *smtp.Reply {
 	ctx, cancel := context.WithTimeout(ctx, carryLimit)
 	defer cancel()
-	if r := forward.Loop(j.in.Message.Header, j.g.by(), maxReceived); r != nil {
+	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.g.MaxReceived); r != nil {
 		return j.refuseAll(r)
 	}
 	dec := &j.in.Decision
@@ -46,7 +46,11 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	}
 	kept, passed := split(j.env.Rcpts, dec.Recipients)
 	if len(kept) > 0 {
-		if r := j.keep(ctx, kept, ""); r != nil {
+		copies := make([]held, len(kept))
+		for i, r := range kept {
+			copies[i] = held{rcpt: r}
+		}
+		if r := j.keep(ctx, j.env.ID, copies); r != nil {
 			return j.refuseAll(r)
 		}
 	}
@@ -138,20 +142,28 @@ func (j *job) passOn(outcomes []forward.Outcome, r *smtp.Reply) *smtp.Reply {
 	return r
 }
 
-// keepRefused puts the copies that the next hop did not take, while others have theirs, where people see them.
-func (j *job) keepRefused(ctx context.Context, refused []forward.Outcome) *smtp.Reply {
-	for _, o := range refused {
-		if r := j.keep(ctx, []mail.Address{o.Rcpt}, "the next hop refused this recipient: "+o.Reply.Error()); r != nil {
-			return r
-		}
-	}
-	return nil
+// A held is one recipient's copy that goes to the quarantine, and why if not by the decision itself.
+type held struct {
+	rcpt mail.Address
+	why  string
 }
 
-// keep puts a copy for rcpts into the quarantine.
-func (j *job) keep(ctx context.Context, rcpts []mail.Address, why string) *smtp.Reply {
-	e := j.entry(rcpts, why)
-	err := j.g.Quarantine.Put(ctx, e, j.content)
+// keepRefused puts the copies that the next hop did not take, while others have theirs, where people see them. They are an
+// entry of their own, for the message's own id may already name the copies that were decided to be kept.
+func (j *job) keepRefused(ctx context.Context, refused []forward.Outcome) *smtp.Reply {
+	if len(refused) == 0 {
+		return nil
+	}
+	copies := make([]held, len(refused))
+	for i, o := range refused {
+		copies[i] = held{o.Rcpt, "the next hop refused this recipient: " + o.Reply.Error()}
+	}
+	return j.keep(ctx, mail.NewID(j.env.Time), copies)
+}
+
+// keep puts copies into the quarantine.
+func (j *job) keep(ctx context.Context, id string, copies []held) *smtp.Reply {
+	err := j.g.Quarantine.Put(ctx, j.entry(id, copies), j.content)
 	if errors.Is(err, quarantine.ErrFull) {
 		return smtp.ReplyStorage()
 	}
@@ -159,8 +171,8 @@ func (j *job) keep(ctx context.Context, rcpts []mail.Address, why string) *smtp.
 		j.g.Log.LogAttrs(ctx, levelError, "quarantine cannot keep a message", idAttr(j.env.ID), errAttr(err))
 		return smtp.ReplyLocalError()
 	}
-	for _, r := range rcpts {
-		j.fates = append(j.fates, journal.Fate{Rcpt: r.String(), Fate: "quarantined", Reply: why})
+	for _, c := range copies {
+		j.fates = append(j.fates, journal.Fate{Rcpt: c.rcpt.String(), Fate: "quarantined", Reply: c.why})
 	}
 	return nil
 }
@@ -170,27 +182,28 @@ func (j *job) withdraw(kept bool) {
 	if !kept {
 		return
 	}
-	if err := j.g.Quarantine.Withdraw(context.WithoutCancel(context.Background()), j.env.ID); err != nil {
+	// The books are set right even if the client has gone.
+	if err := j.g.Quarantine.Delete(context.Background(), j.env.ID, "gateway", nil); err != nil {
 		j.g.Log.LogAttrs(context.Background(), levelError, "quarantine cannot take a copy back", idAttr(j.env.ID), errAttr(err))
 	}
 }
 
 // entry describes the message for the quarantine.
-func (j *job) entry(rcpts []mail.Address, why string) *quarantine.Entry {
+func (j *job) entry(id string, copies []held) *quarantine.Entry {
 	dec := j.in.Decision
-	if why != "" && dec.Class == policy.Clean {
+	if copies[0].why != "" && dec.Class == policy.Clean {
 		dec.Class = policy.ByRule
 	}
 	e := &quarantine.Entry{
-		ID: j.env.ID, Time: j.env.Time, Class: dec.Class, Score: dec.Score,
+		ID: id, Time: j.env.Time, Class: dec.Class, Score: dec.Score,
 		MailFrom: j.env.From.String(), Client: j.env.Remote.String(), Helo: j.env.Helo,
 		Size: j.content.Size(),
 	}
 	if f := j.in.Report.Message; f != nil {
 		e.Author, e.Name, e.Subject = f.From, f.FromName, f.Subject
 	}
-	for _, r := range rcpts {
-		e.Rcpts = append(e.Rcpts, quarantine.Recipient{Address: r.String(), State: quarantine.Waiting, Reply: why})
+	for _, c := range copies {
+		e.Rcpts = append(e.Rcpts, quarantine.Recipient{Address: c.rcpt.String(), State: quarantine.Waiting, Reply: c.why})
 	}
 	result, err := json.Marshal(policy.NewResult(j.env, &j.in.Report, &dec))
 	if err == nil {

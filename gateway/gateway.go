@@ -38,6 +38,12 @@ type Namer interface {
 	Name(ctx context.Context, addr netip.Addr) string
 }
 
+// A Journal takes records, and says whether it can. *journal.Journal is the real one.
+type Journal interface {
+	Recorder
+	Health() error
+}
+
 // Deps is what a Gateway is given.
 type Deps struct {
 	Hostname   string
@@ -47,13 +53,14 @@ type Deps struct {
 	Namer      Namer
 	Spool      *spool.Spool
 	Quarantine *quarantine.Store
-	Journal    *journal.Journal
+	Journal    Journal
 	Log        *slog.Logger
 	Trusted    []netip.Prefix
 	Now        func() time.Time
 	// MessageBytes and Recipients bound one message.
 	MessageBytes int64
 	Recipients   int
+	MaxReceived  int // Received fields that end a loop (RFC 5321 section 6.3)
 }
 
 // A Gateway takes messages from an SMTP server to where they belong. It is an smtp.Handler.

@@ -9,9 +9,6 @@ import (
 	"gatepost/policy"
 )
 
-// maxReceived is how many Received fields end a loop (RFC 5321 section 6.3).
-const maxReceived = 50
-
 // by is how this gateway signs what it writes.
 func (g *Gateway) by() forward.By { return forward.By{Hostname: g.Hostname, Instance: g.Instance} }
 

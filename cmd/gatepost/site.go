@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/filters/catalog"
+
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
@@ -74,8 +76,16 @@ func openSite(a *app, o siteOptions) (*site, error) {
 		if !o.offline || a.config != "" || errors.As(err, new(exit)) {
 			return nil, err
 		}
-		cfg = config.Default()
+		cfg, _ = config.Parse("", []byte(scanConfig))
 	}
+	return buildSite(a, cfg)
+}
+
+// scanConfig is what scan judges by where nothing is configured.
+const scanConfig = `{version: 1, hostname: gatepost.invalid, domains: [{name: gatepost.invalid, downstream: ["127.0.0.1:25"]}]}`
+
+// buildSite compiles a configuration.
+func buildSite(a *app, cfg *config.Config) (*site, error) {
 	resolver, err := dns.New(dns.Config{Servers: cfg.DNS.Servers, Timeout: conf.Duration(cfg.DNS.Timeout)})
 	if err != nil {
 		return nil, err
@@ -92,11 +102,7 @@ func openSite(a *app, o siteOptions) (*site, error) {
 // snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
 func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	domains, problems := s.domains()
-	ours := make(map[string]bool, len(domains))
-	for name := range domains {
-		ours[name] = true
-	}
-	chain, p := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	chain, p := s.chain()
 	problems = append(problems, p...)
 	pol, p := s.policy()
 	problems = append(problems, p...)
@@ -104,6 +110,15 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 		return nil, problems
 	}
 	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget}, nil
+}
+
+// chain builds the enabled filters.
+func (s *site) chain() (*filters.Chain, []conf.Problem) {
+	var ours []string
+	for _, d := range s.cfg.Domains {
+		ours = append(ours, d.Name)
+	}
+	return catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
 }
 
 // policy loads the policy file, or the shipped policy where none is named.

@@ -14,8 +14,8 @@ import (
 // Deps is what filters may be given.
 type Deps struct {
 	Resolver   auth.Resolver
-	AuthServID string          // our name in Authentication-Results
-	OurDomains map[string]bool // whom we accept mail for
+	AuthServID string   // our name in Authentication-Results
+	OurDomains []string // whom we accept mail for
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
