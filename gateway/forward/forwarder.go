@@ -98,6 +98,12 @@ func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 		Announce:  smtp.Announce(d.Announce),
 		Deadlines: c.Deadlines, Dial: c.Dial,
 	}
+	if _, _, err := net.SplitHostPort(address); err != nil && !strings.HasPrefix(address, "unix:/") {
+		return opts, fmt.Errorf("next hop %q is neither host:port nor unix:/path", address)
+	}
+	if d.Protocol != "" && d.Protocol != "smtp" && d.Protocol != "lmtp" {
+		return opts, fmt.Errorf("unknown protocol %q", d.Protocol)
+	}
 	if d.TLS == "" {
 		opts.Security.Mode = smtp.TLSVerify
 		if local(address) {
@@ -359,8 +365,9 @@ func (p deliverable) transaction() *smtp.Transaction {
 func (p deliverable) settle(hop string, receipt *smtp.Receipt, err error, out []Outcome) {
 	for i, at := range p.places {
 		o := &out[at]
-		*o = Outcome{Rcpt: p.Rcpts[at], Hop: hop, Reply: receipt.Rcpts[i]}
-		if o.Reply != nil {
+		*o = Outcome{Rcpt: p.Rcpts[at], Hop: hop}
+		if said := receipt.Rcpts[i]; said != nil {
+			o.Reply, o.Err = verdict(said)
 			continue
 		}
 		o.Err = err

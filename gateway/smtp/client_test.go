@@ -467,7 +467,7 @@ func TestAContextEndsEveryWait(t *testing.T) { // R-01
 		if !errors.Is(err, context.Canceled) || !c.Broken() || r.Rcpts[0] != nil {
 			t.Errorf("%s: %v", step, err)
 		}
-		if r.Dotted != (step == badsink.Dot) {
+		if step != badsink.Body && r.Dotted != (step == badsink.Dot) { // at Body the hop may have read on
 			t.Errorf("%s: dotted %v", step, r.Dotted)
 		}
 	}
