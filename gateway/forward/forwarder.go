@@ -94,7 +94,7 @@ func New(cfg Config, domains []Domain) (*Forwarder, error) {
 func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 	opts := smtp.ClientOptions{
 		Address: address, Hello: c.Hostname, LMTP: d.Protocol == "lmtp",
-		Security:  smtp.Security{Mode: smtp.TLSMode(d.TLS), Config: c.TLS},
+		Security:  smtp.Security{Mode: smtp.Protection(d.TLS), Config: c.TLS},
 		Announce:  smtp.Announce(d.Announce),
 		Deadlines: c.Deadlines, Dial: c.Dial,
 	}
@@ -105,14 +105,14 @@ func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 		return opts, fmt.Errorf("unknown protocol %q", d.Protocol)
 	}
 	if d.TLS == "" {
-		opts.Security.Mode = smtp.TLSVerify
+		opts.Security.Mode = smtp.Verified
 		if local(address) {
-			opts.Security.Mode = smtp.TLSOff
+			opts.Security.Mode = smtp.Unprotected
 		}
 	}
 	switch opts.Security.Mode {
-	case smtp.TLSOff, smtp.TLSOpportunistic, smtp.TLSRequired, smtp.TLSVerify:
-	case smtp.TLSPin:
+	case smtp.Unprotected, smtp.Opportunistic, smtp.Encrypted, smtp.Verified:
+	case smtp.Pinned:
 		if len(d.Pins) == 0 {
 			return opts, fmt.Errorf("mode pin needs pins")
 		}
