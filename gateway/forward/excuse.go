@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"gatepost/gateway/smtp"
 )
@@ -14,7 +15,22 @@ var (
 	ErrNoRoute  = errors.New("no route for this domain")
 	ErrWithheld = errors.New("next hop did not accept the other recipients")
 	ErrSelf     = errors.New("next hop is this gateway itself")
+	ErrNotUs    = errors.New("next hop refuses this gateway rather than the message")
 )
+
+// verdict is what a next hop's reply says to the sender, which is the reply itself but for two kinds. A 421 speaks of the
+// next hop's connection with us, not of the sender's. And a permanent refusal for how we spoke (a command it does not
+// know, TLS or a login that it wants: RFC 5321, 4954 and 7504 list the codes) must not become a bounce of good mail; err
+// then keeps the words.
+func verdict(r *smtp.Reply) (reply *smtp.Reply, err error) {
+	switch {
+	case r.Code == 421:
+		return &smtp.Reply{Code: 451, Enhanced: r.Enhanced, Text: r.Text}, nil
+	case r.Code/100 == 5 && r.Code < 550:
+		return excuse(ErrNotUs), fmt.Errorf("%w: %w", ErrNotUs, r)
+	}
+	return r, nil
+}
 
 // excuse is our own reply for err: always temporary, and without a word about what is behind us.
 func excuse(err error) *smtp.Reply {

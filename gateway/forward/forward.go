@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"strings"
 
@@ -42,12 +43,19 @@ type Outcome struct {
 	Rcpt  mail.Address
 	Hop   string
 	Reply *smtp.Reply // the next hop's own reply, or ours with 451 4.4.1 when it could not be reached
-	// Err is why Reply is not the next hop's: ErrDown, ErrBusy, ErrNoRoute, ErrWithheld, ErrChanged, smtp.ErrContent,
-	// an error of the context, or a *smtp.StepError. nil: the next hop said it.
+	// Err is why Reply is not the next hop's: ErrDown, ErrBusy, ErrNoRoute, ErrWithheld, ErrNotUs, ErrChanged,
+	// smtp.ErrContent, an error of the context, or a *smtp.StepError. nil: the next hop said it.
 	Err error
 	// Doubtful tells that the end of data went out and no reply came: the next hop may have the message all the same,
 	// and another attempt may double it.
 	Doubtful bool
+}
+
+// Down reports whether the next hop, rather than the message, is why the recipient has not got it: what may be held and
+// tried again.
+func (o Outcome) Down() bool {
+	return o.Err != nil && !errors.Is(o.Err, ErrNoRoute) && !errors.Is(o.Err, ErrWithheld) && !errors.Is(o.Err, ErrChanged) &&
+		!errors.Is(o.Err, smtp.ErrContent)
 }
 
 // A Sender carries deliveries; the gateway's carry step uses it.

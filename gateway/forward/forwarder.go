@@ -94,19 +94,25 @@ func New(cfg Config, domains []Domain) (*Forwarder, error) {
 func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 	opts := smtp.ClientOptions{
 		Address: address, Hello: c.Hostname, LMTP: d.Protocol == "lmtp",
-		Security:  smtp.Security{Mode: smtp.HopTLS(d.TLS), Config: c.TLS},
+		Security:  smtp.Security{Mode: smtp.Protection(d.TLS), Config: c.TLS},
 		Announce:  smtp.Announce(d.Announce),
 		Deadlines: c.Deadlines, Dial: c.Dial,
 	}
+	if _, _, err := net.SplitHostPort(address); err != nil && !strings.HasPrefix(address, "unix:/") {
+		return opts, fmt.Errorf("next hop %q is neither host:port nor unix:/path", address)
+	}
+	if d.Protocol != "" && d.Protocol != "smtp" && d.Protocol != "lmtp" {
+		return opts, fmt.Errorf("unknown protocol %q", d.Protocol)
+	}
 	if d.TLS == "" {
-		opts.Security.Mode = smtp.HopTLSVerify
+		opts.Security.Mode = smtp.Verified
 		if local(address) {
-			opts.Security.Mode = smtp.HopTLSOff
+			opts.Security.Mode = smtp.Unprotected
 		}
 	}
 	switch opts.Security.Mode {
-	case smtp.HopTLSOff, smtp.HopTLSOpportunistic, smtp.HopTLSRequired, smtp.HopTLSVerify:
-	case smtp.HopTLSPin:
+	case smtp.Unprotected, smtp.Opportunistic, smtp.Encrypted, smtp.Verified:
+	case smtp.Pinned:
 		if len(d.Pins) == 0 {
 			return opts, fmt.Errorf("mode pin needs pins")
 		}
@@ -359,8 +365,9 @@ func (p deliverable) transaction() *smtp.Transaction {
 func (p deliverable) settle(hop string, receipt *smtp.Receipt, err error, out []Outcome) {
 	for i, at := range p.places {
 		o := &out[at]
-		*o = Outcome{Rcpt: p.Rcpts[at], Hop: hop, Reply: receipt.Rcpts[i]}
-		if o.Reply != nil {
+		*o = Outcome{Rcpt: p.Rcpts[at], Hop: hop}
+		if said := receipt.Rcpts[i]; said != nil {
+			o.Reply, o.Err = verdict(said)
 			continue
 		}
 		o.Err = err

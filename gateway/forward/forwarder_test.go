@@ -99,11 +99,10 @@ func TestOneConnectionCarriesManyMessages(t *testing.T) {
 func TestConnectionsAreBounded(t *testing.T) {
 	var mu sync.Mutex
 	most := 0
-	var s *badsink.Sink
-	s = start(t, badsink.Script{On: func(e badsink.Event) *badsink.Action {
+	s := start(t, badsink.Script{On: func(e badsink.Event) *badsink.Action {
 		if e.Step == badsink.Dot {
 			mu.Lock()
-			most = max(most, s.Open())
+			most = max(most, e.Open)
 			mu.Unlock()
 		}
 		return nil
@@ -415,5 +414,65 @@ func TestIdleConnectionsAreClosedInTheEnd(t *testing.T) {
 	}
 	if l := s.Lines(); l[len(l)-1] != "1 QUIT" {
 		t.Errorf("left without a word: %v", l)
+	}
+}
+
+func TestAHopThatHasEnoughConnectionsIsNotDown(t *testing.T) {
+	s := start(t, badsink.Script{On: func(e badsink.Event) *badsink.Action {
+		switch {
+		case e.Step == badsink.Connect && e.Open > 2:
+			return &badsink.Action{Reply: "421 4.7.0 too many connections", Close: true}
+		case e.Step == badsink.Dot:
+			return &badsink.Action{Delay: 5 * time.Millisecond, Reply: "250 2.0.0 taken"}
+		}
+		return nil
+	}})
+	f := forwarder(t, forward.Config{}, s.Address())
+	f.Warm(t.Context())
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if got := replies(f.Send(t.Context(), delivery(t, "x\r\n", "b@b.test"))); got != "250 2.0.0" {
+				t.Error(got)
+			}
+		})
+	}
+	wg.Wait()
+	if !f.Hops()[0].Up || s.Count() != 20 {
+		t.Errorf("%+v, %d messages", f.Hops()[0], s.Count())
+	}
+}
+
+func TestAHopThatTakesNoConnectionIsDownHoweverManyAsk(t *testing.T) {
+	s := start(t, badsink.Script{Replies: map[string]string{badsink.Connect: "421 4.3.2 closed"}})
+	f := forwarder(t, forward.Config{}, s.Address())
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if got := replies(f.Send(t.Context(), delivery(t, "x\r\n", "b@b.test"))); got != "451 4.4.1" {
+				t.Error(got)
+			}
+		})
+	}
+	wg.Wait()
+	asked := s.Sessions()
+	for range 200 {
+		f.Send(t.Context(), delivery(t, "x\r\n", "b@b.test"))
+	}
+	if f.Hops()[0].Up || s.Sessions() > asked+2 {
+		t.Errorf("%d connections for 200 messages", s.Sessions()-asked)
+	}
+}
+
+func TestWhatConcernsUsIsNotBouncedToTheSender(t *testing.T) {
+	for reply, want := range map[string]string{
+		"530 5.7.0 Must issue a STARTTLS command first": "451 4.4.1", "502 5.5.1 what": "451 4.4.1", "421 4.3.2 leaving": "451 4.3.2",
+		"550 5.7.1 not this sender": "550 5.7.1",
+	} {
+		s := start(t, badsink.Script{Replies: map[string]string{badsink.Rcpt: reply}})
+		f := forwarder(t, forward.Config{}, s.Address())
+		if got := replies(f.Send(t.Context(), delivery(t, "x\r\n", "b@b.test"))); got != want {
+			t.Errorf("%s: %s", reply, got)
+		}
 	}
 }

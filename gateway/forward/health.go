@@ -37,7 +37,7 @@ type health struct {
 // A HopState is a next hop as an operator sees it.
 type HopState struct {
 	Address    string
-	Mode       smtp.HopTLS
+	Mode       smtp.Protection
 	Up         bool // or not tried yet
 	Since      time.Time
 	Err        error    // why it is down

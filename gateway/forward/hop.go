@@ -11,12 +11,17 @@ import (
 	"gatepost/gateway/smtp"
 )
 
+// fairChance is how long a next hop must have had before it counts as down because a caller's time ran out.
+const fairChance = 5 * time.Second
+
 // A hop is one next hop: its idle connections, its health, and what it last said it can take.
 type hop struct {
 	cfg    *Config
 	opts   smtp.ClientOptions
 	slots  chan struct{} // one for each connection in use
+	freed  chan struct{} // has something when a connection may have become idle
 	learnt atomic.Pointer[smtp.Extensions]
+	live   atomic.Int32 // connections that are open
 	health health
 
 	mu     sync.Mutex
@@ -33,7 +38,7 @@ type line struct {
 }
 
 func newHop(cfg *Config, opts smtp.ClientOptions) *hop {
-	h := &hop{cfg: cfg, opts: opts, slots: make(chan struct{}, cfg.Connections)}
+	h := &hop{cfg: cfg, opts: opts, slots: make(chan struct{}, cfg.Connections), freed: make(chan struct{}, 1)}
 	h.health.since = time.Now()
 	return h
 }
@@ -99,45 +104,80 @@ func (h *hop) enter(ctx context.Context) error {
 
 func (h *hop) leave() { <-h.slots }
 
-// line is the connection that was used last, if it is still good, or a new one.
+// line is a connection to use. A next hop that refuses one more at its greeting while others are open is not down: one of
+// those is waited for.
 func (h *hop) line(ctx context.Context) (*line, error) {
+	var patience <-chan time.Time
+	for {
+		if l := h.reuse(); l != nil {
+			return l, nil
+		}
+		c, err := h.connect(ctx)
+		if err == nil {
+			return &line{Client: c}, nil
+		}
+		if h.live.Load() == 0 || !full(err) {
+			return nil, err
+		}
+		if patience == nil {
+			timer := time.NewTimer(h.cfg.Wait)
+			defer timer.Stop()
+			patience = timer.C
+		}
+		select {
+		case <-h.freed:
+		case <-patience:
+			return nil, ErrBusy
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// reuse is the idle connection that was used last, if it is still good; nil if there is none.
+func (h *hop) reuse() *line {
 	for {
 		h.mu.Lock()
 		n := len(h.idle)
 		if n == 0 {
 			h.mu.Unlock()
-			break
+			return nil
 		}
 		l := h.idle[n-1]
 		h.idle = h.idle[:n-1]
 		h.mu.Unlock()
 		if l.Ready() && time.Since(l.since) < h.cfg.Idle {
-			return l, nil
+			return l
 		}
-		l.Quit()
+		h.drop(l)
 	}
-	c, err := h.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &line{Client: c}, nil
+}
+
+// full reports whether a next hop refused a connection in words that may mean that it has enough of them.
+func full(err error) bool {
+	var step *smtp.StepError
+	var refusal *smtp.Reply
+	return errors.As(err, &step) && step.Step == "greeting" && errors.As(err, &refusal) && refusal.Temporary()
 }
 
 // connect opens a new connection; its success or failure is the hop's health.
 func (h *hop) connect(ctx context.Context) (*smtp.Client, error) {
+	began := time.Now()
 	c, err := smtp.Dial(ctx, h.opts)
 	if err == nil && h.cfg.own(c) {
 		c.Quit()
 		err = &smtp.StepError{Step: "connect", Err: ErrSelf}
 	}
 	if err != nil {
-		if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		hurried := ctx.Err() != nil && time.Since(began) < fairChance
+		if !hurried && !(full(err) && h.live.Load() > 0) {
 			h.failed(err)
 		}
 		return nil, err
 	}
 	ext := c.Extensions()
 	h.learnt.Store(&ext)
+	h.live.Add(1)
 	h.worked(c)
 	return c, nil
 }
@@ -161,22 +201,31 @@ func (c *Config) own(client *smtp.Client) bool {
 
 // put takes a connection back after use and reports whether it is alive. It is not the caller's any more.
 func (h *hop) put(l *line) bool {
-	if l.Broken() {
-		return false
-	}
+	alive := !l.Broken()
 	l.since = time.Now()
 	h.mu.Lock()
-	if h.closed || l.used >= h.cfg.PerConnection || len(h.idle) >= h.cfg.Connections {
-		h.mu.Unlock()
-		l.Quit()
-		return true
-	}
-	h.idle = append(h.idle, l)
-	if h.reaper == nil {
-		h.reaper = time.AfterFunc(h.cfg.Idle, h.reap)
+	keep := alive && !h.closed && l.used < h.cfg.PerConnection && len(h.idle) < h.cfg.Connections
+	if keep {
+		h.idle = append(h.idle, l)
+		if h.reaper == nil {
+			h.reaper = time.AfterFunc(h.cfg.Idle, h.reap)
+		}
 	}
 	h.mu.Unlock()
-	return true
+	if !keep {
+		h.drop(l)
+	}
+	select {
+	case h.freed <- struct{}{}:
+	default:
+	}
+	return alive
+}
+
+// drop closes a connection.
+func (h *hop) drop(l *line) {
+	h.live.Add(-1)
+	l.Quit()
 }
 
 // reap closes what was idle too long, and comes back while anything is idle.
@@ -193,7 +242,7 @@ func (h *hop) reap() {
 	}
 	h.mu.Unlock()
 	for _, l := range old {
-		l.Quit()
+		h.drop(l)
 	}
 }
 
@@ -204,7 +253,7 @@ func (h *hop) hangUp() {
 	h.idle = nil
 	h.mu.Unlock()
 	for _, l := range idle {
-		l.Quit()
+		h.drop(l)
 	}
 }
 

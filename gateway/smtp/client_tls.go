@@ -9,29 +9,29 @@ import (
 	"strings"
 )
 
-// A HopTLS says how a connection to a next hop is protected.
-type HopTLS string
+// A Protection is how a connection to a next hop is protected.
+type Protection string
 
 // The modes, weakest first. None ever continues in a weaker one: what it asks for and does not get is an error before
 // any envelope or content is sent.
 const (
-	HopTLSOff           HopTLS = "off"
-	HopTLSOpportunistic HopTLS = "opportunistic" // STARTTLS where it is offered, no matter with which certificate
-	HopTLSRequired      HopTLS = "required"      // STARTTLS, no matter with which certificate
-	HopTLSVerify        HopTLS = "verify"        // STARTTLS, and the certificate is trusted and for the hop's name
-	HopTLSPin           HopTLS = "pin"           // STARTTLS, and the certificate's key is one of Pins
+	Unprotected   Protection = "off"
+	Opportunistic Protection = "opportunistic" // STARTTLS where it is offered, no matter with which certificate
+	Encrypted     Protection = "required"      // STARTTLS, no matter with which certificate
+	Verified      Protection = "verify"        // STARTTLS, and the certificate is trusted and for the hop's name
+	Pinned        Protection = "pin"           // STARTTLS, and the certificate's key is one of Pins
 )
 
 // demands reports whether a session in clear text is out of the question.
-func (m HopTLS) demands() bool { return m != "" && m != HopTLSOff && m != HopTLSOpportunistic }
+func (m Protection) demands() bool { return m != "" && m != Unprotected && m != Opportunistic }
 
 // Security is how a connection is protected. The zero value is clear text.
 type Security struct {
-	Mode HopTLS
+	Mode Protection
 	// Config may hold roots, a client certificate or a server name; nil will do. What decides over the checking of
 	// certificates comes from Mode alone.
 	Config *tls.Config
-	Pins   [][sha256.Size]byte // SHA-256 of the SubjectPublicKeyInfo of the leaf; for HopTLSPin
+	Pins   [][sha256.Size]byte // SHA-256 of the SubjectPublicKeyInfo of the leaf; for Pinned
 }
 
 // The causes of a StepError at STARTTLS, besides those of crypto/tls.
@@ -44,7 +44,7 @@ var (
 // secure protects the session as Security asks, and says EHLO again: nothing learnt in clear text survives.
 func (c *Client) secure() error {
 	mode := c.opts.Security.Mode
-	if mode == "" || mode == HopTLSOff || mode == HopTLSOpportunistic && !c.ext.StartTLS {
+	if mode == "" || mode == Unprotected || mode == Opportunistic && !c.ext.StartTLS {
 		return nil
 	}
 	if !c.ext.StartTLS {
@@ -85,8 +85,8 @@ func (s Security) config(address string) *tls.Config {
 			conf.ServerName = strings.TrimSuffix(host, ".")
 		}
 	}
-	conf.InsecureSkipVerify = s.Mode != HopTLSVerify
-	if s.Mode == HopTLSPin {
+	conf.InsecureSkipVerify = s.Mode != Verified
+	if s.Mode == Pinned {
 		// VerifyConnection runs for resumed sessions too; VerifyPeerCertificate does not.
 		conf.VerifyConnection = func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 {

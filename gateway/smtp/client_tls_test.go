@@ -26,25 +26,25 @@ func TestTLSModesNeverContinueWeaker(t *testing.T) { // R-11, P-16
 	named := certificate(t, time.Hour, "elsewhere.test")
 	expired := certificate(t, -time.Hour, "127.0.0.1")
 	for _, c := range []struct {
-		mode   smtp.HopTLS
+		mode   smtp.Protection
 		server *badsink.Certificate // nil: STARTTLS is not offered, or was stripped
 		trust  *badsink.Certificate
 		ok, on bool
 	}{
-		{smtp.HopTLSOff, good, nil, true, false},
-		{smtp.HopTLSOpportunistic, nil, nil, true, false},
-		{smtp.HopTLSOpportunistic, good, nil, true, true},
-		{smtp.HopTLSRequired, nil, nil, false, false},
-		{smtp.HopTLSRequired, expired, nil, true, true},
-		{smtp.HopTLSVerify, nil, good, false, false},
-		{smtp.HopTLSVerify, good, good, true, true},
-		{smtp.HopTLSVerify, good, other, false, false},
-		{smtp.HopTLSVerify, named, named, false, false},
-		{smtp.HopTLSVerify, expired, expired, false, false},
-		{smtp.HopTLSPin, nil, good, false, false},
-		{smtp.HopTLSPin, good, good, true, true},
-		{smtp.HopTLSPin, named, named, true, true},
-		{smtp.HopTLSPin, good, other, false, false},
+		{smtp.Unprotected, good, nil, true, false},
+		{smtp.Opportunistic, nil, nil, true, false},
+		{smtp.Opportunistic, good, nil, true, true},
+		{smtp.Encrypted, nil, nil, false, false},
+		{smtp.Encrypted, expired, nil, true, true},
+		{smtp.Verified, nil, good, false, false},
+		{smtp.Verified, good, good, true, true},
+		{smtp.Verified, good, other, false, false},
+		{smtp.Verified, named, named, false, false},
+		{smtp.Verified, expired, expired, false, false},
+		{smtp.Pinned, nil, good, false, false},
+		{smtp.Pinned, good, good, true, true},
+		{smtp.Pinned, named, named, true, true},
+		{smtp.Pinned, good, other, false, false},
 	} {
 		script := badsink.Script{}
 		if c.server != nil {
@@ -88,7 +88,7 @@ func TestTLSModesNeverContinueWeaker(t *testing.T) { // R-11, P-16
 func TestVerifyCannotBeSwitchedOffByTheConfig(t *testing.T) {
 	s := start(t, badsink.Script{TLS: certificate(t, time.Hour, "127.0.0.1").Server})
 	_, err := smtp.Dial(t.Context(), smtp.ClientOptions{Address: s.Address(), Hello: "gate.test", Security: smtp.Security{
-		Mode: smtp.HopTLSVerify, Config: &tls.Config{InsecureSkipVerify: true},
+		Mode: smtp.Verified, Config: &tls.Config{InsecureSkipVerify: true},
 	}})
 	var unknown x509.UnknownAuthorityError
 	if !errors.As(err, &unknown) {
@@ -101,7 +101,7 @@ func TestPlaintextAfterSTARTTLSAborts(t *testing.T) { // R-12
 		TLS:     certificate(t, time.Hour, "127.0.0.1").Server,
 		Replies: map[string]string{badsink.StartTLS: "220 ready\r\n250-FAKE\r\n"},
 	})
-	_, err := smtp.Dial(t.Context(), smtp.ClientOptions{Address: s.Address(), Hello: "gate.test", Security: smtp.Security{Mode: smtp.HopTLSRequired}})
+	_, err := smtp.Dial(t.Context(), smtp.ClientOptions{Address: s.Address(), Hello: "gate.test", Security: smtp.Security{Mode: smtp.Encrypted}})
 	if !errors.Is(err, smtp.ErrOutOfStep) && !errors.Is(err, smtp.ErrInjected) {
 		t.Error(err)
 	}
@@ -116,7 +116,7 @@ func TestWhatIsOfferedInClearDoesNotCount(t *testing.T) { // B-02 on our side
 		}
 		return nil
 	}})
-	c := connect(t, smtp.ClientOptions{Address: s.Address(), Security: smtp.Security{Mode: smtp.HopTLSRequired}})
+	c := connect(t, smtp.ClientOptions{Address: s.Address(), Security: smtp.Security{Mode: smtp.Encrypted}})
 	if e := c.Extensions(); offered != 1 || e.Size == 5 || !e.SMTPUTF8 {
 		t.Errorf("%+v", e)
 	}

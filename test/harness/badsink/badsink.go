@@ -51,6 +51,7 @@ type Event struct {
 	Line    string // the command as it came, without its line end
 	Rcpt    string // the recipient: at Rcpt, and at Dot over LMTP
 	TLS     bool
+	Open    int // connections to the sink that are open now, with this one
 }
 
 // An Action is what to do instead of the ordinary behaviour. Its parts happen in the order of the fields.

@@ -264,6 +264,7 @@ func (x *session) action(e Event) *Action {
 	if x.sink.script.On == nil {
 		return nil
 	}
+	e.Open = x.sink.Open()
 	return x.sink.script.On(e)
 }
 
