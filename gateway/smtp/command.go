@@ -155,7 +155,7 @@ func (c *conn) obey(line []byte) {
 	}
 	v, known := lookUp(word)
 	if !known {
-		c.unknown()
+		c.unknown(verbName(word))
 		return
 	}
 	c.verb = v.name
@@ -183,6 +183,19 @@ func lookUp(word []byte) (verb, bool) {
 	}
 	v, ok := verbs[string(upper[:len(word)])]
 	return v, ok
+}
+
+// verbName is an unknown verb for the record: upper case, and "?" unless it is a short word of letters.
+func verbName(word []byte) string {
+	if len(word) > 2*maxVerb {
+		return "?"
+	}
+	for _, b := range word {
+		if !letter(b) {
+			return "?"
+		}
+	}
+	return strings.ToUpper(string(word))
 }
 
 // bdat ends the session: the chunk comes without being asked for, and to go on would be to obey it (RFC 3030
@@ -292,13 +305,13 @@ func (c *conn) judge(verb string, r *Reply, v verdict, own bool) {
 }
 
 // unknown answers a verb that is none of SMTP's.
-func (c *conn) unknown() {
+func (c *conn) unknown(name string) {
 	c.tally.unknown++
 	if hard := c.srv.limits().UnknownCommands; c.tally.unknown > hard {
-		c.judge(c.verb, nil, verdict{c.tally.unknown, 0, hard, EventUnknownCommand}, true)
+		c.judge(name, nil, verdict{c.tally.unknown, 0, hard, EventUnknownCommand}, true)
 		return
 	}
-	c.mistake(c.verb, ReplyUnknownCommand())
+	c.mistake(name, ReplyUnknownCommand())
 }
 
 // idleWork counts a command that brings no mail forward; false means that it was one too many.

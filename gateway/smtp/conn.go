@@ -31,7 +31,7 @@ type conn struct {
 	start   time.Time
 	verb    string // the last command known; "" before any
 	closing bool   // the last reply is in out
-	mute    bool   // nothing may be written: a handshake has begun and not succeeded
+	mute    bool   // nothing may be written: a handshake has begun and not succeeded, or a write has failed
 	linger  bool   // the client may be sending still: take it, so that it can read the last reply
 	tls     mail.TLS
 	hello   hello
@@ -79,6 +79,7 @@ var (
 	errSession  = errors.New("session took too long")
 	errSlow     = errors.New("command took too long")
 	errIdle     = errors.New("client was idle")
+	errUnsent   = errors.New("reply could not be sent")
 )
 
 // newConn makes nc a connection of ln.
@@ -297,13 +298,14 @@ func (c *conn) flush() error {
 	if cap(c.out) > smallBuffer {
 		c.out = nil
 	}
-	if err != nil {
-		c.closing = true
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			c.srv.count(EventWrite)
-		}
+	if err == nil {
+		return nil
 	}
-	return err
+	c.closing, c.mute = true, true
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.srv.count(EventWrite)
+	}
+	return errUnsent
 }
 
 // appendReply writes r as it goes over the wire. Whatever r holds, what is written is one line of printable ASCII
@@ -370,11 +372,13 @@ const (
 // reply that tells it why; so what it sends is taken for a moment, and thrown away.
 func (c *conn) hangUp() {
 	defer func() { _ = c.nc.Close() }()
-	err := c.flush()
-	if tc, ok := c.rw.(interface{ CloseWrite() error }); ok && err == nil && c.rw != c.nc {
+	if c.flush() != nil || c.mute {
+		return
+	}
+	if tc, ok := c.rw.(interface{ CloseWrite() error }); ok && c.rw != c.nc {
 		_ = tc.CloseWrite() // close_notify
 	}
-	if !c.linger || err != nil || c.ctx.Err() != nil {
+	if !c.linger || c.ctx.Err() != nil {
 		return
 	}
 	if tc, ok := c.nc.(*net.TCPConn); ok {

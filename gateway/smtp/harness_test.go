@@ -170,6 +170,12 @@ func open(t testing.TB, h *recorder, cfg Config, opts ListenerOptions) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openOn(t, l, h, cfg, opts)
+}
+
+// openOn is open on a listener of the test's own.
+func openOn(t testing.TB, l net.Listener, h *recorder, cfg Config, opts ListenerOptions) *house {
+	t.Helper()
 	if cfg.Hostname == "" {
 		cfg.Hostname = "mx.example.com"
 	}

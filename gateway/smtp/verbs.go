@@ -372,12 +372,15 @@ func (c *conn) receive() {
 // faulty answers for content that did not come in whole and sound. Unless the final dot was read the connection ends
 // here, whatever is said: what follows is content, and must never be read as commands.
 func (c *conn) faulty(body *content) {
+	slow := errors.Is(body.err, os.ErrDeadlineExceeded)
+	if slow {
+		c.srv.count(EventDataSlow)
+	}
 	switch {
 	case body.flaw != sound:
 		c.srv.count(flaws[body.flaw].event)
 		c.refuse("DATA", body.flaw.reply())
-	case errors.Is(body.err, os.ErrDeadlineExceeded):
-		c.srv.count(EventDataSlow)
+	case slow:
 		c.refuse("DATA", ReplyTimeout())
 	default:
 		c.srv.count(EventDataCut)
