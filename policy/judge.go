@@ -54,6 +54,7 @@ type outcome struct {
 	score     Points
 	entry     *entry     // that decided
 	rule      *rule      // that decided
+	floor     *rule      // the strictest that says at_least
 	threshold *threshold // that decided
 	failed    []string   // filters whose failure decided
 	because   []Reason
@@ -235,6 +236,9 @@ func (j *judge) apply(o *outcome, r *rule, tell bool) bool {
 	if t.strip != nil {
 		o.strip = t.strip
 	}
+	if t.floor != "" && (o.floor == nil || severity(t.floor) > severity(o.floor.then.floor)) {
+		o.floor = r
+	}
 	if tell {
 		o.because = append(o.because, r.because())
 	}
@@ -248,13 +252,16 @@ func (j *judge) apply(o *outcome, r *rule, tell bool) bool {
 // scored lets the entry or, without one, the thresholds decide.
 func (j *judge) scored(o *outcome) {
 	o.action = Accept
-	if o.entry != nil || j.aside.scoring {
+	if o.entry != nil {
 		return
 	}
 	for i := range j.p.thresholds {
-		if t := &j.p.thresholds[i]; !t.off && t.action != "" && o.score >= t.points {
+		if t := &j.p.thresholds[i]; !j.aside.scoring && !t.off && t.action != "" && o.score >= t.points {
 			o.action, o.threshold = t.action, t
 		}
+	}
+	if o.floor != nil && severity(o.floor.then.floor) > severity(o.action) {
+		o.action, o.rule, o.threshold = o.floor.then.floor, o.floor, nil
 	}
 }
 

@@ -106,7 +106,7 @@ func Parse(file string, data []byte, opts Options) (*Policy, []conf.Problem) {
 	if problems := conf.Decode(file, data, &own); len(problems) > 0 {
 		return nil, problems
 	}
-	c.compile(&shipped, &own)
+	c.compile(&shipped, &own, data)
 	if len(c.problems) > 0 {
 		return nil, conf.Sorted(c.problems)
 	}
@@ -146,7 +146,7 @@ func (c *compiler) path(p string) string {
 }
 
 // compile lays the administrator's document over the shipped one.
-func (c *compiler) compile(shipped, own *Document) {
+func (c *compiler) compile(shipped, own *Document, data []byte) {
 	var err error
 	if c.env, err = c.newEnv(); err != nil {
 		c.problem(conf.Pos{File: c.file}, "", "%v", err)
@@ -158,16 +158,14 @@ func (c *compiler) compile(shipped, own *Document) {
 	c.shipped = true
 	c.lines = strings.Split(string(shippedYAML), "\n")
 	c.scores(shipped)
-	theirs := c.compileRules(shipped.Rules)
+	theirs := c.compileRules(shipped.Rules, nil)
 	c.shipped = false
-	if data, err := c.opts.ReadFile(c.file); err == nil && c.file != "" {
-		c.lines = strings.Split(string(data), "\n")
-	}
+	c.lines = strings.Split(string(data), "\n")
 	c.compileLists(own.Lists)
 	c.scores(own)
 	c.compileAccess(own.Access)
 	c.compileLimits(own.Limits)
-	c.p.rules = c.compileRules(own.Rules)
+	c.p.rules = c.compileRules(own.Rules, shipped.Rules)
 	for _, r := range theirs {
 		if !slices.ContainsFunc(own.Rules, func(d ruleDoc) bool { return d.Name.Value == r.name }) {
 			c.p.rules = append(c.p.rules, r)

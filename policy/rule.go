@@ -39,8 +39,8 @@ type rule struct {
 // maxRules bounds the rules of one policy.
 const maxRules = 2000
 
-// compileRules compiles rules in order.
-func (c *compiler) compileRules(docs []ruleDoc) []*rule {
+// compileRules compiles rules in order. A rule with the name of one in base says only what is to be different.
+func (c *compiler) compileRules(docs, base []ruleDoc) []*rule {
 	var out []*rule
 	seen := map[string]bool{}
 	if len(docs) > maxRules {
@@ -48,6 +48,11 @@ func (c *compiler) compileRules(docs []ruleDoc) []*rule {
 		return nil
 	}
 	for _, d := range docs {
+		for i := range base {
+			if base[i].Name.Value == d.Name.Value {
+				d.inherit(&base[i])
+			}
+		}
 		switch {
 		case d.Name.Value == "":
 			c.problem(d.Pos, "", "a rule needs a name")
@@ -60,6 +65,26 @@ func (c *compiler) compileRules(docs []ruleDoc) []*rule {
 		out = append(out, c.rule(&d))
 	}
 	return out
+}
+
+// inherit takes over what d leaves out: matchers only if it has none, class and reply only if it does the same.
+func (d *ruleDoc) inherit(b *ruleDoc) {
+	if d.When.Pos.Line == 0 && d.From == nil && d.Sender == nil && d.Client == nil && d.Helo == nil && d.Subject == nil && d.Attachment == nil && d.Finding == nil {
+		d.When, d.From, d.Sender, d.Client, d.Helo, d.Subject, d.Attachment, d.Finding = b.When, b.From, b.Sender, b.Client, b.Helo, b.Subject, b.Attachment, b.Finding
+	}
+	if d.Reason == "" {
+		d.Reason = b.Reason
+	}
+	if d.Then.pos.Line != 0 {
+		return
+	}
+	d.Then = b.Then
+	if d.Reply == nil {
+		d.Reply = b.Reply
+	}
+	if d.Class.Pos.Line == 0 {
+		d.Class = b.Class
+	}
 }
 
 // rule compiles one rule.

@@ -11,6 +11,7 @@ import (
 // A thenDoc is what a rule does: at most one deciding action, and any additions.
 type thenDoc struct {
 	action  Action // empty: the rule only adds
+	floor   Action // at_least: where nothing decides, the score may not do less than this
 	score   Points
 	scores  bool
 	route   string // redirect
@@ -24,7 +25,7 @@ type thenDoc struct {
 var decidingActions = []string{"accept", "tag", "quarantine", "defer", "reject", "discard"}
 
 // additions are the keys of a then that is a mapping.
-var additions = []string{"score", "redirect", "strip", "bcc", "add_header"}
+var additions = []string{"score", "at_least", "redirect", "strip", "bcc", "add_header"}
 
 // UnmarshalConf reads an action, an addition, or a list of them.
 func (t *thenDoc) UnmarshalConf(n conf.Node) []conf.Problem {
@@ -73,6 +74,12 @@ func (t *thenDoc) add(n conf.Node, p conf.Pair) []conf.Problem {
 	case "score":
 		t.score, problems = decodePoints(p.Value)
 		t.scores = true
+	case "at_least":
+		a, ok := parseAction(p.Value.String())
+		if !ok || a == Accept || a == Discard {
+			return []conf.Problem{{Pos: p.Value.Pos(), Message: "at_least takes tag, quarantine, defer or reject, not " + quoted(p.Value.String())}}
+		}
+		t.floor = a
 	case "redirect":
 		t.route, problems = decodeAddress(p.Value)
 	case "bcc":
@@ -152,6 +159,9 @@ func (t *thenDoc) String() string {
 	var out []string
 	if t.scores {
 		out = append(out, "score "+t.score.String())
+	}
+	if t.floor != "" {
+		out = append(out, "at_least "+string(t.floor))
 	}
 	if t.route != "" {
 		out = append(out, "redirect "+t.route)
