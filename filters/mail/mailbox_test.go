@@ -32,17 +32,17 @@ func TestMailboxesAreEveryAddressAReaderMayBeShown(t *testing.T) {
 		{`"john doe"@b.example`, ` <"john doe"@b.example>`},
 		{"a @ b.example", " <a@b.example>"},
 		{"<a@[192.0.2.1]>", " <a@[192.0.2.1]>"},
-		{"<x@attack.example>, <admin@legit.example>", " <x@attack.example>; <admin@legit.example>"},                               // D-12
-		{"=?utf-8?B?PGFkbWluQGxlZ2l0LmNvbT4=?=,<y@attack.example>", " <admin@legit.com> encoded; <y@attack.example>"},             // D-13
-		{"<@attack.example,@any.example:admin@legit.example>", " <admin@legit.example> route"},                                    // D-14
-		{`<admin@legit.example>\,<y@attack.example>`, " <admin@legit.example> odd,split; <y@attack.example>"},                     // D-15
-		{"admin@legit.example,<y@attack.example>", " <admin@legit.example>; <y@attack.example>"},                                  // D-16
-		{"<y@attack.example>admin@legit.example", " <y@attack.example> split; <admin@legit.example> odd,split"},                   // D-16
-		{"admin@legit.example(.attack.example)", ".attack.example <admin@legit.example>"},                                         // D-17
-		{`"admin@legit.example" <x@attack.example>`, "admin@legit.example <x@attack.example> name-address"},                       // D-17
-		{"x@attack.example (admin@legit.example)", "admin@legit.example <x@attack.example> name-address"},                         // D-17
-		{"=?utf-8?q?admin=40legit.example=00?= <x@attack.example>", "admin@legit.example <x@attack.example> hidden,name-address"}, // D-18
-		{"\u202emoc.tigel@nimda <x@attack.example>", "moc.tigel@nimda <x@attack.example> hidden; moc.tigel@nimda <moc.tigel@nimda> hidden,name-address,unquoted-address"},                  // D-18
+		{"<x@attack.example>, <admin@legit.example>", " <x@attack.example>; <admin@legit.example>"},                                                                       // D-12
+		{"=?utf-8?B?PGFkbWluQGxlZ2l0LmNvbT4=?=,<y@attack.example>", " <admin@legit.com> encoded; <y@attack.example>"},                                                     // D-13
+		{"<@attack.example,@any.example:admin@legit.example>", " <admin@legit.example> route"},                                                                            // D-14
+		{`<admin@legit.example>\,<y@attack.example>`, " <admin@legit.example> odd,split; <y@attack.example>"},                                                             // D-15
+		{"admin@legit.example,<y@attack.example>", " <admin@legit.example>; <y@attack.example>"},                                                                          // D-16
+		{"<y@attack.example>admin@legit.example", " <y@attack.example> split; <admin@legit.example> odd,split"},                                                           // D-16
+		{"admin@legit.example(.attack.example)", ".attack.example <admin@legit.example>"},                                                                                 // D-17
+		{`"admin@legit.example" <x@attack.example>`, "admin@legit.example <x@attack.example> name-address"},                                                               // D-17
+		{"x@attack.example (admin@legit.example)", "admin@legit.example <x@attack.example> name-address"},                                                                 // D-17
+		{"=?utf-8?q?admin=40legit.example=00?= <x@attack.example>", "admin@legit.example <x@attack.example> hidden,name-address"},                                         // D-18
+		{"\u202emoc.tigel@nimda <x@attack.example>", "moc.tigel@nimda <x@attack.example> hidden; moc.tigel@nimda <moc.tigel@nimda> hidden,name-address,unquoted-address"}, // D-18
 		{"admin@legit.example <x@attack.example>", "admin@legit.example <x@attack.example>; admin@legit.example <admin@legit.example> name-address,unquoted-address"},
 		{"a@b.example <a@b.example>", "a@b.example <a@b.example> odd"},
 		{"=?utf-8?q?=3Cadmin=40legit.example=3E?= <x@attack.example>", "<admin@legit.example> <x@attack.example> name-address;  <admin@legit.example> encoded"},
