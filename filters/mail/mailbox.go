@@ -310,7 +310,7 @@ func (r *mailboxReader) bare(e element) {
 		if m := r.add(name, w); m != nil {
 			if len(words) > 1 {
 				m.Defects = append(m.Defects, MailboxSplit)
-			} else if rest = strings.Replace(rest, w, "", 1); strings.Trim(rest, " \t\r\n") != "" {
+			} else if rest = strings.Replace(rest, w, "", 1); strings.Trim(rest, " \t\r\n.") != "" {
 				m.Defects = append(m.Defects, MailboxOdd)
 				m.Name = Visible(DecodeWords(strings.TrimSpace(unquote(rest))))
 			}
@@ -447,6 +447,9 @@ func addressWords(s string) []string {
 			for start > from && !isDelimiter(s[start-1]) {
 				start--
 			}
+		}
+		if n := strings.IndexByte(s[end:min(len(s), end+64)], ']'); n > 0 && s[end] == '[' {
+			end += n + 1
 		}
 		for end < len(s) && (!isDelimiter(s[end]) || s[end] == '@') {
 			end++

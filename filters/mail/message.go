@@ -63,24 +63,34 @@ const keptContent = 4 << 20
 // Parse reads src once. It never fails; what it could not make sense of is in Defects. If src cannot be read, the
 // parse ends there and Err says why.
 func Parse(src Source) *Message {
-	m := &Message{Source: src, Root: &Part{}, budget: keptContent}
-	m.authors = sync.OnceValue(m.readAuthors)
-	m.text = sync.OnceValue(m.readText)
-	m.links = sync.OnceValue(m.readLinks)
-	m.Root.m = m
+	m := newMessage(src)
 	s, err := newSpace(src)
 	if err != nil {
 		m.fail(err)
 		s = &space{data: []byte{}}
 	}
-	m.space, m.Root.space = s, s
-	w := &walker{m: m, work: 40*s.size + 1<<20, decoded: 2*s.size + 1<<20}
+	m.parse(s)
+	return m
+}
+
+func newMessage(src Source) *Message {
+	m := &Message{Source: src, budget: keptContent}
+	m.authors = sync.OnceValue(m.readAuthors)
+	m.text = sync.OnceValue(m.readText)
+	m.links = sync.OnceValue(m.readLinks)
+	return m
+}
+
+// parse reads the whole message from s.
+func (m *Message) parse(s *space) {
+	m.space = s
+	w := &walker{m: m, work: 40*s.size + 1<<20, decoded: 2*s.size + 1<<20, parts: 1}
 	w.lineEnds()
+	var err error
 	m.block, err = readHeader(s, Span{0, s.size}, &w.d, true)
 	m.fail(err)
 	m.Header = m.block.fields
 	w.checkFields()
-	w.parts = 1
 	m.Root = w.part(s, m.block.fields, m.block.hidden, Span{m.block.body, s.size}, "")
 	w.queue = append(make([]job, 0, 8), job{p: m.Root, borders: m.block.others})
 	w.run()
@@ -89,7 +99,6 @@ func Parse(src Source) *Message {
 		m.Defects = append(m.Defects, Defect{"source.unreadable", defectIndex["source.unreadable"].Meaning, Span{}})
 	}
 	m.leaves = leaves(nil, m.Root)
-	return m
 }
 
 // fail keeps the first error of reading the Source.

@@ -73,10 +73,11 @@ func (w *walker) boundaries(p *Part, types []typed) []string {
 				forms = append(forms, DecodeWords(v))
 			}
 			for _, f := range forms {
+				if len(f) > hugeBoundary {
+					w.note(p, "mime.boundary-huge")
+				}
 				if f != "" && len(f) <= maxBoundary {
 					list = appendNew(list, f)
-				} else if len(f) > maxBoundary {
-					w.note(p, "mime.boundary-huge")
 				}
 			}
 		}
@@ -100,7 +101,7 @@ func (w *walker) checkBoundary(p *Part, q param) {
 	switch {
 	case q.value == "":
 		w.note(p, "mime.boundary-empty")
-	case len(q.value) > 70 && len(q.value) <= maxBoundary:
+	case len(q.value) > 70 && len(q.value) <= hugeBoundary:
 		w.note(p, "mime.boundary-long")
 	case q.pct || q.section >= 0:
 		w.note(p, "mime.boundary-encoded")

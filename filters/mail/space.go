@@ -36,9 +36,10 @@ const (
 
 // A space is a run of bytes that spans point into: the Source itself, or what a part decoded to.
 type space struct {
-	data []byte // all of it; nil if it must be read through src
-	src  Source
+	data []byte // all of it, if src is nil
+	src  Source // what must be read; nil if all is in data
 	size int64
+	step int64 // octets of a window
 	base *Span // where in the Source the decoded part stands; nil for the Source itself
 }
 
@@ -48,7 +49,7 @@ func newSpace(src Source) (*space, error) {
 		b := m.Bytes()
 		return &space{data: b, size: int64(len(b))}, nil
 	}
-	s := &space{src: src, size: src.Size()}
+	s := &space{src: src, size: src.Size(), step: window}
 	if s.size > smallSource {
 		return s, nil
 	}
@@ -62,8 +63,11 @@ func newSpace(src Source) (*space, error) {
 // bytes returns what stands in sp: a slice of the message if it is in memory, else a copy.
 func (s *space) bytes(sp Span) ([]byte, error) {
 	sp = s.clip(sp)
-	if s.data != nil || sp.Start == sp.End {
+	if s.src == nil {
 		return s.data[sp.Start:sp.End:sp.End], nil
+	}
+	if sp.Start == sp.End {
+		return nil, nil
 	}
 	b := make([]byte, sp.End-sp.Start)
 	n, err := s.src.ReadAt(b, sp.Start)
@@ -94,16 +98,16 @@ func (s *space) place(sp Span) Span {
 // again keep bytes before the last one's end. see returns false to stop.
 func (s *space) windows(sp Span, keep int, see func(off int64, b []byte, last bool) bool) error {
 	sp = s.clip(sp)
-	if s.data != nil || sp.End-sp.Start <= window {
+	if s.src == nil || sp.End-sp.Start <= s.step {
 		b, err := s.bytes(sp)
 		if err == nil {
 			see(sp.Start, b, true)
 		}
 		return err
 	}
-	buf := make([]byte, window)
-	for off := sp.Start; ; off += int64(window - keep) {
-		n := min(int64(window), sp.End-off)
+	buf := make([]byte, s.step)
+	for off := sp.Start; ; off += s.step - int64(keep) {
+		n := min(s.step, sp.End-off)
 		if m, err := s.src.ReadAt(buf[:n], off); int64(m) < n {
 			if err == nil || err == io.EOF {
 				err = io.ErrUnexpectedEOF
@@ -128,22 +132,23 @@ type survey struct {
 func (s *space) look() (survey, error) {
 	v := survey{mixed: -1}
 	var start int64 // of the current line
-	err := s.windows(Span{0, s.size}, 128, func(off int64, b []byte, last bool) bool {
-		end := len(b)
-		if !last {
-			end -= 128
-		}
-		v.cr += bytes.Count(b[:end], cr)
-		for i := 0; i < end; {
-			n := bytes.IndexByte(b[i:end], '\n')
+	wasCR := false // the window before ended in CR
+	err := s.windows(Span{0, s.size}, 0, func(off int64, b []byte, _ bool) bool {
+		v.cr += bytes.Count(b, cr)
+		for i := 0; i < len(b); {
+			n := bytes.IndexByte(b[i:], '\n')
 			if n < 0 {
 				break
 			}
 			nl := i + n
-			v.end(off+int64(nl), nl > 0 && b[nl-1] == '\r', off+int64(nl)-start)
+			if nl > 0 {
+				wasCR = b[nl-1] == '\r'
+			}
+			v.end(off+int64(nl), wasCR, off+int64(nl)-start)
 			i = nl + 1
 			start = off + int64(i)
 		}
+		wasCR = len(b) > 0 && b[len(b)-1] == '\r'
 		return true
 	})
 	v.longest = max(v.longest, s.size-start)

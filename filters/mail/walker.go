@@ -10,7 +10,9 @@ const (
 	maxParts    = 1000
 	maxDepth    = 20 // multiparts inside each other
 	maxMessages = 10 // messages inside each other
-	maxBoundary = 200
+
+	hugeBoundary = 200  // octets of a boundary that nobody needs
+	maxBoundary  = 2048 // octets of one that is followed
 )
 
 // A walker builds the tree of one message: a queue of parts whose bodies are still to be looked into. It is iterative,
