@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -233,4 +234,17 @@ func sinceTime(s string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%q is not a span of time such as 14d or 36h", s)
 	}
 	return time.Now().Add(-d), nil
+}
+
+// explainStored prints a result that was stored as JSON.
+func explainStored(w io.Writer, stored []byte) error {
+	if len(stored) == 0 {
+		_, err := fmt.Fprintln(w, "no explanation was stored")
+		return err
+	}
+	var r policy.Result
+	if err := json.Unmarshal(stored, &r); err != nil {
+		return fmt.Errorf("read stored explanation: %w", err)
+	}
+	return r.Explain(w)
 }
