@@ -82,7 +82,9 @@ func (c *dkimCheck) verifyAll(ctx context.Context, list []verified) error {
 		if list[i].Result != "" {
 			continue
 		}
-		fetch := func() { keys[i].key, keys[i].err = fetchKey(ctx, c.r, list[i].Selector, list[i].Domain) }
+		fetch := func() {
+			keys[i].key, keys[i].err = fetchKey(ctx, c.r, list[i].Selector, list[i].Domain, list[i].sig.keyKind())
+		}
 		if len(list) == 1 {
 			fetch()
 		} else {

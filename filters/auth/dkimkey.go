@@ -34,8 +34,8 @@ type keyError struct{ result, reason string }
 
 func (e *keyError) Error() string { return e.reason }
 
-// fetchKey looks up and reads the key of a selector.
-func fetchKey(ctx context.Context, r Resolver, selector, domain string) (*key, *keyError) {
+// fetchKey looks up and reads the key of a selector for a type of key.
+func fetchKey(ctx context.Context, r Resolver, selector, domain, kind string) (*key, *keyError) {
 	name := selector + "._domainkey." + domain
 	txts, err := r.LookupTXT(ctx, name)
 	if err != nil {
@@ -44,24 +44,47 @@ func fetchKey(ctx context.Context, r Resolver, selector, domain string) (*key, *
 		}
 		return nil, &keyError{resultTemperror, "DNS: " + name + ": " + dnsReason(err)}
 	}
-	record, found := "", 0
-	for _, t := range txts {
-		if strings.Contains(t, "p=") || strings.Contains(t, "p =") || len(txts) == 1 {
-			record = t
-			found++
+	return chooseKey(txts, kind, name)
+}
+
+// chooseKey reads the one record that holds a key of the signature's type. RFC 6376 section 3.6.2.2 leaves several
+// records undefined: two of the type are an error (L-05), one beside a key of another type is not in doubt.
+func chooseKey(txts []string, kind, name string) (*key, *keyError) {
+	var chosen *key
+	var broken error
+	for i, t := range txts {
+		if i == 16 {
+			break
+		}
+		if !strings.Contains(t, "p") {
+			continue
+		}
+		k, err := parseKey(t)
+		switch {
+		case err != nil:
+			broken = err
+		case len(txts) > 1 && k.kind() != kind:
+		case chosen != nil:
+			return nil, &keyError{resultPermerror, "several keys at " + name}
+		default:
+			chosen = k
 		}
 	}
 	switch {
-	case found == 0:
-		return nil, &keyError{resultPermerror, "no key at " + name}
-	case found > 1: // RFC 6376 section 3.6.2.2 leaves it undefined (L-05)
-		return nil, &keyError{resultPermerror, "several keys at " + name}
+	case chosen != nil:
+		return chosen, nil
+	case broken != nil:
+		return nil, &keyError{resultPermerror, "key at " + name + ": " + broken.Error()}
 	}
-	k, err := parseKey(record)
-	if err != nil {
-		return nil, &keyError{resultPermerror, "key at " + name + ": " + err.Error()}
+	return nil, &keyError{resultPermerror, "no key at " + name}
+}
+
+// kind is the key type in the words of a=.
+func (k *key) kind() string {
+	if k.ed25519 != nil {
+		return "ed25519"
 	}
-	return k, nil
+	return "rsa"
 }
 
 // parseKey reads a key record. Unknown tags are ignored.

@@ -130,6 +130,12 @@ func (s *signature) signatureOf(tags tagList) error {
 	return nil
 }
 
+// keyKind is the key type that a= asks for.
+func (s *signature) keyKind() string {
+	kind, _, _ := strings.Cut(s.algorithm, "-")
+	return kind
+}
+
 // canonical reads c=.
 func (s *signature) canonical(c string) error {
 	head, body, ok := strings.Cut(dropFWS(c), "/")
