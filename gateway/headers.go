@@ -29,7 +29,7 @@ func (j *job) delivery(rcpts []mail.Address, whole bool) forward.Delivery {
 	}
 	return forward.Delivery{
 		Envelope: j.env, Rcpts: rcpts, Source: j.content, Sum: j.content.Sum(), Whole: whole,
-		Edits: forward.Edits{Drop: auth.ForgedResults(j.in.Message, j.g.Hostname), Add: b.String()},
+		Edits: forward.Edits{Drop: auth.Forged(j.in.Message, j.g.Hostname), Add: b.String()},
 	}
 }
 

@@ -100,6 +100,6 @@ func (r *Releaser) deliver(ctx context.Context, e *quarantine.Entry, rcpts []str
 	parsed := mail.Parse(content)
 	return r.Carrier.Send(ctx, forward.Delivery{
 		Envelope: env, Rcpts: env.Rcpts, Source: content,
-		Edits: forward.Edits{Add: head, Drop: auth.ForgedResults(parsed, r.Hostname)},
+		Edits: forward.Edits{Add: head, Drop: auth.Forged(parsed, r.Hostname)},
 	}), nil
 }

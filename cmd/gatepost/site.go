@@ -114,9 +114,9 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 
 // chain builds the enabled filters.
 func (s *site) chain() (*filters.Chain, []conf.Problem) {
-	var ours []string
+	ours := make(map[string]bool, len(s.cfg.Domains))
 	for _, d := range s.cfg.Domains {
-		ours = append(ours, d.Name)
+		ours[d.Name] = true
 	}
 	return catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
 }

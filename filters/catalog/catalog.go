@@ -15,7 +15,7 @@ import (
 type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string   // our name in Authentication-Results
-	OurDomains []string // whom we accept mail for
+	OurDomains map[string]bool // whom we accept mail for
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -47,6 +47,7 @@ func entries() map[string]entry {
 		"auth": {filters.AtMessage, 25 * time.Second, auth.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c auth.Config
 			problems := s.Decode("auth", &c)
+			c.Hostname = d.AuthServID
 			return auth.New(c, d.Resolver, d.OurDomains), problems
 		}},
 		"attach": {filters.AtMessage, 20 * time.Second, attach.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
