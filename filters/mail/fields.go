@@ -80,7 +80,7 @@ func (w *walker) checkAuthors(froms int) {
 	}
 	distinct := map[string]bool{}
 	odd := false
-	for _, a := range list {
+	for _, a := range list[:min(len(list), 1000)] {
 		distinct[strings.ToLower(a.Address)] = true
 		for _, d := range a.Defects {
 			if d != MailboxSplit {

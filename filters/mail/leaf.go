@@ -7,9 +7,9 @@ import (
 
 // leaf looks into a part that has content: whether programs decode it alike, and what hides in it.
 func (w *walker) leaf(p *Part) {
-	w.checkDecoding(p)
+	readings := w.checkDecoding(p)
 	if strings.HasPrefix(p.Type, "text/") {
-		w.checkText(p)
+		w.checkText(p, readings)
 		return
 	}
 	switch {
@@ -24,23 +24,23 @@ func (w *walker) leaf(p *Part) {
 	}
 }
 
-// checkDecoding records a body that decoders differ on.
-func (w *walker) checkDecoding(p *Part) {
-	if len(p.encodings) == 1 {
-		switch p.encodings[0] {
-		case "identity":
-			return
-		case "base64":
-			if !strings.HasPrefix(p.Type, "text/") && w.cleanBase64(p) {
-				return
-			}
+// checkDecoding records a body that decoders differ on. It returns the readings if they had to be made.
+func (w *walker) checkDecoding(p *Part) []Reading {
+	text := strings.HasPrefix(p.Type, "text/")
+	if len(p.encodings) == 1 && !text {
+		switch {
+		case p.encodings[0] == "identity":
+			return nil
+		case p.encodings[0] == "base64" && w.cleanBase64(p):
+			return nil
 		}
 	}
 	if !w.spend(p.body.End-p.body.Start, p.Body) {
-		return
+		return nil
 	}
-	if p.Decoded(); p.clean {
-		return
+	readings := p.Decoded()
+	if p.clean {
+		return readings
 	}
 	switch p.encodings[0] {
 	case "base64":
@@ -50,6 +50,7 @@ func (w *walker) checkDecoding(p *Part) {
 	default:
 		w.note(p, "mime.encoding-malformed")
 	}
+	return readings
 }
 
 // cleanBase64 reports whether a body is base64 as RFC 2045 section 6.8 writes it, without decoding it.
@@ -76,12 +77,12 @@ func (w *walker) cleanBase64(p *Part) bool {
 }
 
 // checkText looks at a text part's charset and for files inside the text.
-func (w *walker) checkText(p *Part) {
+func (w *walker) checkText(p *Part, readings []Reading) {
 	label := charsetName(p.Param("charset"))
 	if strings.Contains(label, "utf-7") || strings.Contains(label, "unicode-1-1") {
 		w.note(p, "mime.utf7")
 	}
-	for _, r := range p.Decoded() {
+	for _, r := range readings {
 		w.embeddedFiles(p, r.Data)
 	}
 }

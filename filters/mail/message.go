@@ -222,7 +222,7 @@ func (m *Message) readAuthors() []Mailbox { return m.Addresses("From") }
 func (m *Message) Addresses(name string) []Mailbox {
 	var list []Mailbox
 	for _, f := range m.Fields(name) {
-		for _, b := range ParseMailboxes(f.Value) {
+		for _, b := range ParseMailboxes(f.Value[:min(len(f.Value), maxField)]) {
 			b.Span = f.Span
 			list = append(list, b)
 		}

@@ -132,7 +132,7 @@ type survey struct {
 func (s *space) look() (survey, error) {
 	v := survey{mixed: -1}
 	var start int64 // of the current line
-	wasCR := false // the window before ended in CR
+	wasCR := false  // the window before ended in CR
 	err := s.windows(Span{0, s.size}, 0, func(off int64, b []byte, _ bool) bool {
 		v.cr += bytes.Count(b, cr)
 		for i := 0; i < len(b); {
