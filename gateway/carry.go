@@ -205,7 +205,7 @@ func (j *job) entry(id string, copies []held) *quarantine.Entry {
 	for _, c := range copies {
 		e.Rcpts = append(e.Rcpts, quarantine.Recipient{Address: c.rcpt.String(), State: quarantine.Waiting, Reply: c.why})
 	}
-	result, err := json.Marshal(policy.NewResult(j.env, &j.in.Report, &dec))
+	result, err := json.Marshal(policy.NewResult(j.env, &j.in.Report, dec))
 	if err == nil {
 		e.Result = result
 	}

@@ -9,7 +9,6 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/forward"
-	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/smtp"
 	"gatepost/gateway/spool"

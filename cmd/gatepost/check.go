@@ -107,7 +107,7 @@ func (s *site) judgeTest(ctx context.Context, given policy.Given) (*mail.Envelop
 		return nil, nil, err
 	}
 	defer zone.Close()
-	resolver, err := dns.New(dns.Config{Servers: []string{zone.Addr}})
+	resolver, err := dns.New(dns.Config{Servers: []string{zone.Addr()}})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
+	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/smtp"
 )
@@ -99,7 +100,7 @@ func (d *demo) start(a *app, adminAddr string) error {
 		l.Close()
 	}
 	path := filepath.Join(d.dir, "gatepost.yaml")
-	text := fmt.Sprintf(demoConfig, d.sink.addr(), d.zone.Addr, adminAddr)
+	text := fmt.Sprintf(demoConfig, d.sink.addr(), d.zone.Addr(), adminAddr)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -113,8 +114,8 @@ func (d *demo) start(a *app, adminAddr string) error {
 	if d.service, err = startService(a, cfg); err != nil {
 		return err
 	}
-	d.password, err = d.service.firstAccount(a.ctx, demoLogin)
-	return err
+	d.password = d.service.setup
+	return nil
 }
 
 // show sends the letters and prints what became of them.
@@ -137,7 +138,7 @@ func (d *demo) show(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("send %q: %w", l.shows, err)
 		}
-		became, why := d.service.outcome(ctx, reply)
+		became, why := d.outcome(ctx, l, reply)
 		if d.sink.count() > before {
 			became = "delivered"
 		}
@@ -152,6 +153,25 @@ func (d *demo) show(ctx context.Context) error {
 		return err
 	}
 	return printEntries(d.out, held)
+}
+
+// outcome looks up what became of a letter, by the sender that it came from, and the reason that decided.
+func (d *demo) outcome(ctx context.Context, l demoLetter, reply string) (became, why string) {
+	if err := d.service.journal.Sync(); err != nil {
+		return "unknown", err.Error()
+	}
+	list, err := d.service.reader.Trace(ctx, journal.Query{Word: l.from, Limit: 1})
+	if err != nil || len(list) == 0 || list[0].Decision == nil {
+		return "refused", reply
+	}
+	rec := list[0]
+	for _, f := range rec.Fates {
+		became = f.Fate
+	}
+	if len(rec.Decision.Decided) > 0 {
+		return became, strings.Join(rec.Decision.Decided, ", ")
+	}
+	return became, "score " + rec.Decision.Score.String()
 }
 
 // close takes the world down.

@@ -54,7 +54,7 @@ func (c *explainCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := policy.NewResult(env, rec.Report, rec.Decision)
+	result := policy.NewResult(env, rec.Report, *rec.Decision)
 	result.Reply, result.Timings = rec.Reply, rec.Micros
 	if c.JSON {
 		return writeLine(a.out, result)

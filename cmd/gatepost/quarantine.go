@@ -197,7 +197,7 @@ func (c *releaseCmd) Run(a *app) error {
 
 // releaser gives held copies to the next hop.
 func (w *works) releaser() *gateway.Releaser {
-	return &gateway.Releaser{Quarantine: w.quarantine, Carrier: w.forwarder, Journal: recorder{w.journal, &w.counters}, Hostname: w.cfg.Hostname}
+	return &gateway.Releaser{Quarantine: w.quarantine, Carrier: w.forwarder, Journal: recorder{w.journal, w.meter}, Hostname: w.cfg.Hostname}
 }
 
 // operator names who works in the shell.

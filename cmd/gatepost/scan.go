@@ -99,7 +99,7 @@ func (s *site) judge(ctx context.Context, e errand, timings bool) (*policy.Resul
 		return nil, fmt.Errorf("%s: %w", e.File, err)
 	}
 	in := s.inspect(ctx, env, content)
-	result := policy.NewResult(env, &in.Report, &in.Decision)
+	result := policy.NewResult(env, &in.Report, in.Decision)
 	if e.Time == "" {
 		result.Time = time.Time{} // the same file gives the same result tomorrow
 	}

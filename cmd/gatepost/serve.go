@@ -80,6 +80,7 @@ type service struct {
 	web       *http.Server
 	listeners []net.Listener
 	webAddr   string
+	setup     string // one-time password of the first account, if it was made now
 	failed    chan error
 	stopped   atomic.Bool
 }

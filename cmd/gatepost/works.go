@@ -14,6 +14,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/access"
+	"gatepost/gateway/admin"
 	"gatepost/gateway/certs"
 	"gatepost/gateway/config"
 	"gatepost/gateway/db"
@@ -42,9 +43,8 @@ type works struct {
 	certs      *certs.Store
 	gate       *access.Gate
 	gateway    *gateway.Gateway
-	counters   journal.Counters
+	meter      *admin.Meter
 	troubles   troubles
-	reloading  chan struct{}
 	cancel     context.CancelFunc
 }
 
@@ -53,7 +53,7 @@ const maxClients = 1 << 20
 
 // openStores opens what lasts: database, spool, quarantine, journal. Only serve is the daemon.
 func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*works, error) {
-	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), reloading: make(chan struct{}, 1)}
+	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), meter: admin.NewMeter()}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -119,7 +119,7 @@ func openWorks(a *app, cfg *config.Config, log *slog.Logger) (*works, error) {
 func (w *works) openGateway(ctx context.Context) error {
 	if rec, err := w.quarantine.Recover(ctx); err != nil {
 		return err
-	} else if rec.Damaged() {
+	} else if len(rec.Missing)+len(rec.Corrupt) > 0 {
 		w.log.Error("quarantine recovered with losses", "report", fmt.Sprint(rec))
 	}
 	var err error
@@ -136,7 +136,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	}, w.cfg.TrustedNetworks, state.NewLocal(maxClients, time.Now), func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
 	w.gateway = gateway.New(gateway.Deps{
 		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.forwarder, Namer: namer{w.resolver},
-		Spool: w.spool, Quarantine: w.quarantine, Journal: recorder{w.journal, &w.counters}, Log: w.log,
+		Spool: w.spool, Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Log: w.log,
 		Trusted: w.cfg.TrustedNetworks, Now: time.Now, MessageBytes: int64(l.MessageBytes), Recipients: l.Recipients, MaxReceived: l.Received,
 	}, w.snap)
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -241,12 +241,12 @@ func (w *works) close() {
 // A recorder appends to the journal and counts what it appended.
 type recorder struct {
 	*journal.Journal
-	counters *journal.Counters
+	meter *admin.Meter
 }
 
 // Append records and counts.
 func (r recorder) Append(rec *journal.Record) error {
-	r.counters.Add(rec)
+	r.meter.Observe(rec)
 	return r.Journal.Append(rec)
 }
 
@@ -322,7 +322,7 @@ func (e exemption) allows(peer netip.Addr, from, rcpt mail.Address) bool {
 func (w *works) smtpConfig() smtp.Config {
 	return smtp.Config{
 		Hostname: w.cfg.Hostname, Limits: smtpLimits(w.cfg.Limits), Timeouts: smtpTimeouts(w.cfg.Timeouts),
-		TLS: w.tlsConfig(), GreetDelay: w.greetDelay, Reserved: w.reserved, NormalizeBareLF: w.cfg.NormalizeBareLF,
+		TLS: w.tlsConfig(), Reserved: w.reserved, NormalizeBareLF: w.cfg.NormalizeBareLF,
 		Panicked: func(v any, stack []byte) {
 			w.log.Error("session crashed", "panic", fmt.Sprint(v), "stack", string(stack))
 		},

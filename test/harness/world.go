@@ -95,7 +95,7 @@ func Prepare(t testing.TB, s Setup) *World {
 	dns := dnszone.Start(t, s.Zone)
 	var config bytes.Buffer
 	template.Must(template.New("").Parse(configText)).Execute(&config, map[string]string{
-		"Dir": w.Dir, "TLS": s.TLS, "Downstream": s.Downstream, "DNS": dns.Addr, "Domain": s.Domain, "Config": s.Config,
+		"Dir": w.Dir, "TLS": s.TLS, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
 	})
 	files := map[string]string{"gatepost.yaml": config.String(), "policy.yaml": s.Policy}
 	for name, text := range s.Files {
