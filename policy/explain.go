@@ -99,6 +99,9 @@ func (j *judge) explain(groups []group, was Action) (decided, wouldPass []string
 			set = slices.Delete(set, i, i+1)
 		}
 	}
+	if !complete && was == Accept { // what allowed it made no difference: it would have been accepted anyway
+		set, complete = set[:needed], true
+	}
 	for _, c := range set {
 		decided = append(decided, c.name())
 	}
