@@ -70,7 +70,7 @@ type question struct {
 	rcpt   string // canonical recipient
 	author string // canonical author; at the end only
 	auth   *filters.Auth
-	skip   *entry // for explanations: an entry to pass over
+	skip   []*entry // for explanations: entries to pass over
 }
 
 // An entry is one compiled entry of access.
@@ -380,7 +380,7 @@ func (t *accessTable) first(q *question) *entry {
 	slices.Sort(found)
 	for _, i := range found {
 		e := t.entries[i]
-		if e == q.skip || e.match(q) != yes {
+		if slices.Contains(q.skip, e) || e.match(q) != yes {
 			continue
 		}
 		if !e.allow && t.mayAllow(q, i) {
@@ -397,7 +397,7 @@ func (t *accessTable) mayAllow(q *question, i int32) bool {
 		if k >= i {
 			return false
 		}
-		if t.entries[k] != q.skip && t.entries[k].match(q) == later {
+		if !slices.Contains(q.skip, t.entries[k]) && t.entries[k].match(q) == later {
 			return true
 		}
 	}

@@ -10,17 +10,32 @@ import (
 	"gatepost/filters/mail"
 )
 
-// maxCauses bounds how many reasons an explanation tries one by one; the heaviest come first.
+// maxCauses bounds how many things an explanation puts aside one by one; the heaviest come first.
 const maxCauses = 48
 
-// A cause is one thing that could be put aside.
+// andMore ends a list of causes that is not complete.
+const andMore = "and more"
+
+// A cause is one thing that could be put aside: a rule, an entry, a failure or a finding.
 type cause struct {
-	name   string
 	weight Points
 	rule   *rule
 	entry  *entry
 	filter string
 	code   string
+}
+
+// name is what an explanation calls a cause.
+func (c cause) name() string {
+	switch {
+	case c.rule != nil:
+		return c.rule.name
+	case c.entry != nil:
+		return c.entry.name() + " " + c.entry.at
+	case c.filter != "":
+		return notRun + c.filter
+	}
+	return c.code
 }
 
 // with is a with one more cause put aside.
@@ -29,7 +44,7 @@ func (a aside) with(c cause) aside {
 	case c.rule != nil:
 		a.rules = append(slices.Clip(a.rules), c.rule)
 	case c.entry != nil:
-		a.entry = c.entry
+		a.entries = append(slices.Clip(a.entries), c.entry)
 	case c.filter != "":
 		a.failures = append(slices.Clip(a.failures), c.filter)
 	default:
@@ -38,13 +53,16 @@ func (a aside) with(c cause) aside {
 	return a
 }
 
-// act is the action of the one reply with some things put aside.
+// act is the action of the one reply with some things put aside. The outcomes stay in again for a closer look.
 func (j *judge) act(groups []group, a aside) Action {
 	j.reset(a)
 	var room [4]Action
 	actions := room[:0]
+	j.again = j.again[:0]
 	for i := range groups {
-		actions = append(actions, j.judge(groups[i].rcpt, false).action)
+		o := j.judge(groups[i].rcpt, false)
+		j.again = append(j.again, o)
+		actions = append(actions, o.action)
 	}
 	if len(actions) == 1 {
 		return actions[0]
@@ -53,45 +71,109 @@ func (j *judge) act(groups []group, a aside) Action {
 	return reply
 }
 
-// explain finds what decided, and what would have let the message pass. What decided is the smallest set of causes
-// without which the action would be another: those of which each alone is needed, or where none is, the heaviest
-// that together are.
+// explain finds what decided, and what would have let the message pass. What decided is a smallest set of causes
+// without which the action would be another: all of which each alone is needed, or, where that is not enough, the
+// heaviest that together are.
 func (j *judge) explain(groups []group, was Action) (decided, wouldPass []string) {
 	if !j.needsExplaining(groups, was) {
 		return nil, nil
 	}
-	causes := j.causes(groups)
 	var set []cause
-	var rest []cause
-	for _, c := range causes {
+	for _, c := range j.causes(groups) {
 		if j.act(groups, aside{}.with(c)) != was {
 			set = append(set, c)
-		} else {
-			rest = append(rest, c)
 		}
 	}
 	needed := len(set)
-	put := func(skip int) aside {
-		var a aside
-		for i, c := range set {
-			if i != skip {
-				a = a.with(c)
-			}
+	complete := true
+	for len(set) == 0 || j.act(groups, without(set, -1)) == was {
+		c, ok := j.next(groups, was, without(set, -1))
+		if !ok || len(set) == maxCauses {
+			complete = false
+			break
 		}
-		return a
+		set = append(set, c)
 	}
-	for len(rest) > 0 && (len(set) == 0 || j.act(groups, put(-1)) == was) {
-		set, rest = append(set, rest[0]), rest[1:]
-	}
-	for i := len(set) - 1; i >= needed; i-- {
-		if len(set) > 1 && j.act(groups, put(i)) != was {
+	for i := len(set) - 1; i >= needed && complete; i-- {
+		if len(set) > 1 && j.act(groups, without(set, i)) != was {
 			set = slices.Delete(set, i, i+1)
 		}
 	}
+	if !complete && was == Accept { // what allowed it made no difference: it would have been accepted anyway
+		set, complete = set[:needed], true
+	}
 	for _, c := range set {
-		decided = append(decided, c.name)
+		decided = append(decided, c.name())
+	}
+	if !complete && len(set) > 0 {
+		decided = append(decided, andMore)
 	}
 	return decided, j.wouldPass(groups, was, set)
+}
+
+// without puts a set of causes aside, except the one numbered keep.
+func without(set []cause, keep int) (a aside) {
+	for i, c := range set {
+		if i != keep {
+			a = a.with(c)
+		}
+	}
+	return a
+}
+
+// next is what decides once a is put aside: the rule, the entry, a failure, or the heaviest finding of the score.
+func (j *judge) next(groups []group, was Action, a aside) (cause, bool) {
+	j.act(groups, a)
+	actions := make([]Action, len(j.again))
+	for i := range j.again {
+		actions[i] = j.again[i].action
+	}
+	all, _ := foldActions(actions)
+	for i := range j.again {
+		if o := &j.again[i]; all[i] == was && (was != Defer || o.action == Defer) {
+			return j.decider(o, a)
+		}
+	}
+	return cause{}, false
+}
+
+// decider is the cause behind one outcome.
+func (j *judge) decider(o *outcome, a aside) (cause, bool) {
+	switch {
+	case len(o.failed) > 0:
+		return cause{filter: o.failed[0]}, true
+	case o.rule != nil:
+		return cause{rule: o.rule}, true
+	case o.entry != nil:
+		return cause{entry: o.entry}, true
+	}
+	best := cause{}
+	for i := range j.weighed {
+		w := &j.weighed[i]
+		points := w.points
+		if o.action == Accept {
+			points = -points
+		}
+		if o.threshold == nil && o.action == Quarantine && w.class == Malware { // the guard
+			points = maxPoints
+		}
+		if points > best.weight && !slices.Contains(a.codes, w.code) {
+			best = cause{code: w.code, weight: points}
+		}
+	}
+	for _, r := range j.p.rules {
+		points := r.then.score
+		if o.action == Accept {
+			points = -points
+		}
+		if r.monitor || points <= best.weight || slices.Contains(a.rules, r) {
+			continue
+		}
+		if matched, _ := j.ask(r); matched {
+			best = cause{rule: r, weight: points}
+		}
+	}
+	return best, best.weight > 0
 }
 
 // needsExplaining leaves out the many messages that pass because nothing speaks against them.
@@ -116,27 +198,22 @@ func (j *judge) needsExplaining(groups []group, was Action) bool {
 	return false
 }
 
-// causes lists what can be put aside, heaviest first: entries and rules before failures before findings.
+// causes lists what could be put aside by itself: the rules that matched, the entries that counted, failures and findings.
 func (j *judge) causes(groups []group) []cause {
 	var out []cause
-	for _, r := range j.p.rules {
-		if m := j.memo[r.order]; r.monitor || m.known && !m.matched && (r.when == nil || !r.when.score) {
-			continue
-		}
-		if matched, _ := j.ask(r); matched {
-			out = append(out, cause{name: r.name, rule: r, weight: maxPoints * 1000})
-		}
+	for _, r := range j.hits {
+		out = append(out, cause{rule: r, weight: maxPoints * 1000})
 	}
 	for i := range groups {
 		if e := groups[i].outcome.entry; e != nil && !slices.ContainsFunc(out, func(c cause) bool { return c.entry == e }) {
-			out = append(out, cause{name: e.name(), entry: e, weight: maxPoints * 1000})
+			out = append(out, cause{entry: e, weight: maxPoints * 1000})
 		}
 	}
 	for _, f := range j.rep.Failures {
-		out = append(out, cause{name: notRun + f.Filter, filter: f.Filter, weight: maxPoints})
+		out = append(out, cause{filter: f.Filter, weight: maxPoints})
 	}
 	for i := range j.weighed {
-		out = append(out, cause{name: j.weighed[i].code, code: j.weighed[i].code, weight: j.weighed[i].points})
+		out = append(out, cause{code: j.weighed[i].code, weight: j.weighed[i].points})
 	}
 	slices.SortStableFunc(out, func(a, b cause) int { return cmp.Compare(magnitude(b.weight), magnitude(a.weight)) })
 	return out[:min(len(out), maxCauses)]
@@ -157,8 +234,12 @@ func (j *judge) wouldPass(groups []group, was Action, decided []cause) []string 
 		act := j.act(groups, a)
 		return act == Accept || act == Tag
 	}
-	if passes(aside{scoring: true}) {
-		if least, ok := j.p.leastHeld(); ok {
+	if least, ok := j.p.leastHeld(); ok {
+		var most Points
+		for i := range groups {
+			most = max(most, groups[i].outcome.score)
+		}
+		if most >= least && passes(aside{relief: most - least + 1}) {
 			out = append(out, "score below "+least.String())
 		}
 	}
@@ -170,11 +251,11 @@ func (j *judge) wouldPass(groups []group, was Action, decided []cause) []string 
 		case c.filter != "":
 			out = append(out, c.filter+" had answered")
 		case c.rule != nil:
-			out = append(out, "rule "+c.name+" had not matched")
+			out = append(out, "rule "+c.rule.name+" had not matched")
 		case c.entry != nil:
 			out = append(out, "without the access entry at "+c.entry.at)
 		default:
-			out = append(out, "without "+c.name)
+			out = append(out, "without "+c.code)
 		}
 	}
 	if len(j.rep.Attachments) > 0 && j.p.passes(j.env, unattached(j.rep), groups) {

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -406,7 +407,7 @@ func objects[T any](l []T, wrap func(*T) ref.Val) ref.Val {
 func (f *facts) has(code string) ref.Val {
 	for i := range f.rep.Findings {
 		c := f.rep.Findings[i].Code
-		if covers(code, c) && !without(f.gone, c) {
+		if covers(code, c) && !slices.Contains(f.gone, c) {
 			return types.True
 		}
 	}
@@ -422,15 +423,6 @@ func covers(pattern, code string) bool {
 		return strings.HasPrefix(code, family)
 	}
 	return pattern == code
-}
-
-func without(gone []string, code string) bool {
-	for _, g := range gone {
-		if g == code {
-			return true
-		}
-	}
-	return false
 }
 
 // header is message.header("name"): its first value, empty if there is none.

@@ -21,16 +21,18 @@ type judge struct {
 	aside  aside
 
 	weighed []weighed
-	memo    []memo // by rule; rules that read the score are asked again
+	memo    []memo    // by rule; rules that read the score are asked again
+	hits    []*rule   // that matched and were acted on, while telling
+	again   []outcome // the last of act
 }
 
 // aside is what a judge is to pass over, to see what would be without it.
 type aside struct {
 	codes    []string
 	rules    []*rule
-	entry    *entry
+	entries  []*entry
 	failures []string
-	scoring  bool // the thresholds
+	relief   Points // taken off the score
 }
 
 // weighed is one finding with what it adds; a code counts once.
@@ -106,7 +108,7 @@ func (j *judge) reset(a aside) {
 func (j *judge) found(r *rule) bool {
 	for i := range j.weighed {
 		w := &j.weighed[i]
-		if without(j.aside.codes, w.code) {
+		if slices.Contains(j.aside.codes, w.code) {
 			continue
 		}
 		for _, pattern := range r.finding {
@@ -130,7 +132,7 @@ func (j *judge) found(r *rule) bool {
 // malware reports whether a finding is of class malware.
 func (j *judge) malware() bool {
 	for i := range j.weighed {
-		if j.weighed[i].class == Malware && !without(j.aside.codes, j.weighed[i].code) {
+		if j.weighed[i].class == Malware && !slices.Contains(j.aside.codes, j.weighed[i].code) {
 			return true
 		}
 	}
@@ -140,19 +142,17 @@ func (j *judge) malware() bool {
 // base is the sum of the findings.
 func (j *judge) base() (sum Points) {
 	for i := range j.weighed {
-		if w := &j.weighed[i]; w.points != 0 && !without(j.aside.codes, w.code) {
+		if w := &j.weighed[i]; w.points != 0 && !slices.Contains(j.aside.codes, w.code) {
 			sum += w.points
 		}
 	}
-	return sum
+	return sum - j.aside.relief
 }
 
 // ask tells whether a rule matches, now that the score is what it is.
 func (j *judge) ask(r *rule) (matched bool, unknown string) {
-	for _, x := range j.aside.rules {
-		if x == r {
-			return false, ""
-		}
+	if slices.Contains(j.aside.rules, r) {
+		return false, ""
 	}
 	m := &j.memo[r.order]
 	if !m.known || r.when != nil && r.when.score {
@@ -168,7 +168,7 @@ func (j *judge) judge(rcpt string, tell bool) outcome {
 	if tell {
 		o.because = j.reasons()
 	}
-	q := question{at: atEnd, env: j.env, now: j.env.Time, sender: j.sender, rcpt: rcpt, author: j.author, auth: j.rep.Auth, skip: j.aside.entry}
+	q := question{at: atEnd, env: j.env, now: j.env.Time, sender: j.sender, rcpt: rcpt, author: j.author, auth: j.rep.Auth, skip: j.aside.entries}
 	o.entry = j.p.access.first(&q)
 	if o.entry != nil && !o.entry.allow {
 		o.action = Reject
@@ -241,6 +241,9 @@ func (j *judge) apply(o *outcome, r *rule, tell bool) bool {
 	}
 	if tell {
 		o.because = append(o.because, r.because())
+		if !slices.Contains(j.hits, r) {
+			j.hits = append(j.hits, r)
+		}
 	}
 	if t.action == "" {
 		return false
@@ -256,7 +259,7 @@ func (j *judge) scored(o *outcome) {
 		return
 	}
 	for i := range j.p.thresholds {
-		if t := &j.p.thresholds[i]; !j.aside.scoring && !t.off && t.action != "" && o.score >= t.points {
+		if t := &j.p.thresholds[i]; !t.off && t.action != "" && o.score >= t.points {
 			o.action, o.threshold = t.action, t
 		}
 	}
@@ -298,7 +301,7 @@ func (j *judge) failed(o *outcome, tell bool) {
 	before := severity(o.action)
 	for i := range j.rep.Failures {
 		f := &j.rep.Failures[i]
-		if without(j.aside.failures, f.Filter) {
+		if slices.Contains(j.aside.failures, f.Filter) {
 			continue
 		}
 		stated, ok := j.p.failures[f.Filter]
@@ -347,7 +350,7 @@ func (j *judge) heaviest(otherwise Class) Class {
 	var spam, phish, policy Points
 	for i := range j.weighed {
 		w := &j.weighed[i]
-		if w.points <= 0 || without(j.aside.codes, w.code) {
+		if w.points <= 0 || slices.Contains(j.aside.codes, w.code) {
 			continue
 		}
 		switch w.class {
