@@ -226,6 +226,11 @@ func golden(t *testing.T, file string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what is made now:\n%s", file, got)
+		g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+		i := 0
+		for i < min(len(g), len(w))-1 && g[i] == w[i] {
+			i++
+		}
+		t.Errorf("%s:%d\n got %s\nwant %s", file, i+1, g[i], w[i])
 	}
 }

@@ -18,7 +18,7 @@ type Listener struct {
 	Node conf.Node `yaml:",node"`
 
 	Address       string    `yaml:"address" required:"true" doc:"HOST:PORT to listen on; without a host, on all addresses. Port 0 takes a free one."`
-	TLS           string    `yaml:"tls" enum:"off|offered|required|implicit" default:"required" doc:"What is asked of clients: nothing (off), STARTTLS if they can (offered), STARTTLS before any mail (required), or a handshake first (implicit, port 465). Required turns away senders that cannot encrypt; see who they would be with gatepost tls report."`
+	TLS           string    `yaml:"tls" enum:"off|offered|required|implicit" default:"required" doc:"What is asked of clients: nothing (off), STARTTLS if they can (offered), STARTTLS before any mail (required: senders that cannot encrypt are turned away), or a handshake first (implicit, port 465)."`
 	TLSExempt     TLSExempt `yaml:"tls_exempt" doc:"Whom tls: required does not bind."`
 	ProxyProtocol Networks  `yaml:"proxy_protocol" default:"[]" doc:"Load balancers that send the PROXY header. If any is named, nobody else may connect."`
 }

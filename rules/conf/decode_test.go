@@ -46,7 +46,6 @@ type outer struct {
 	Raw     conf.Node          `yaml:"raw"`
 	Any     any                `yaml:"any"`
 	Union   union              `yaml:"union"`
-	private string
 	Ignored string
 }
 

@@ -83,9 +83,10 @@ func (f field) schema(depth int) map[string]any {
 	}
 	if len(f.enum) > 0 {
 		if items, ok := s["items"].(map[string]any); ok {
-			items["enum"] = f.enum
+			items["enum"] = words(f.enum)
+			delete(items, "type")
 		} else {
-			s["enum"] = f.enum
+			s["enum"] = words(f.enum)
 			delete(s, "type")
 		}
 	}
@@ -102,6 +103,18 @@ func (f field) schema(depth int) map[string]any {
 		}
 	}
 	return s
+}
+
+// words are the values of an enum; one that looks like a number may be written as one.
+func words(enum []string) []any {
+	var out []any
+	for _, e := range enum {
+		out = append(out, e)
+		if decimal(e, true) {
+			out = append(out, json.Number(e))
+		}
+	}
+	return out
 }
 
 // selfSchema reports whether a type's numbers are not what the document writes.
