@@ -164,11 +164,17 @@ func decodeIndex(b []byte) (*index, error) {
 	return x, nil
 }
 
-// blocks are the blocks that may hold the word, in order.
+// blocks are the blocks that may hold the word, in order; all of them for no word.
 func (x *index) blocks(word string) []int {
+	var list []int
+	if word == "" {
+		for n := range len(x.offsets) - 1 {
+			list = append(list, n)
+		}
+		return list
+	}
 	prefix := hashOf(word) >> entryBlockBits << entryBlockBits
 	i, _ := slices.BinarySearch(x.entries, prefix)
-	var list []int
 	for ; i < len(x.entries) && x.entries[i]>>entryBlockBits<<entryBlockBits == prefix; i++ {
 		if n := int(x.entries[i] & (1<<entryBlockBits - 1)); n+1 < len(x.offsets) {
 			list = append(list, n)

@@ -42,14 +42,15 @@ type Query struct {
 // of time: exactly in the order in which each process appended them. An error of fn ends the scan and is returned.
 // Damaged lines and records of unknown versions are passed over.
 func (r *Reader) Scan(ctx context.Context, since, until time.Time, fn func(*Record) error) error {
+	q := Query{Since: since, Until: until}
 	list, err := segments(r.fs, r.dir)
 	if err != nil {
 		return fmt.Errorf("scan journal: %w", err)
 	}
 	for _, s := range list {
-		err := r.scan(ctx, s, "", since, until, func(line []byte) error {
+		err := r.scan(ctx, s, q, func(line []byte) error {
 			rec, err := decode(line)
-			if err != nil || rec.Time.Before(since) || !until.IsZero() && !rec.Time.Before(until) {
+			if err != nil || !q.covers(rec.Time) {
 				return nil
 			}
 			return fn(rec)
@@ -70,22 +71,21 @@ func (r *Reader) Trace(ctx context.Context, q Query) ([]*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
-	word := fold(q.Word)
-	if word == "" {
+	if q.Word = fold(q.Word); q.Word == "" {
 		return nil, errors.New("trace: nothing to look for")
 	}
 	var found []*Record
 	seen := map[string]bool{}
 	for _, s := range slices.Backward(list) {
-		err := r.scan(ctx, s, word, q.Since, q.Until, func(line []byte) error {
-			if !mayHold(line, word) {
+		err := r.scan(ctx, s, q, func(line []byte) error {
+			if !mayHold(line, q.Word) {
 				return nil
 			}
 			rec, err := decode(line)
-			if err != nil || rec.Time.Before(q.Since) || !q.Until.IsZero() && !rec.Time.Before(q.Until) {
+			if err != nil || !q.covers(rec.Time) {
 				return nil
 			}
-			if !eachWord(rec, func(w string) bool { return w != word }) && !seen[string(line)] {
+			if !eachWord(rec, func(w string) bool { return w != q.Word }) && !seen[string(line)] {
 				seen[string(line)] = true
 				found = append(found, rec)
 			}
@@ -116,9 +116,14 @@ func (r *Reader) Lookup(ctx context.Context, id string) (*Record, error) {
 	return nil, fmt.Errorf("look up %q: %w", id, ErrNotFound)
 }
 
-// scan gives fn the whole lines of a segment that may concern the word and the time.
-func (r *Reader) scan(ctx context.Context, s segment, word string, since, until time.Time, fn func([]byte) error) error {
-	if !until.IsZero() && s.began.After(until.Add(clockSlack)) {
+// covers reports whether a time is in the query's range.
+func (q *Query) covers(t time.Time) bool {
+	return !t.Before(q.Since) && (q.Until.IsZero() || t.Before(q.Until))
+}
+
+// scan gives fn the whole lines of a segment that may concern the query, whose word is folded.
+func (r *Reader) scan(ctx context.Context, s segment, q Query, fn func([]byte) error) error {
+	if !q.Until.IsZero() && s.began.After(q.Until.Add(clockSlack)) {
 		return nil
 	}
 	if !s.sealed {
@@ -135,7 +140,7 @@ func (r *Reader) scan(ctx context.Context, s segment, word string, since, until 
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.scanSealed(ctx, f, s, word, since, until, fn), f.Close())
+	return errors.Join(r.scanSealed(ctx, f, s, q, fn), f.Close())
 }
 
 // clockSlack is how far the time of a record may lie before its segment's beginning: a transaction is recorded when it
@@ -170,8 +175,8 @@ func (r *Reader) index(s segment) (*index, error) {
 	return decodeIndex(b)
 }
 
-// scanSealed reads the blocks of a sealed segment that may concern the word and the time; without an index, all.
-func (r *Reader) scanSealed(ctx context.Context, f disk.File, s segment, word string, since, until time.Time, fn func([]byte) error) error {
+// scanSealed reads the blocks of a sealed segment that may concern the query; without an index, all.
+func (r *Reader) scanSealed(ctx context.Context, f disk.File, s segment, q Query, fn func([]byte) error) error {
 	x, err := r.index(s)
 	if err != nil {
 		return r.codec.Expand(f, func(plain io.Reader) error {
@@ -184,17 +189,10 @@ func (r *Reader) scanSealed(ctx context.Context, f disk.File, s segment, word st
 			return err
 		})
 	}
-	if !since.IsZero() && x.last < since.UnixMilli() || !until.IsZero() && x.first >= until.UnixMilli() {
+	if !q.Since.IsZero() && x.last < q.Since.UnixMilli() || !q.Until.IsZero() && x.first >= q.Until.UnixMilli() {
 		return nil
 	}
-	var list []int
-	if word != "" {
-		list = x.blocks(word)
-	} else {
-		for n := range len(x.offsets) - 1 {
-			list = append(list, n)
-		}
-	}
+	list := x.blocks(q.Word)
 	for _, n := range list {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -158,7 +158,7 @@ func (w *writer) sync() error {
 		return fmt.Errorf("sync journal: %w", err)
 	}
 	w.dirty = time.Time{}
-	if cap(w.unsynced) > maxKept {
+	if cap(w.unsynced) > 8*maxKept {
 		w.unsynced = nil
 	}
 	w.unsynced = w.unsynced[:0]

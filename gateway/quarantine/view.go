@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"gatepost/gateway/spool"
 	"gatepost/policy"
 )
 
@@ -242,10 +243,13 @@ func (s *Store) content(e *Entry) (Content, error) {
 		body = b
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.Is(err, spool.ErrFull) || errors.Is(err, spool.ErrStorage) || errors.Is(err, ErrDamaged):
 		return nil, fmt.Errorf("open message %s: %w", e.ID, err)
 	}
-	return body, nil
+	return nil, fmt.Errorf("open message %s: %w: %w", e.ID, ErrDamaged, err)
 }
 
 // A Count is how much of one class is held.
