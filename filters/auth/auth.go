@@ -48,6 +48,7 @@ type run struct {
 	findings []filters.Finding
 	sigs     []verified
 	skipped  int
+	chain    chain
 	eval     evaluation
 	iprev    iprev
 }
@@ -109,7 +110,7 @@ func (r *run) checkSPF(ctx context.Context) {
 
 // checkDKIM verifies the signatures. unread is why the header block was not scanned, if it was not.
 func (r *run) checkDKIM(ctx context.Context, b *block, unread error, domains []string) error {
-	r.auth.DKIM = []filters.DKIM{}
+	r.auth.DKIM, r.auth.ARC = []filters.DKIM{}, filters.ARC{Result: resultNone}
 	if unread != nil {
 		r.auth.DKIM = append(r.auth.DKIM, filters.DKIM{Result: resultPermerror, Reason: unread.Error()})
 		return nil
@@ -118,7 +119,12 @@ func (r *run) checkDKIM(ctx context.Context, b *block, unread error, domains []s
 	defer r.f.scratch.give(s)
 	c := &dkimCheck{b: b, r: r.f.r, now: r.now, scratch: s}
 	r.sigs, r.skipped = c.signatures(domains)
-	return c.verifyAll(ctx, r.sigs)
+	if err := c.verifyAll(ctx, r.sigs); err != nil {
+		return err
+	}
+	r.chain = readChain(b)
+	r.auth.ARC = c.checkARC(ctx, &r.chain)
+	return nil
 }
 
 // prepare asks for the records of the author domains while the other checks run.
@@ -164,7 +170,6 @@ func (r *run) conclude(domains []string, readable bool) {
 		r.auth.DKIM = append(r.auth.DKIM, v.DKIM)
 	}
 	r.auth.DMARC = r.eval.DMARC
-	r.auth.ARC = filters.ARC{Result: resultNone}
 	r.auth.IPRev = r.iprev.result
 	if readable && len(domains) == 1 && r.eval.align.by != "" {
 		r.auth.Domain, r.auth.By = domains[0], r.eval.align.by

@@ -72,11 +72,7 @@ func (c *dkimCheck) signatures(authors []string) (list []verified, skipped int) 
 
 // verifyAll fetches all keys at once and verifies signature by signature.
 func (c *dkimCheck) verifyAll(ctx context.Context, list []verified) error {
-	type answer struct {
-		key *key
-		err *keyError
-	}
-	keys := make([]answer, len(list))
+	keys := make([]keyAnswer, len(list))
 	var tasks tasks
 	for i := range list {
 		if list[i].Result != "" {
@@ -121,20 +117,9 @@ func (c *dkimCheck) verify(v *verified, k *key) error {
 		return nil
 	}
 	v.future = s.time >= 0 && c.now.Before(time.Unix(s.time, 0).Add(-maxSkew))
-	sum, total, err := c.body(s)
-	if err != nil {
+	var err error
+	if v.Result, v.Reason, err = c.matches(s, k); err != nil {
 		return err
-	}
-	switch {
-	case !bytes.Equal(sum, s.bodyHash):
-		v.Result, v.Reason = resultFail, "body has been changed"
-	case !k.verify(c.headHash(s, "dkim-signature"), s.sig):
-		v.Result, v.Reason = resultFail, "signature does not match the header fields"
-	case s.limit >= 0 && s.limit < total:
-		// D-21: everybody may append to what l= leaves unsigned.
-		v.Result, v.Reason = resultPolicy, "l= leaves a part of the body unsigned"
-	default:
-		v.Result = resultPass
 	}
 	if v.Result == resultFail && k.testing {
 		// RFC 6376 section 3.6.1: a domain that is testing must not be worse off than without a signature.
@@ -144,6 +129,23 @@ func (c *dkimCheck) verify(v *verified, k *key) error {
 	v.open = c.unsigned(s)
 	v.Weak = v.Result == resultPass && (len(v.open) > 0 || v.partial || v.testing || v.future)
 	return nil
+}
+
+// matches compares the signature with the message.
+func (c *dkimCheck) matches(s *signature, k *key) (result, reason string, err error) {
+	sum, total, err := c.body(s)
+	switch {
+	case err != nil:
+		return "", "", err
+	case !bytes.Equal(sum, s.bodyHash):
+		return resultFail, "body has been changed", nil
+	case !k.verify(c.headHash(s), s.sig):
+		return resultFail, "signature does not match the header fields", nil
+	case s.limit >= 0 && s.limit < total:
+		// D-21: everybody may append to what l= leaves unsigned.
+		return resultPolicy, "l= leaves a part of the body unsigned", nil
+	}
+	return resultPass, "", nil
 }
 
 // acceptable applies the rules about keys and algorithms (RFC 6376 section 6.1.2, RFC 8301, RFC 8463).
@@ -188,7 +190,7 @@ func (c *dkimCheck) body(s *signature) ([]byte, int64, error) {
 
 // headHash is the hash over the signed fields and the signature's own field without its b= value (RFC 6376 section
 // 3.7). Fields of one name are taken from the bottom up (section 5.4.2).
-func (c *dkimCheck) headHash(s *signature, own string) []byte {
+func (c *dkimCheck) headHash(s *signature) []byte {
 	h := sha256.New()
 	buf := c.scratch.canon[:0]
 	for i, name := range s.signed {

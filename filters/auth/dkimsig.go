@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +56,13 @@ func parseSignature(f *field) (*signature, error) {
 	if q := tags.find("q"); q != nil && !hasItem(q.value, "dns/txt") {
 		return s, errors.New("q= offers no method that is known")
 	}
-	return s, s.common(tags)
+	if err := s.common(tags); err != nil {
+		return s, err
+	}
+	if !slices.ContainsFunc(s.signed, func(n string) bool { return strings.EqualFold(n, "from") }) {
+		return s, errors.New("From is not signed")
+	}
+	return s, nil
 }
 
 // names reads d=, s= and a=. Names that could not be host names are told apart by nothing but the reason.
@@ -91,10 +98,16 @@ func (s *signature) identityOf(tags tagList) error {
 
 // common reads the tags that DKIM-Signature and ARC-Message-Signature share beside the names.
 func (s *signature) common(tags tagList) error {
-	if err := s.canonical(tags.value("c")); err != nil {
-		return err
+	if c := tags.find("c"); c != nil {
+		if err := s.canonical(c.value); err != nil {
+			return err
+		}
 	}
-	if err := s.headers(tags.value("h")); err != nil {
+	h := tags.find("h")
+	if h == nil {
+		return errors.New("h= is missing")
+	}
+	if err := s.headers(h.value); err != nil {
 		return err
 	}
 	var err error
@@ -143,9 +156,10 @@ func (s *signature) canonical(c string) error {
 		word    string
 		relaxed *bool
 		absent  bool
-	}{{head, &s.headRelaxed, head == ""}, {body, &s.bodyRelaxed, !ok}} {
+	}{{head, &s.headRelaxed, false}, {body, &s.bodyRelaxed, !ok}} {
 		switch {
 		case p.absent || strings.EqualFold(p.word, "simple"):
+			*p.relaxed = false
 		case strings.EqualFold(p.word, "relaxed"):
 			*p.relaxed = true
 		default:
@@ -155,28 +169,16 @@ func (s *signature) canonical(c string) error {
 	return nil
 }
 
-// headers reads h=.
+// headers reads h=. Empty names name nothing.
 func (s *signature) headers(h string) error {
-	if h == "" {
-		return errors.New("h= is missing")
-	}
 	if strings.Count(h, ":") >= maxSigned {
 		return fmt.Errorf("h= names more than %d fields", maxSigned)
 	}
-	from := false
 	s.signed = make([]string, 0, 16)
 	for name := range strings.SplitSeq(h, ":") {
-		name = trimFWS(name)
-		if name == "" {
-			return errors.New("h= holds an empty name")
+		if name = trimFWS(name); name != "" {
+			s.signed = append(s.signed, name)
 		}
-		if len(name) == 4 && strings.EqualFold(name, "from") {
-			from = true
-		}
-		s.signed = append(s.signed, name)
-	}
-	if !from {
-		return errors.New("From is not signed")
 	}
 	return nil
 }

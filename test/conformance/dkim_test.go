@@ -167,7 +167,7 @@ func TestDKIMVectorsOfOthers(t *testing.T) {
 		{"mailauth/test/dkim/ec/fixtures/signed.eml", football, "pass pass"},
 		{"mimekit/UnitTests/TestData/dkim/gmail.msg", gmail, "pass"},
 		{"mimekit/UnitTests/TestData/dkim/rfc8463-example.msg", football, "pass pass"},
-		{"dkimpy/dkim/tests/data/rfc6376.signed.msg", "brisbane._domainkey.football.example.com TXT v=DKIM1; k=ed25519; p=yi50DjK5O9pqbFpNHklsv9lqaS0ArSYu02qp1S0DW1Y=\ntest._domainkey.football.example.com TXT " + rsaKey, "pass pass"},
+		{"dkimpy/dkim/tests/data/rfc6376.signed.msg", football, "pass pass"},
 		{"dkimpy/dkim/tests/data/ed25519test2.msg", "sed._domainkey.test.ex TXT v=DKIM1; k=ed25519; p=sPs07Vu29FpHT/80UXUcYHFOHifD4o2ZlP2+XUh9g6E=", "pass"},
 	} {
 		msg := read(t, base+c.file)
