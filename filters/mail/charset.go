@@ -16,7 +16,9 @@ import (
 func toUTF8(name string, b []byte) (text string, known bool) {
 	name = charsetName(name)
 	switch name {
-	case "", "utf-8", "utf8", "us-ascii", "ascii", "ansi_x3.4-1968":
+	case "utf-8", "utf8":
+		return labelledUTF8(b), true
+	case "", "us-ascii", "ascii", "ansi_x3.4-1968":
 		return guess(b), true
 	case "utf-7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7":
 		return utf7(b), true
@@ -77,6 +79,22 @@ func guess(b []byte) string {
 		return strings.ToValidUTF8(string(b), "\uFFFD")
 	}
 	return string(out)
+}
+
+// labelledUTF8 reads bytes that are said to be UTF-8: they are, if they hold one character of it beside ASCII.
+func labelledUTF8(b []byte) string {
+	if utf8.Valid(b) {
+		return guess(b)
+	}
+	for i := 0; i < min(len(b), 4096); i++ {
+		if b[i] < utf8.RuneSelf {
+			continue
+		}
+		if _, n := utf8.DecodeRune(b[i:]); n > 1 {
+			return strings.ToValidUTF8(string(b), "\uFFFD")
+		}
+	}
+	return guess(b)
 }
 
 // mostlyUTF8 reports whether invalid sequences are the exception in b, as after a cut in the middle of a character.

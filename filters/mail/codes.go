@@ -126,6 +126,8 @@ var defectCodes = [...]DefectCode{
 		"部分的头中有一行不是字段：某些程序跳过它，另一些认为内容从此开始。", Ambiguous},
 	{"mime.message-encoded", "An attached message is encoded, which is forbidden: not all programs look inside.",
 		"附带邮件被编码，这是被禁止的：并非所有程序都会查看其内容。", Note},
+	{"mime.message-header", "A line of an attached message's header is no field.",
+		"附带邮件的头中有一行不是字段。", Note},
 	{"mime.messages-too-deep", "More than 10 messages are attached inside each other; the inner ones were not read.",
 		"嵌套的附带邮件超过 10 层；更内层未读取。", Ambiguous},
 	{"mime.multipart-empty", "A multipart is empty.",

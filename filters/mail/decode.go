@@ -122,7 +122,10 @@ func decodeBase64(b []byte) ([]Reading, bool) {
 	list = addReading(list, "base64 stop-at-pad", base64Until(b, true, false))
 	list = addReading(list, "base64 restart-at-pad", base64Restart(b))
 	list = addReading(list, "base64 stop-at-junk", base64Until(b, true, true))
-	return list, len(list) == 1
+	if len(list) == 1 {
+		return list, true
+	}
+	return addReading(list, "identity", b), false // some give up and show what was sent
 }
 
 // addReading appends a reading that differs from those in the list. One that is only shorter by an incomplete group

@@ -28,24 +28,33 @@ type border struct {
 	body   int64 // where the body begins then
 }
 
+// A headerKind says what a header belongs to.
+type headerKind int
+
+const (
+	ofMessage  headerKind = iota // the message itself
+	ofPart                       // a part of a multipart
+	ofAttached                   // a message attached to it
+)
+
 // A headerReader reads one header block of a space.
 type headerReader struct {
 	space   *space
 	defects *defects
-	top     bool // of the message itself, not of a part
+	kind    headerKind
 	block   string
 	off     int64 // of block in the space
 	headerBlock
 }
 
 // readHeader reads the header block that begins sp. It stops at the blank line, at the end of sp, or at a limit.
-func readHeader(s *space, sp Span, d *defects, top bool) (headerBlock, error) {
+func readHeader(s *space, sp Span, d *defects, kind headerKind) (headerBlock, error) {
 	b, err := s.bytes(Span{sp.Start, min(sp.End, sp.Start+maxHeader)})
 	if err != nil {
 		return headerBlock{span: Span{sp.Start, sp.Start}, body: sp.Start}, err
 	}
 	end, body, count := headerEnd(b)
-	r := headerReader{space: s, defects: d, top: top, off: sp.Start, block: string(b[:end])}
+	r := headerReader{space: s, defects: d, kind: kind, off: sp.Start, block: string(b[:end])}
 	r.body = sp.Start + int64(body)
 	r.span = Span{sp.Start, r.body}
 	if body == maxHeader && sp.End > r.body && end == body {
@@ -173,7 +182,7 @@ func (r *headerReader) spacedName(name, gap string, sp Span) {
 // hop puts above it; for lenient programs a field.
 func (r *headerReader) leadingBlank(start, end int) {
 	code := "header.leading-blank"
-	if !r.top {
+	if r.kind != ofMessage {
 		code = "mime.header-leading-blank"
 	}
 	r.defect(code, r.at(start, end))
@@ -203,13 +212,15 @@ func (r *headerReader) hiddenField(start, end int) bool {
 
 // notField records a line that is no field: skipped by some programs, the end of the header for others.
 func (r *headerReader) notField(raw string, start, end int) {
-	first := r.off == 0 && start == 0 && r.top
+	first := start == 0 && r.kind != ofPart
 	switch {
 	case first && (strings.HasPrefix(raw, "From ") || strings.HasPrefix(raw, ">From ")):
 		r.defect("header.mbox-from", r.at(start, end))
 		return
-	case r.top:
+	case r.kind == ofMessage:
 		r.defect("header.no-colon", r.at(start, end))
+	case r.kind == ofAttached:
+		r.defect("mime.message-header", r.at(start, end))
 	default:
 		r.defect("mime.header-no-colon", r.at(start, end))
 	}

@@ -163,11 +163,13 @@ func unquote(s string) string {
 
 // parens reads a comment at i, however deeply nested, and returns where it ends.
 func (r *mailboxReader) parens(i int) int {
-	if end := commentEnd(r.s, i); !r.noParens && end > 0 {
-		if r.e.comment == "" {
-			r.e.comment = r.s[i+1 : end-1]
+	if !r.noParens {
+		if end := commentEnd(r.s, i); end > 0 {
+			if r.e.comment == "" {
+				r.e.comment = r.s[i+1 : end-1]
+			}
+			return end
 		}
-		return end
 	}
 	r.noParens, r.e.odd = true, true
 	return i + 1
@@ -206,7 +208,10 @@ func (r *mailboxReader) angle(i int) int {
 			}
 			return i
 		case '"':
-			if end := quotedEnd(r.s, i); !r.noQuote && end > 0 {
+			if r.noQuote {
+				continue
+			}
+			if end := quotedEnd(r.s, i); end > 0 {
 				i = end - 1
 			} else {
 				r.noQuote = true

@@ -87,7 +87,7 @@ func (m *Message) parse(s *space) {
 	w := &walker{m: m, work: 40*s.size + 1<<20, decoded: 2*s.size + 1<<20, parts: 1}
 	w.lineEnds()
 	var err error
-	m.block, err = readHeader(s, Span{0, s.size}, &w.d, true)
+	m.block, err = readHeader(s, Span{0, s.size}, &w.d, ofMessage)
 	m.fail(err)
 	m.Header = m.block.fields
 	w.checkFields()

@@ -90,6 +90,11 @@ func (w *walker) boundaries(p *Part, types []typed) []string {
 	if len(list) > 1 {
 		w.note(p, "mime.boundary-twice")
 	}
+	for _, b := range list {
+		if len(b) > 70 {
+			list = appendNew(list, b[:70]) // some compare no more than what RFC 2046 allows
+		}
+	}
 	if len(list) > 4 {
 		list = list[:4]
 	}
@@ -170,7 +175,7 @@ func (w *walker) cut(j job, p *Part, list []delimiter) {
 		if d.end >= p.body.End && i+1 == len(list) {
 			break
 		}
-		child := w.entity(p.space, Span{min(d.end, next), max(next, d.end)}, in, p.childPath(strconv.Itoa(len(p.Children)+1)))
+		child := w.entity(p.space, Span{min(d.end, next), max(next, d.end)}, in, p.childPath(strconv.Itoa(len(p.Children)+1)), ofPart)
 		if child == nil {
 			return
 		}
@@ -199,7 +204,7 @@ func (w *walker) outside(j job, p *Part, sp Span, role Role) {
 		encodings: []string{"identity"}, path: p.childPath(string(role[:1]) + strconv.Itoa(len(p.others)+1))}
 	if len(text) > 8 && bytes.EqualFold(text[:8], []byte("content-")) {
 		// Headers outside of all parts: for some programs this is a part like the others.
-		if e := w.entity(p.space, sp, j, q.path); e != nil {
+		if e := w.entity(p.space, sp, j, q.path, ofPart); e != nil {
 			e.Role = role
 			p.others = append(p.others, e)
 			w.d.add("mime."+string(role)+"-part", p.space.place(sp))

@@ -7,7 +7,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-const maxName = 4096 // octets of a file name that are looked at
+const (
+	maxName  = 4096 // octets of a file name that are looked at
+	maxNames = 256  // names of one part
+)
 
 // cleanName is a file name as a file system would take it and a person should see it: compatibility forms folded
 // (UAX #15, NFKC), without directories, characters that cannot be seen, and trailing dots and blanks.
@@ -58,10 +61,15 @@ func nameReadings(list []string, raw string) []string {
 }
 
 func appendName(list []string, name string) []string {
-	if name == "" {
+	if name == "" || len(list) >= maxNames {
 		return list
 	}
-	return appendNew(list, name)
+	for _, have := range list {
+		if have == name {
+			return list
+		}
+	}
+	return append(list, name)
 }
 
 // Names lists every name that a mail program may show or save the part under, the likeliest first. They are clean:
@@ -98,5 +106,8 @@ func (w *walker) collectNames(p *Part) {
 	}
 	for _, r := range raw {
 		p.names = nameReadings(p.names, r)
+	}
+	if len(raw) >= maxReadings || len(p.names) >= maxNames {
+		w.note(p, "mime.too-many-parameters")
 	}
 }

@@ -246,7 +246,7 @@ func (t *typed) get(name string) string {
 	return ""
 }
 
-const maxReadings = 16 // of one parameter
+const maxReadings = 64 // of one parameter
 
 func appendNew(list []string, v string) []string {
 	for _, have := range list {

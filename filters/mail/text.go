@@ -21,6 +21,7 @@ const (
 // A View is a text part as text.
 type View struct {
 	Text      string // what a reader sees, UTF-8
+	Source    string // the text as it was sent, UTF-8: with its markup, if it is HTML
 	Hidden    string // text of an HTML part that a reader does not see: styled away, in comments, in scripts
 	HTML      bool
 	Charset   string // the label that was followed; empty if there is none
@@ -77,6 +78,7 @@ func (p *Part) makeView() *View {
 			v.addLinks(textLinks(nil, text))
 			continue
 		}
+		v.Source = text
 		v.Unknown = !known || strings.ContainsRune(text, '\uFFFD')
 		if v.HTML {
 			v.readHTML(text)

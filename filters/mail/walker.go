@@ -67,11 +67,11 @@ func (w *walker) spend(n int64, sp Span) bool {
 }
 
 // entity reads a header and a body at sp and queues it.
-func (w *walker) entity(s *space, sp Span, parent job, path string) *Part {
+func (w *walker) entity(s *space, sp Span, parent job, path string, kind headerKind) *Part {
 	if !w.take(s.place(sp)) {
 		return nil
 	}
-	h, err := readHeader(s, sp, &w.d, false)
+	h, err := readHeader(s, sp, &w.d, kind)
 	if err != nil {
 		w.m.fail(err)
 		return nil
@@ -230,7 +230,7 @@ func (w *walker) message(j job, p *Part) {
 		}
 		body = Span{0, s.size}
 	}
-	if child := w.entity(s, body, j, p.childPath("1")); child != nil {
+	if child := w.entity(s, body, j, p.childPath("1"), ofAttached); child != nil {
 		p.Children = append(p.Children, child)
 	}
 }
