@@ -19,6 +19,7 @@ func cutPath(s string) (mailbox, rest string, ok bool) {
 	s = strings.TrimLeft(s, " ")
 	if s == "" || s[0] != '<' {
 		mailbox, rest, _ = strings.Cut(s, " ")
+		rest = strings.TrimLeft(rest, " ")
 		return mailbox, rest, mailbox != "" && len(mailbox)+2 <= maxPath && bounded(mailbox) && !strings.Contains(mailbox, `"`)
 	}
 	end := pathEnd(s)
@@ -90,7 +91,10 @@ func cutRoute(s string) (mailbox string, ok bool) {
 // A name alone, such as postmaster, is bounded too.
 func bounded(s string) bool {
 	i := 0
-	if s[0] == '"' {
+	switch s[0] {
+	case '@':
+		return false
+	case '"':
 		for i = 1; ; i++ {
 			if i >= len(s) || s[i] < ' ' || s[i] == 0x7f {
 				return false

@@ -60,6 +60,8 @@ func TestCutPath(t *testing.T) {
 		{"<@a.example>", "", "", false},
 		{"<@a.example:>", "", "", false},
 		{"<@:u@c.example>", "", "", false},
+		{"<@a.example:@b.example>", "", "", false},
+		{"@a.example", "", "", false},
 		{"<@a.example;u@c.example>", "", "", false},
 		{"<@a.example,u@c.example>", "", "", false},
 		{"<(x)a@b.example>", "", "", false},
