@@ -43,7 +43,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if deps.Quarantine == nil || deps.Journal == nil || deps.Accounts == nil || deps.Meter == nil {
+	if deps.Quarantine == nil || deps.Own == nil || deps.Journal == nil || deps.Accounts == nil || deps.Meter == nil {
 		return nil, errors.New("admin needs a quarantine, a journal, accounts and a meter")
 	}
 	d := &desk{cfg: cfg, deps: deps, log: cmp.Or(deps.Log, slog.New(slog.DiscardHandler)), clean: sanitizer()}

@@ -134,7 +134,7 @@ func apiText(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	src, err := d.open(v.r.Context(), e.ID)
+	src, err := d.open(v.r.Context(), v.visitor, e.ID)
 	if err != nil {
 		return err
 	}

@@ -39,16 +39,14 @@ type tick struct {
 }
 
 const (
-	chartWidth  = 720
-	chartHeight = 200
 	chartLeft   = 36
 	chartTop    = 8
 	chartBottom = 22
 )
 
-// drawHours lays out the columns.
-func drawHours(hours []HourTotals) chart {
-	c := chart{Width: chartWidth, Height: chartHeight, Empty: true}
+// drawHours lays out the columns in a box of the given size.
+func drawHours(hours []HourTotals, width, height int) chart {
+	c := chart{Width: width, Height: height, Empty: true}
 	for _, h := range hours {
 		n := 0
 		for _, k := range h.Counts {
@@ -58,14 +56,14 @@ func drawHours(hours []HourTotals) chart {
 	}
 	c.Empty = c.Max == 0
 	ceiling := niceCeiling(c.Max)
-	inner := float64(chartHeight - chartTop - chartBottom)
+	inner := float64(height - chartTop - chartBottom)
 	scale := inner / float64(ceiling)
 	for i := 0; i <= 4; i++ {
 		if ceiling*i%4 == 0 {
 			c.Lines = append(c.Lines, gridLine{Y: chartTop + inner - float64(ceiling*i/4)*scale, Label: ceiling * i / 4})
 		}
 	}
-	step := float64(chartWidth-chartLeft) / float64(max(1, len(hours)))
+	step := float64(width-chartLeft) / float64(max(1, len(hours)))
 	for i, h := range hours {
 		col := column{X: chartLeft + float64(i)*step + step*0.14, Width: step * 0.72, Start: h.Start, End: h.Start.Add(time.Hour)}
 		y := chartTop + inner
@@ -74,10 +72,10 @@ func drawHours(hours []HourTotals) chart {
 			if n == 0 {
 				continue
 			}
-			height := float64(n) * scale
-			y -= height
+			tall := float64(n) * scale
+			y -= tall
 			col.Total += n
-			col.Blocks = append(col.Blocks, block{Outcome: o, Y: y, H: max(height-0.8, 0.6), N: n})
+			col.Blocks = append(col.Blocks, block{Outcome: o, Y: y, H: max(tall-0.8, 0.6), N: n})
 		}
 		c.Columns = append(c.Columns, col)
 		if i%6 == 0 {
@@ -87,12 +85,12 @@ func drawHours(hours []HourTotals) chart {
 	return c
 }
 
-// niceCeiling is the smallest of 4, 8, 20, 40, 80, 200 … that is not below n.
+// niceCeiling is the smallest number that is not below n and whose quarters are round.
 func niceCeiling(n int) int {
 	for unit := 4; ; unit *= 10 {
-		for _, f := range []int{1, 2, 5} {
-			if unit*f >= n {
-				return unit * f
+		for _, f := range []int{10, 15, 20, 30, 50, 75} {
+			if c := unit * f / 10; c >= n && c%4 == 0 {
+				return c
 			}
 		}
 	}

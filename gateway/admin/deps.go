@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -10,11 +11,12 @@ import (
 	"gatepost/gateway/quarantine"
 )
 
-// Deps are the rooms that the pages look into. Quarantine, Journal, Accounts and Meter are required.
+// Deps are the rooms that the pages look into. Quarantine, Own, Journal, Accounts and Meter are required.
 type Deps struct {
-	Quarantine Quarantine
-	Releaser   Releaser // nil: nothing can be released
-	Deleter    Deleter  // nil: nothing can be deleted
+	Quarantine Quarantine                           // everyone's held mail
+	Own        func(addresses ...string) Quarantine // only what is held for these canonical addresses
+	Releaser   Releaser                             // nil: nothing can be released
+	Deleter    Deleter                              // nil: nothing can be deleted
 	Journal    Journal
 	Accounts   *Accounts
 	Meter      *Meter
@@ -25,8 +27,10 @@ type Deps struct {
 	Now        func() time.Time
 }
 
-// Quarantine is what the pages read of held mail; *quarantine.Store's reading half.
+// Quarantine is what the pages read of held mail: the reading half of a quarantine store, or of a view of it. What is
+// not in view is quarantine.ErrNotFound like what is not there.
 type Quarantine interface {
+	// List may leave out the entries' results.
 	List(ctx context.Context, q quarantine.Query) ([]quarantine.Entry, error)
 	Entry(ctx context.Context, id string) (*quarantine.Entry, error)
 	Open(ctx context.Context, id string) (quarantine.Content, error)
@@ -38,6 +42,10 @@ type Releaser interface {
 	// in order. The error is for what went wrong before the next hop could be asked.
 	Release(ctx context.Context, id string, rcpts []string, actor string) ([]ReleaseOutcome, error)
 }
+
+// ErrUnderWay is what a Releaser or Deleter returns, wrapped or not, while another release of the same copies has not
+// ended.
+var ErrUnderWay = errors.New("a release of this message is under way")
 
 // A ReleaseOutcome is what the next hop said to one recipient's released copy.
 type ReleaseOutcome struct {

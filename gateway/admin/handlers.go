@@ -223,8 +223,8 @@ func revokeToken(d *desk, v *visit) error {
 
 type overviewPage struct {
 	Summary Summary
-	Chart   chart
-	TLS     int // percent
+	Charts  []chart // for a desk, and for a phone
+	TLS     int     // percent
 	Waiting []heldRow
 	Held    bool // the visitor may see them
 }
@@ -238,7 +238,7 @@ func overview(d *desk, v *visit) error {
 		return errForbidden
 	}
 	p := overviewPage{Summary: d.deps.Meter.Summary(d.now()), Held: v.visitor.may(RightList)}
-	p.Chart = drawHours(p.Summary.Hours)
+	p.Charts = []chart{drawHours(p.Summary.Hours, 760, 210), drawHours(p.Summary.Hours, 380, 220)}
 	if p.Summary.Messages > 0 {
 		p.TLS = p.Summary.TLS * 100 / p.Summary.Messages
 	}
@@ -249,7 +249,7 @@ func overview(d *desk, v *visit) error {
 		if err != nil {
 			return err
 		}
-		p.Waiting = heldRows(entries)
+		p.Waiting = d.heldRows(v.r.Context(), v.visitor, entries)
 	}
 	return d.render(v, http.StatusOK, "overview", p)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -28,48 +27,31 @@ func owns(mine []string, address string) bool {
 	return err == nil && slices.Contains(mine, a.Canonical())
 }
 
+// quarantineOf is the part of the quarantine that the visitor may see.
+func (d *desk) quarantineOf(who *visitor) Quarantine {
+	if mine, all := who.scope(); !all {
+		return d.deps.Own(mine...)
+	}
+	return d.deps.Quarantine
+}
+
 // held lists entries that the visitor may see, newest first, and whether there are more.
 func (d *desk) held(ctx context.Context, who *visitor, q quarantine.Query) ([]quarantine.Entry, bool, error) {
 	limit := cmp.Or(q.Limit, listLimit)
 	q.Limit = limit + 1
-	mine, all := who.scope()
-	var out []quarantine.Entry
-	var err error
-	if all {
-		out, err = d.deps.Quarantine.List(ctx, q)
-	} else {
-		out, err = d.heldFor(ctx, mine, q)
-	}
+	out, err := d.quarantineOf(who).List(ctx, q)
 	if err != nil {
 		return nil, false, fmt.Errorf("list quarantine: %w", err)
 	}
 	more := len(out) > limit
-	return out[:min(limit, len(out))], more, nil
-}
-
-// heldFor asks the store for each address by itself, so that nobody else's mail ever leaves it.
-func (d *desk) heldFor(ctx context.Context, mine []string, q quarantine.Query) ([]quarantine.Entry, error) {
-	var out []quarantine.Entry
-	seen := make(map[string]bool)
-	for _, address := range mine {
-		if q.Recipient != "" && !strings.EqualFold(q.Recipient, address) {
-			continue
-		}
-		one := q
-		one.Recipient = address
-		entries, err := d.deps.Quarantine.List(ctx, one)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			if !seen[e.ID] && narrow(&e, mine) {
-				seen[e.ID] = true
-				out = append(out, e)
-			}
+	out = out[:min(limit, len(out))]
+	if mine, all := who.scope(); !all {
+		out = slices.DeleteFunc(out, func(e quarantine.Entry) bool { return !narrow(&e, mine) })
+		for i := range out {
+			narrow(&out[i], mine)
 		}
 	}
-	slices.SortFunc(out, func(a, b quarantine.Entry) int { return cmp.Or(b.Time.Compare(a.Time), strings.Compare(b.ID, a.ID)) })
-	return out[:min(len(out), q.Limit)], nil
+	return out, more, nil
 }
 
 // narrow leaves only the copies of mine in e, and reports whether there are any.
@@ -83,7 +65,7 @@ func (d *desk) entry(ctx context.Context, who *visitor, id string) (*quarantine.
 	if !validID(id) {
 		return nil, nil, errNotFound
 	}
-	found, err := d.deps.Quarantine.Entry(ctx, id)
+	found, err := d.quarantineOf(who).Entry(ctx, id)
 	if errors.Is(err, quarantine.ErrNotFound) {
 		return nil, nil, errNotFound
 	}
@@ -117,8 +99,8 @@ func validID(id string) bool {
 }
 
 // open returns the content of an entry that entry has shown to the visitor; the caller closes it.
-func (d *desk) open(ctx context.Context, id string) (quarantine.Content, error) {
-	c, err := d.deps.Quarantine.Open(ctx, id)
+func (d *desk) open(ctx context.Context, who *visitor, id string) (quarantine.Content, error) {
+	c, err := d.quarantineOf(who).Open(ctx, id)
 	if errors.Is(err, quarantine.ErrNotFound) {
 		return nil, errNotFound
 	}
@@ -170,6 +152,7 @@ func waiting(e *quarantine.Entry, asked []string) []string {
 }
 
 var (
+	errBusy      = &problem{status: 409, key: "error.busy"}
 	errNothing   = &problem{status: 409, key: "error.nothing"}
 	errNoRelease = &problem{status: 403, key: "error.class"}
 	errNotWired  = &problem{status: 501, key: "error.unavailable"}
@@ -197,6 +180,9 @@ func (d *desk) release(v *visit, id string, rcpts []string) ([]ReleaseOutcome, e
 		return nil, err
 	}
 	out, err := d.deps.Releaser.Release(ctx, id, to, v.visitor.account.Name)
+	if errors.Is(err, ErrUnderWay) {
+		return nil, errBusy
+	}
 	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", id, err)
 	}
@@ -220,7 +206,11 @@ func (d *desk) discard(v *visit, id string, rcpts []string) ([]string, error) {
 	if err := d.audit(v, "delete", id, strings.Join(of, " ")); err != nil {
 		return nil, err
 	}
-	if err := d.deps.Deleter.Delete(ctx, id, of, v.visitor.account.Name); err != nil {
+	err = d.deps.Deleter.Delete(ctx, id, of, v.visitor.account.Name)
+	if errors.Is(err, ErrUnderWay) {
+		return nil, errBusy
+	}
+	if err != nil {
 		return nil, fmt.Errorf("delete %s: %w", id, err)
 	}
 	return of, nil
@@ -298,11 +288,6 @@ func (f filter) query(now time.Time) quarantine.Query {
 		q.Before = f.Before
 	}
 	return q
-}
-
-// readAll reads a stored message of at most max bytes.
-func readAll(c quarantine.Content, max int64) ([]byte, error) {
-	return io.ReadAll(io.NewSectionReader(c, 0, min(c.Size(), max)))
 }
 
 // clientName is a client as a person reads it.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -23,6 +24,19 @@ type heldRow struct {
 	Reason string
 	Code   string
 	State  quarantine.State // of the first copy: what the row is marked with
+}
+
+// heldRows makes rows of a list that the visitor may see, looking up the explanations that a list leaves out.
+func (d *desk) heldRows(ctx context.Context, who *visitor, entries []quarantine.Entry) []heldRow {
+	for i := range entries {
+		if entries[i].Result != nil {
+			continue
+		}
+		if e, err := d.quarantineOf(who).Entry(ctx, entries[i].ID); err == nil {
+			entries[i].Result = e.Result
+		}
+	}
+	return heldRows(entries)
 }
 
 func heldRows(entries []quarantine.Entry) []heldRow {
@@ -80,7 +94,7 @@ func listPage(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := listView{Filter: f, Rows: heldRows(entries), Release: v.visitor.may(RightRelease), Delete: v.visitor.may(RightDelete),
+	p := listView{Filter: f, Rows: d.heldRows(v.r.Context(), v.visitor, entries), Release: v.visitor.may(RightRelease), Delete: v.visitor.may(RightDelete),
 		Classes:  []policy.Class{policy.Spam, policy.Phish, policy.Malware, policy.ByRule},
 		States:   []quarantine.State{quarantine.Waiting, quarantine.Released, quarantine.Deleted, quarantine.Expired},
 		CSV:      f.path("/quarantine.csv", "before", ""),
@@ -91,11 +105,11 @@ func listPage(d *desk, v *visit) error {
 	return d.render(v, http.StatusOK, "list", p)
 }
 
-// listCSV exports what the list shows, at most 2000 entries. Cells that a spreadsheet would take for a formula are
+// listCSV exports what the list shows, at most 1000 entries. Cells that a spreadsheet would take for a formula are
 // defused (N-12).
 func listCSV(d *desk, v *visit) error {
 	q := v.filter().query(d.now())
-	q.Limit = 2000
+	q.Limit = 999
 	entries, _, err := d.held(v.r.Context(), v.visitor, q)
 	if err != nil {
 		return err
@@ -110,7 +124,7 @@ func listCSV(d *desk, v *visit) error {
 	out := csv.NewWriter(v.w)
 	out.UseCRLF = true
 	rows := [][]string{{"id", "time", "class", "score", "mail_from", "from", "recipients", "subject", "reason", "client", "size"}}
-	for _, e := range heldRows(entries) {
+	for _, e := range d.heldRows(v.r.Context(), v.visitor, entries) {
 		var to []string
 		for _, r := range e.Rcpts {
 			to = append(to, r.Address)
@@ -255,7 +269,7 @@ func messagePage(d *desk, v *visit) error {
 		p.View = "html"
 	}
 	if p.Content {
-		src, err := d.open(ctx, e.ID)
+		src, err := d.open(ctx, v.visitor, e.ID)
 		switch {
 		case err == nil:
 			defer src.Close()
@@ -318,7 +332,7 @@ func htmlPreview(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	src, err := d.open(v.r.Context(), e.ID)
+	src, err := d.open(v.r.Context(), v.visitor, e.ID)
 	if err != nil {
 		return err
 	}
@@ -348,7 +362,7 @@ func rawMessage(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	src, err := d.open(v.r.Context(), e.ID)
+	src, err := d.open(v.r.Context(), v.visitor, e.ID)
 	if err != nil {
 		return err
 	}

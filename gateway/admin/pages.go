@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/filters/mail"
 	"gatepost/gateway/quarantine"
 	"gatepost/policy"
 )
@@ -33,7 +34,7 @@ type page struct {
 	Health   health
 	Body     any
 	Title    string
-	Language [][2]string
+	Language [][3]string
 }
 
 // A navItem is one place to go.
@@ -86,6 +87,7 @@ func (d *desk) funcs(lang string) template.FuncMap {
 		"authkey": authWord,
 		"visible": func(s string) []piece { return escapeHidden(s, "") },
 		"clip":    clip,
+		"plain":   mail.Printable,
 		"join":    strings.Join,
 		"add":     func(a, b int) int { return a + b },
 		"num":     func(n int) string { return groupDigits(n) },
@@ -293,6 +295,8 @@ func stateKey(s quarantine.State) string {
 		return "state.deleted"
 	case quarantine.Expired:
 		return "state.expired"
+	case "releasing": // between claim and the next hop's answer
+		return "state.releasing"
 	}
 	return string(s)
 }

@@ -35,9 +35,9 @@ func hiddenRune(r rune) string {
 	case r == utf8.RuneError:
 		return "�"
 	case r < 0x20:
-		return string(rune(0x2400) + r) // control pictures
+		return `\x` + string("0123456789ABCDEF"[r>>4]) + string("0123456789ABCDEF"[r&15])
 	case r == 0x7F:
-		return "␡"
+		return `\x7F`
 	case r == 0xA0 || r == 0x3000:
 		return "" // blanks that people do use
 	case r == 0x200D || r >= 0xFE00 && r <= 0xFE0F:
@@ -168,7 +168,7 @@ func excerptAt(src mail.Source, e filters.Evidence) *excerpt {
 // lineEnds turns CRLF into the line feed that a page shows; a bare CR or LF stays visible.
 func lineEnds(b []byte) string {
 	s := strings.ReplaceAll(string(b), "\r\n", "\x00")
-	s = strings.ReplaceAll(s, "\n", "\u240a")
+	s = strings.ReplaceAll(s, "\n", "\x0b")
 	return strings.ReplaceAll(s, "\x00", "\n")
 }
 

@@ -27,8 +27,8 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// languages lists what we speak, with each one's own name for itself.
-func languages() [][2]string { return [][2]string{{"en", "English"}, {"zh", "中文"}} }
+// languages lists what we speak, with each one's own name for itself, long and short.
+func languages() [][3]string { return [][3]string{{"en", "English", "EN"}, {"zh", "中文", "中文"}} }
 
 func readTexts() (*texts, error) {
 	t := &texts{byLang: make(map[string]map[string]text)}

@@ -29,7 +29,7 @@ func site(t *testing.T) (*House, string) {
 	}
 	meter := admin.NewMeter()
 	h.Day(meter)
-	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
+	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Own: h.Own, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
 		Meter: meter, Bodies: h, Health: func() []admin.Check { return h.Checks }})
 	if err != nil {
 		t.Fatal(err)
@@ -99,14 +99,14 @@ func TestEveryPageLooksRight(t *testing.T) {
 			must(t, err)
 			shoot := func(page string) {
 				var wide int
-				must(t, tab.Eval(`document.documentElement.scrollWidth - innerWidth`, &wide))
+				must(t, tab.Eval(fmt.Sprintf("document.documentElement.scrollWidth - %d", l.look.Width), &wide))
 				if wide > 0 {
 					t.Errorf("%s is %d px wider than the screen", page, wide)
 				}
 				if dir == "" {
 					return
 				}
-				png, err := tab.Picture(true)
+				png, err := tab.Picture(!l.look.Phone)
 				must(t, err)
 				must(t, os.WriteFile(filepath.Join(dir, page+"-"+l.name+".png"), png, 0o644))
 			}

@@ -61,6 +61,46 @@ func (h *House) List(_ context.Context, q quarantine.Query) ([]quarantine.Entry,
 	return out, nil
 }
 
+// Own is the house as some of its people see it.
+func (h *House) Own(addresses ...string) admin.Quarantine { return own{h, addresses} }
+
+// own is a view of a House.
+type own struct {
+	h         *House
+	addresses []string
+}
+
+// List implements admin.Quarantine.
+func (o own) List(ctx context.Context, q quarantine.Query) ([]quarantine.Entry, error) {
+	all, err := o.h.List(ctx, quarantine.Query{Text: q.Text, Class: q.Class, State: q.State, Recipient: q.Recipient,
+		Since: q.Since, Until: q.Until, Before: q.Before, Limit: -1})
+	all = slices.DeleteFunc(all, func(e quarantine.Entry) bool { return !o.has(&e) })
+	return all[:min(len(all), q.Limit)], err
+}
+
+// Entry implements admin.Quarantine.
+func (o own) Entry(ctx context.Context, id string) (*quarantine.Entry, error) {
+	e, err := o.h.Entry(ctx, id)
+	if err != nil || !o.has(e) {
+		return nil, quarantine.ErrNotFound
+	}
+	return e, nil
+}
+
+// Open implements admin.Quarantine.
+func (o own) Open(ctx context.Context, id string) (quarantine.Content, error) {
+	if _, err := o.Entry(ctx, id); err != nil {
+		return nil, err
+	}
+	return o.h.Open(ctx, id)
+}
+
+// has reports whether one of e's copies is in view, and leaves only those.
+func (o own) has(e *quarantine.Entry) bool {
+	e.Rcpts = slices.DeleteFunc(slices.Clone(e.Rcpts), func(r quarantine.Recipient) bool { return !slices.Contains(o.addresses, r.Address) })
+	return len(e.Rcpts) > 0
+}
+
 // Entry implements admin.Quarantine.
 func (h *House) Entry(_ context.Context, id string) (*quarantine.Entry, error) {
 	h.mu.Lock()
