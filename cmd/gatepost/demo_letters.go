@@ -106,7 +106,10 @@ func macroDocument() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return b.Bytes(), z.Close()
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // demoKey is the key that the demonstration's honest sender signs with.

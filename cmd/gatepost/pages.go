@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -34,7 +35,7 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 	return admin.New(admin.Config{
 		Address: c.Address, Public: true, BaseURL: c.BaseURL, Metrics: c.Metrics, SessionIdle: dur(c.SessionIdle), SessionLife: dur(c.SessionLife), Language: "en",
 	}, admin.Deps{
-		Quarantine: s.quarantine, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
+		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -66,12 +67,20 @@ func (d desk) Release(ctx context.Context, id string, rcpts []string, actor stri
 	for i, r := range results {
 		out[i] = admin.ReleaseOutcome{Rcpt: r.Rcpt, OK: r.OK, Reply: r.Reply}
 	}
-	return out, err
+	return out, underWay(err)
 }
 
 // Delete implements admin.Deleter.
 func (d desk) Delete(ctx context.Context, id string, rcpts []string, actor string) error {
-	return d.w.remove(ctx, id, rcpts, actor)
+	return underWay(d.w.remove(ctx, id, rcpts, actor))
+}
+
+// underWay says in the pages' words that somebody else was first.
+func underWay(err error) error {
+	if errors.Is(err, quarantine.ErrUnderWay) {
+		return fmt.Errorf("%w: %w", admin.ErrUnderWay, err)
+	}
+	return err
 }
 
 // shelves are the journal as the pages read it.
