@@ -245,17 +245,23 @@ func (c *conn) needTLS(verb string) {
 // inSync reports whether the client waits, as it must after EHLO, DATA, STARTTLS and QUIT; if not, the session is
 // over. What came too early was meant for another server, or for none. What the command's line held is gone after it.
 func (c *conn) inSync(verb string) bool {
-	if c.in.buffered() == 0 && c.in.full {
-		// The command ended just where the buffer did: what else came waits behind it.
-		_ = c.await(time.Now().Add(time.Millisecond))
-	}
-	if c.in.buffered() == 0 {
+	if c.in.buffered() == 0 && !c.early() {
 		return true
 	}
 	c.srv.count(EventSync)
 	c.linger = true
 	c.refuse(verb, ReplySync())
 	return false
+}
+
+// early reports whether the client has sent what is not in the input yet: it waits in the kernel, or in TLS.
+func (c *conn) early() bool {
+	if c.rw == c.nc {
+		return pendingOctets(c.nc)
+	}
+	// A read whose time is over takes what was received already, and no more.
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	return c.in.read() == nil
 }
 
 // clean reports whether args hold nothing but printable octets, and blanks between them.
@@ -339,8 +345,8 @@ func (c *conn) junk(verb string, r *Reply) {
 // denied sends the Session's refusal of a command. A refusal for good counts as an error of the client.
 func (c *conn) denied(verb string, r *Reply) {
 	if r.Temporary() || r.Close {
-		c.linger = c.linger || r.Close
 		c.send(r)
+		c.linger = c.closing
 		return
 	}
 	limits := c.srv.limits()

@@ -311,10 +311,14 @@ func (c *conn) flush() error {
 // appendReply writes r as it goes over the wire. Whatever r holds, what is written is one line of printable ASCII
 // whose enhanced code is of the code's class.
 func appendReply(b []byte, r *Reply) []byte {
-	b = strconv.AppendInt(b, int64(r.Code), 10)
+	code := r.Code
+	if !lawfulCode(code) {
+		code = ReplyLocalError().Code
+	}
+	b = strconv.AppendInt(b, int64(code), 10)
 	b = append(b, ' ')
 	if r.Enhanced != "" {
-		b = append(b, lawfulEnhanced(r.Code, r.Enhanced)...)
+		b = append(b, lawfulEnhanced(code, r.Enhanced)...)
 		b = append(b, ' ')
 	}
 	b = append(b, Sanitize(r.Text)...)

@@ -414,13 +414,17 @@ func ReplyNullMX() *Reply {
 // lawful: a code outside 200-599 becomes 451, an enhanced code that is malformed or of another class becomes the
 // class's plain one, and the text is sanitized. 421 and 521 end the connection.
 func Custom(code int, enhanced, text string) *Reply {
-	if code < 200 || code > 599 || code/10%10 > 5 {
+	if !lawfulCode(code) {
 		code, enhanced = 451, ""
 	}
 	r := reply(code, lawfulEnhanced(code, enhanced), Sanitize(text))
 	r.Close = code == 421 || code == 521
 	return r
 }
+
+// lawfulCode reports whether code can be a reply's (RFC 5321 section 4.2): a failure with another code was classified
+// by nobody, and is temporary.
+func lawfulCode(code int) bool { return code >= 200 && code <= 599 && code/10%10 <= 5 }
 
 // Sanitize makes s fit for a reply: printable ASCII on one line, everything else becomes "?", at most 490 octets.
 func Sanitize(s string) string {

@@ -27,7 +27,6 @@ type Server struct {
 	open      map[*conn]struct{}
 	listeners map[net.Listener]struct{}
 	draining  bool
-	watching  bool          // the watch of stress runs
 	empty     chan struct{} // closed when draining and nothing is open
 	stop      chan struct{} // closed when draining begins
 }
@@ -111,6 +110,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, opts ListenerOptions
 		return errors.Join(net.ErrClosed, l.Close())
 	}
 	defer s.dropListener(l)
+	watch, unwatchStress := context.WithCancel(ctx)
+	defer unwatchStress()
+	go s.watchStress(watch)
 	unwatch := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer unwatch()
 	ln := &listener{opts: opts, tls: newTLSKeeper(s.cfg.TLS)}
@@ -253,10 +255,6 @@ func (s *Server) addListener(l net.Listener) bool {
 		return false
 	}
 	s.listeners[l] = struct{}{}
-	if !s.watching {
-		s.watching = true
-		go s.watchStress()
-	}
 	return true
 }
 
@@ -273,13 +271,13 @@ const stressTick = time.Second
 
 // watchStress hurries the sessions that wait for a command when stress begins: their deadlines were set in better
 // times.
-func (s *Server) watchStress() {
+func (s *Server) watchStress(ctx context.Context) {
 	t := time.NewTicker(stressTick)
 	defer t.Stop()
 	was := false
 	for {
 		select {
-		case <-s.stop:
+		case <-ctx.Done():
 			return
 		case <-t.C:
 		}

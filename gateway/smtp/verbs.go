@@ -164,7 +164,7 @@ func (c *conn) needsExemption() bool { return c.ln.opts.TLS == TLSRequired && !c
 
 // say sends the Session's own positive reply, or the ordinary one.
 func (c *conn) say(r *Reply, ordinary func() *Reply) {
-	if r == nil {
+	if r == nil || r.Code/100 != 2 {
 		r = ordinary()
 	}
 	c.send(r)
@@ -363,7 +363,9 @@ func (c *conn) receive() {
 	default:
 		c.srv.count(EventMessage)
 		if r != nil && !r.Positive() {
-			c.linger = c.linger || r.Close
+			c.send(r)
+			c.linger = c.closing
+			return
 		}
 		c.say(r, func() *Reply { return ReplyAccepted("") })
 	}
