@@ -468,3 +468,47 @@ func FuzzReadHold(f *testing.F) {
 		}
 	})
 }
+
+func TestAPowerLossForgetsNobodyWhoHasIt(t *testing.T) { // P-04, P-05, FP-16, FP-18
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			dir := newCrashFS()
+			s := newScripted(func(rcpt string, n int) (int, error) {
+				if rcpt == "full@b.test" && n == 0 {
+					return 452, nil
+				}
+				return 250, nil
+			})
+			h := open(t, HoldConfig{Directory: dir, Sender: s})
+			h.Put(t.Context(), message("m1", "x", "a@b.test", "full@b.test"))
+			h.Put(t.Context(), message("m2", "x", "c@b.test"))
+			during(t, h, 75*time.Second)
+			h = open(t, HoldConfig{Directory: dir.reboot(rand.New(rand.NewPCG(seed, 1))), Sender: s})
+			during(t, h, time.Hour)
+			if fmt.Sprint(s.got) != "map[a@b.test:1 c@b.test:1 full@b.test:1]" {
+				t.Error(s.got)
+			}
+		})
+	}
+}
+
+func TestATornProgressRecordIsWrittenOver(t *testing.T) { // P-03
+	dir := newCrashFS()
+	h := open(t, HoldConfig{Directory: dir, Sender: newScripted(yes)})
+	h.Put(t.Context(), message("m1", "x", "a@b.test"))
+	for attempts := 1; attempts < 5; attempts++ {
+		file := dir.names["m1.mail"]
+		file.data = append(file.data, "P\x00\x00\x00\x09torn"[:attempts*2]...)
+		for _, want := range []int{attempts - 1, attempts} {
+			f, err := h.open("m1")
+			if err != nil || f.progress.Attempts != want {
+				t.Fatal(f.progress, want, err)
+			}
+			if want < attempts {
+				if err := f.advance(holdProgress{Attempts: attempts}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
