@@ -115,6 +115,8 @@ type SPF struct {
 	Domain      string `json:"domain,omitempty"`
 	Explanation string `json:"explanation,omitempty"`
 	Mechanism   string `json:"mechanism,omitempty"` // the term that matched
+	Reason      string `json:"reason,omitempty"`    // what went wrong, or why there is no result
+	Weak        bool   `json:"weak,omitempty"`      // passes, yet so would half the world: +all, or more than 65536 addresses
 }
 
 // DKIM is one signature.
@@ -127,7 +129,9 @@ type DKIM struct {
 	Bits      int    `json:"bits,omitempty"` // RSA key length
 	Reason    string `json:"reason,omitempty"`
 	Aligned   bool   `json:"aligned"`
-	Weak      bool   `json:"weak,omitempty"` // passes, yet leaves Subject, To or Content-Type unsigned, or the like
+	Weak      bool   `json:"weak,omitempty"`      // passes, yet leaves Subject, To or Content-Type unsigned, or the like
+	Signature string `json:"signature,omitempty"` // the first characters of b=, which tell signatures apart (RFC 6008)
+	Token     string `json:"token,omitempty"`     // names a signature that passed: count recipients by it to see replays
 }
 
 // DMARC is the evaluation of RFC 9989.

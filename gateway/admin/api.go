@@ -1,0 +1,256 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"gatepost/gateway/journal"
+	"gatepost/gateway/quarantine"
+)
+
+// The bodies of the API, in and out.
+type (
+	apiHealthBody struct {
+		State  string  `json:"state"` // well, degraded, refusing
+		Checks []Check `json:"checks"`
+	}
+	apiListBody struct {
+		Entries []quarantine.Entry `json:"entries"`
+		More    bool               `json:"more"`
+	}
+	apiEntryBody struct {
+		Entry  quarantine.Entry `json:"entry"`
+		Result json.RawMessage  `json:"result"`
+	}
+	apiTextBody struct {
+		Text      string `json:"text"`
+		Truncated bool   `json:"truncated"`
+		FromHTML  bool   `json:"from_html"`
+	}
+	apiRcpts struct {
+		Recipients []string `json:"recipients"` // empty: all whose copies wait
+	}
+	apiReleaseBody struct {
+		Outcomes []ReleaseOutcome `json:"outcomes"`
+	}
+	apiDeleteBody struct {
+		Deleted []string `json:"deleted"`
+	}
+	apiRecords struct {
+		Records []journal.Record `json:"records"`
+	}
+	apiAccount struct {
+		Name       string    `json:"name"`
+		Roles      []Role    `json:"roles"`
+		Addresses  []string  `json:"addresses,omitempty"`
+		MustChange bool      `json:"must_change"`
+		Created    time.Time `json:"created"`
+	}
+	apiAccountsBody struct {
+		Accounts []apiAccount `json:"accounts"`
+	}
+	apiNewAccount struct {
+		Name      string   `json:"name"`
+		Roles     []Role   `json:"roles"`
+		Addresses []string `json:"addresses"`
+		Password  string   `json:"password"`
+	}
+)
+
+func (v *visit) limit(otherwise int) int {
+	n, err := strconv.Atoi(v.r.URL.Query().Get("limit"))
+	if err != nil || n < 1 {
+		return otherwise
+	}
+	return min(n, 200)
+}
+
+// readBody decodes the one JSON object of a request: no unknown keys, nothing after it. No body is the zero value.
+func (v *visit) readBody(into any) error {
+	dec := json.NewDecoder(v.r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	if err == io.EOF {
+		return nil
+	}
+	if big := (*http.MaxBytesError)(nil); errors.As(err, &big) {
+		return errTooLarge
+	}
+	if err != nil {
+		return errBadForm
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errBadForm
+	}
+	return nil
+}
+
+func apiHealth(d *desk, v *visit) error {
+	h := d.health()
+	d.writeJSON(v, http.StatusOK, apiHealthBody{h.State, append([]Check{}, h.All...)})
+	return nil
+}
+
+func apiOverview(d *desk, v *visit) error {
+	d.writeJSON(v, http.StatusOK, d.deps.Meter.Summary(d.now()))
+	return nil
+}
+
+func apiList(d *desk, v *visit) error {
+	q := v.r.URL.Query()
+	f := filter{Text: q.Get("q"), Class: q.Get("class"), State: q.Get("state"), Rcpt: q.Get("recipient"), Days: q.Get("days"), Before: q.Get("before")}
+	query := f.query(d.now())
+	query.Limit = v.limit(listLimit)
+	entries, more, err := d.held(v.r.Context(), v.visitor, query)
+	if err != nil {
+		return err
+	}
+	d.writeJSON(v, http.StatusOK, apiListBody{append([]quarantine.Entry{}, entries...), more})
+	return nil
+}
+
+func apiEntry(d *desk, v *visit) error {
+	e, res, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	body := apiEntryBody{Entry: *e, Result: e.Result}
+	if _, all := v.visitor.scope(); !all {
+		if body.Result, err = json.Marshal(res); err != nil {
+			return err
+		}
+	}
+	d.writeJSON(v, http.StatusOK, body)
+	return nil
+}
+
+func apiText(d *desk, v *visit) error {
+	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	b, err := d.body(src)
+	if err != nil {
+		return err
+	}
+	d.writeJSON(v, http.StatusOK, apiTextBody{b.Text, b.TextCut, b.FromHTML})
+	return nil
+}
+
+func apiRelease(d *desk, v *visit) error {
+	var in apiRcpts
+	if err := v.readBody(&in); err != nil {
+		return err
+	}
+	out, err := d.release(v, v.r.PathValue("id"), in.Recipients)
+	if err != nil {
+		return err
+	}
+	d.writeJSON(v, http.StatusOK, apiReleaseBody{out})
+	return nil
+}
+
+func apiDelete(d *desk, v *visit) error {
+	var in apiRcpts
+	if err := v.readBody(&in); err != nil {
+		return err
+	}
+	of, err := d.discard(v, v.r.PathValue("id"), in.Recipients)
+	if err != nil {
+		return err
+	}
+	d.writeJSON(v, http.StatusOK, apiDeleteBody{of})
+	return nil
+}
+
+func apiTrace(d *desk, v *visit) error {
+	recs, err := d.trace(v, v.r.URL.Query().Get("q"), v.limit(100))
+	if err != nil {
+		return err
+	}
+	d.writeJSON(v, http.StatusOK, apiRecords{append([]journal.Record{}, recs...)})
+	return nil
+}
+
+func apiAudit(d *desk, v *visit) error {
+	recs, err := d.deps.Journal.Recent(v.r.Context(), journal.Management, time.Time{}, v.limit(100))
+	if err != nil {
+		return fmt.Errorf("read audit: %w", err)
+	}
+	d.writeJSON(v, http.StatusOK, apiRecords{append([]journal.Record{}, recs...)})
+	return nil
+}
+
+func shown(a Account) apiAccount {
+	return apiAccount{a.Name, a.Roles, a.Addresses, a.MustChange, a.Created}
+}
+
+func apiAccounts(d *desk, v *visit) error {
+	accounts, err := d.deps.Accounts.List(v.r.Context())
+	if err != nil {
+		return err
+	}
+	body := apiAccountsBody{Accounts: []apiAccount{}}
+	for _, a := range accounts {
+		body.Accounts = append(body.Accounts, shown(a))
+	}
+	d.writeJSON(v, http.StatusOK, body)
+	return nil
+}
+
+func apiCreateAccount(d *desk, v *visit) error {
+	var in apiNewAccount
+	if err := v.readBody(&in); err != nil {
+		return err
+	}
+	acc, err := d.deps.Accounts.Create(v.r.Context(), AccountSpec{Name: in.Name, Roles: in.Roles, Addresses: in.Addresses,
+		Password: in.Password, Temporary: true})
+	if key := personError(err); key != "" {
+		return &problem{status: http.StatusBadRequest, key: key}
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.audit(v, "account created", "", acc.Name); err != nil {
+		return err
+	}
+	d.writeJSON(v, http.StatusCreated, shown(acc))
+	return nil
+}
+
+func apiRemoveAccount(d *desk, v *visit) error {
+	acc, err := d.person(v)
+	if err != nil {
+		return err
+	}
+	err = d.deps.Accounts.Remove(v.r.Context(), acc.Name)
+	if key := errorKey(err); key != "" {
+		return &problem{status: http.StatusConflict, key: key}
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.audit(v, "account removed", "", acc.Name); err != nil {
+		return err
+	}
+	v.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func apiDescription(d *desk, v *visit) error {
+	v.w.Header().Set("Content-Type", "application/json")
+	if v.r.Method != http.MethodHead {
+		v.w.Write(d.openapi)
+	}
+	return nil
+}

@@ -1,0 +1,536 @@
+package admin
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gatepost/filters"
+	"gatepost/filters/mail"
+	"gatepost/gateway/quarantine"
+	"gatepost/policy"
+)
+
+// A heldRow is one held message in a list.
+type heldRow struct {
+	quarantine.Entry
+	Reason string
+	Code   string
+	State  quarantine.State // of the first copy: what the row is marked with
+}
+
+// heldRows makes rows of a list that the visitor may see, looking up the explanations that a list leaves out.
+func (d *desk) heldRows(ctx context.Context, who *visitor, entries []quarantine.Entry) []heldRow {
+	for i := range entries {
+		if entries[i].Result != nil {
+			continue
+		}
+		if e, err := d.quarantineOf(who).Entry(ctx, entries[i].ID); err == nil {
+			entries[i].Result = e.Result
+		}
+	}
+	return heldRows(entries)
+}
+
+func heldRows(entries []quarantine.Entry) []heldRow {
+	out := make([]heldRow, len(entries))
+	for i, e := range entries {
+		out[i].Entry = e
+		if r, err := readResult(e.Result); err == nil {
+			out[i].Reason, out[i].Code = r.headline()
+		}
+		for _, c := range e.Rcpts {
+			if out[i].State == "" || c.State == quarantine.Waiting {
+				out[i].State = c.State
+			}
+		}
+	}
+	return out
+}
+
+type listView struct {
+	Filter   filter
+	Rows     []heldRow
+	Older    string // path of the next page; empty on the last
+	Classes  []policy.Class
+	States   []quarantine.State
+	Release  bool
+	Delete   bool
+	CSV      string
+	Filtered bool
+}
+
+func (v *visit) filter() filter {
+	q := v.r.URL.Query()
+	f := filter{Text: q.Get("q"), Class: q.Get("class"), State: q.Get("state"), Rcpt: q.Get("recipient"), Days: q.Get("days"), Before: q.Get("before")}
+	if !q.Has("state") {
+		f.State = string(quarantine.Waiting)
+	}
+	return f
+}
+
+// path is the list's address with f and one change.
+func (f filter) path(base, key, value string) string {
+	q := url.Values{"q": {f.Text}, "class": {f.Class}, "state": {f.State}, "recipient": {f.Rcpt}, "days": {f.Days}, "before": {f.Before}}
+	q.Set(key, value)
+	for k, v := range q {
+		if v[0] == "" && k != "state" {
+			delete(q, k)
+		}
+	}
+	return base + "?" + q.Encode()
+}
+
+func listPage(d *desk, v *visit) error {
+	f := v.filter()
+	entries, more, err := d.held(v.r.Context(), v.visitor, f.query(d.now()))
+	if err != nil {
+		return err
+	}
+	p := listView{Filter: f, Rows: d.heldRows(v.r.Context(), v.visitor, entries), Release: v.visitor.may(RightRelease), Delete: v.visitor.may(RightDelete),
+		Classes:  []policy.Class{policy.Spam, policy.Phish, policy.Malware, policy.ByRule},
+		States:   []quarantine.State{quarantine.Waiting, quarantine.Released, quarantine.Deleted, quarantine.Expired},
+		CSV:      f.path("/quarantine.csv", "before", ""),
+		Filtered: f.Text != "" || f.Class != "" || f.Days != "" || f.Rcpt != ""}
+	if more {
+		p.Older = f.path("/quarantine", "before", entries[len(entries)-1].ID)
+	}
+	return d.render(v, http.StatusOK, "list", p)
+}
+
+// listCSV exports what the list shows, at most 1000 entries. Cells that a spreadsheet would take for a formula are
+// defused (N-12).
+func listCSV(d *desk, v *visit) error {
+	q := v.filter().query(d.now())
+	q.Limit = 999
+	entries, _, err := d.held(v.r.Context(), v.visitor, q)
+	if err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "text/csv; charset=utf-8")
+	h.Set("Content-Disposition", `attachment; filename="quarantine.csv"`)
+	h.Set("Content-Security-Policy", rawPolicy)
+	if v.r.Method == http.MethodHead {
+		return nil
+	}
+	out := csv.NewWriter(v.w)
+	out.UseCRLF = true
+	rows := [][]string{{"id", "time", "class", "score", "mail_from", "from", "recipients", "subject", "reason", "client", "size"}}
+	for _, e := range d.heldRows(v.r.Context(), v.visitor, entries) {
+		var to []string
+		for _, r := range e.Rcpts {
+			to = append(to, r.Address)
+		}
+		rows = append(rows, []string{e.ID, e.Time.UTC().Format("2006-01-02T15:04:05Z"), string(e.Class), e.Score.String(), e.MailFrom,
+			e.Author, strings.Join(to, " "), e.Subject, e.Reason, e.Client, strconv.FormatInt(e.Size, 10)})
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i] = defuse(row[i])
+		}
+		if err := out.Write(row); err != nil {
+			return nil // the reader went away
+		}
+	}
+	out.Flush()
+	return nil
+}
+
+// defuse keeps a spreadsheet from calculating with a stranger's text.
+func defuse(s string) string {
+	s = mail.Printable(s, 1000)
+	if t := strings.TrimLeft(s, " "); t != "" && strings.ContainsRune("=+-@\t\r|%＝＋－＠", []rune(t)[0]) {
+		return "'" + s
+	}
+	return s
+}
+
+// A proof is one piece of evidence with the bytes around it.
+type proof struct {
+	filters.Evidence
+	Excerpt *excerpt
+}
+
+// A fact is a finding with its proofs.
+type fact struct {
+	Code, Filter, Text string
+	Proofs             []proof
+}
+
+// A reason is one step with its facts.
+type reason struct {
+	step
+	Facts []fact
+}
+
+// A judgment is what was decided for recipients who were all judged alike.
+type judgment struct {
+	Action  policy.Action
+	Rcpts   []string
+	Reasons []reason
+	Score   policy.Points
+}
+
+// messageView is all that the page of one message shows.
+type messageView struct {
+	ID        string
+	Entry     *quarantine.Entry
+	Record    *traceRow // of a message that is not held
+	Held      bool      // it can be looked up in the quarantine
+	Result    *result
+	Judgments []judgment
+	Others    []fact // seen, and weighing nothing
+	Links     []link
+	MoreLinks int
+	Defects   []string
+
+	Headers    []piece
+	HeadersCut bool
+	Text       []piece
+	Body       Body
+	Content    bool // the visitor may read it
+	Download   bool
+	View       string // "text" or "html"
+
+	Journey []traceRow
+	Release bool // possible now, and the visitor may
+	Delete  bool
+	Ask     bool // the visitor may release mail, yet not of this class
+}
+
+// explain fills the tree; src, if not nil, is where excerpts are taken from.
+func (p *messageView) explain(res *result, src mail.Source) {
+	p.Result = res
+	var because []policy.Reason
+	for _, rc := range res.Recipients {
+		because = append(because, rc.Because...)
+		if i := slices.IndexFunc(p.Judgments, func(j judgment) bool { return j.alike(rc) }); i >= 0 {
+			p.Judgments[i].Rcpts = append(p.Judgments[i].Rcpts, rc.Address)
+			continue
+		}
+		j := judgment{Action: rc.Action, Rcpts: []string{rc.Address}, Score: res.Score}
+		for _, s := range res.steps(rc.Because) {
+			r := reason{step: s}
+			for _, f := range s.Findings {
+				r.Facts = append(r.Facts, factOf(f, src))
+			}
+			j.Reasons = append(j.Reasons, r)
+		}
+		p.Judgments = append(p.Judgments, j)
+	}
+	for _, f := range res.others(because) {
+		p.Others = append(p.Others, factOf(f, src))
+	}
+	p.Links = res.links(30)
+	p.MoreLinks = len(res.URLs) - len(p.Links)
+	p.Defects = res.defects()
+}
+
+// alike reports whether a verdict has the action and the reasons of j.
+func (j judgment) alike(v policy.Verdict) bool {
+	if j.Action != v.Action || len(j.Reasons) != len(v.Because) {
+		return false
+	}
+	for _, r := range j.Reasons {
+		if !slices.Contains(v.Because, r.Reason) {
+			return false
+		}
+	}
+	return true
+}
+
+func factOf(f filters.Finding, src mail.Source) fact {
+	out := fact{Code: f.Code, Filter: f.Filter, Text: f.Text}
+	for i, e := range f.Proof {
+		if i == 10 {
+			break
+		}
+		out.Proofs = append(out.Proofs, proof{e, excerptAt(src, e)})
+	}
+	return out
+}
+
+func messagePage(d *desk, v *visit) error {
+	ctx := v.r.Context()
+	e, res, err := d.entry(ctx, v.visitor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	p := messageView{ID: e.ID, Entry: e, Held: true, Content: v.visitor.may(RightContent), Download: v.visitor.may(RightDownload), View: "text"}
+	if v.r.URL.Query().Get("view") == "html" {
+		p.View = "html"
+	}
+	if p.Content {
+		src, err := d.open(ctx, v.visitor, e.ID)
+		switch {
+		case err == nil:
+			defer src.Close()
+			if err := d.fillContent(v, &p, src); err != nil {
+				return err
+			}
+			p.explain(res, src)
+		case errors.Is(err, errNotFound): // the content is gone with the last copy; what was decided stays
+			p.Content = false
+		default:
+			return err
+		}
+	}
+	if p.Result == nil {
+		p.explain(res, nil)
+	}
+	left := len(waiting(e, nil)) > 0
+	p.Release = left && d.deps.Releaser != nil && v.visitor.mayRelease(e.Class)
+	p.Ask = left && v.visitor.may(RightRelease) && !v.visitor.mayRelease(e.Class)
+	p.Delete = left && d.deps.Deleter != nil && v.visitor.may(RightDelete)
+	recs, err := d.journey(ctx, v.visitor, e.ID)
+	if err != nil {
+		return err
+	}
+	p.Journey = traceRows(recs)
+	return d.render(v, http.StatusOK, "message", p)
+}
+
+// fillContent reads header and text of an open message. Reading someone else's mail is noted, without stopping it if
+// the note cannot be written: a GET changes nothing.
+func (d *desk) fillContent(v *visit, p *messageView, src quarantine.Content) error {
+	block, cut := headerBlock(src, src.Size())
+	p.Headers, p.HeadersCut = textHeader(block), cut
+	body, err := d.body(src)
+	if err != nil {
+		return err
+	}
+	p.Body = body
+	p.Text = textPieces(body.Text)
+	return nil
+}
+
+// textHeader sets field names apart from their values.
+func textHeader(block string) []piece {
+	var out []piece
+	for line := range strings.Lines(lineEnds([]byte(block))) {
+		name, rest, ok := strings.Cut(line, ":")
+		if ok && name != "" && !strings.ContainsAny(name, " \t") {
+			out = append(out, escapeHidden(name+":", "name")...)
+			line = rest
+		}
+		out = append(out, escapeHidden(line, "")...)
+	}
+	return joinPieces(out)
+}
+
+// htmlPreview is the document inside the sandboxed frame.
+func htmlPreview(d *desk, v *visit) error {
+	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	body, err := d.body(src)
+	if err != nil {
+		return err
+	}
+	note := ""
+	if body.HTMLCut {
+		note = d.texts.say(v.lang, "message.cut")
+	}
+	doc := previewDocument(d.clean.Sanitize(body.HTML), v.lang, note)
+	h := v.w.Header()
+	h.Set("Content-Security-Policy", previewPolicy)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(doc)))
+	if v.r.Method != http.MethodHead {
+		v.w.Write(doc)
+	}
+	return nil
+}
+
+// rawMessage hands out the bytes under a name and type that nothing opens by itself (N-07).
+func rawMessage(d *desk, v *visit) error {
+	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	h := v.w.Header()
+	h.Set("Content-Security-Policy", rawPolicy)
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", `attachment; filename="message-`+e.ID+`.eml"`)
+	h.Set("Content-Length", strconv.FormatInt(src.Size(), 10))
+	if v.r.Method == http.MethodHead {
+		return nil
+	}
+	io.Copy(v.w, io.NewSectionReader(src, 0, src.Size())) // an error here is the reader's going away
+	return nil
+}
+
+type confirmView struct {
+	Act      string // "release" or "delete"
+	Messages []confirmMessage
+	Bulk     bool
+	Password bool // to be given again
+	Skipped  int  // chosen, and not the visitor's to do
+	Error    string
+}
+
+// A confirmMessage is one message that is about to be acted on.
+type confirmMessage struct {
+	heldRow
+	Result  *result
+	Waiting []string
+}
+
+func (d *desk) confirm(v *visit, act string) (confirmView, error) {
+	e, res, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
+	if err != nil {
+		return confirmView{}, err
+	}
+	if act == "release" && !v.visitor.mayRelease(e.Class) {
+		return confirmView{}, errNoRelease
+	}
+	m := confirmMessage{heldRows([]quarantine.Entry{*e})[0], res, waiting(e, nil)}
+	if len(m.Waiting) == 0 {
+		return confirmView{}, errNothing
+	}
+	return confirmView{Act: act, Messages: []confirmMessage{m}, Password: act == "release" && e.Class == policy.Malware}, nil
+}
+
+func confirmRelease(d *desk, v *visit) error {
+	p, err := d.confirm(v, "release")
+	if err != nil {
+		return err
+	}
+	return d.render(v, http.StatusOK, "confirm", p)
+}
+
+func confirmDelete(d *desk, v *visit) error {
+	p, err := d.confirm(v, "delete")
+	if err != nil {
+		return err
+	}
+	return d.render(v, http.StatusOK, "confirm", p)
+}
+
+// An act is what was done to one message.
+type act struct {
+	ID       string
+	Subject  string
+	Outcomes []ReleaseOutcome
+	Deleted  []string
+	Error    string // catalogue key: it was not done, and why
+}
+
+type doneView struct {
+	Act  string
+	Acts []act
+}
+
+func release(d *desk, v *visit) error {
+	p, err := d.confirm(v, "release")
+	if err != nil {
+		return err
+	}
+	if p.Password {
+		_, _, err := d.deps.Accounts.login(v.r.Context(), v.visitor.account.Name, v.r.PostForm.Get("password"), v.client, d.now())
+		if key := errorKey(err); key != "" {
+			p.Error = key
+			return d.render(v, http.StatusForbidden, "confirm", p)
+		} else if err != nil {
+			return err
+		}
+	}
+	id := p.Messages[0].ID
+	rcpts := v.r.PostForm["rcpt"]
+	if len(rcpts) == 0 {
+		p.Error = "error.nobody"
+		return d.render(v, http.StatusBadRequest, "confirm", p)
+	}
+	out, err := d.release(v, id, rcpts)
+	if err != nil {
+		return err
+	}
+	return d.render(v, http.StatusOK, "done", doneView{"release", []act{{ID: id, Subject: p.Messages[0].Subject, Outcomes: out}}})
+}
+
+func deleteCopies(d *desk, v *visit) error {
+	p, err := d.confirm(v, "delete")
+	if err != nil {
+		return err
+	}
+	id := p.Messages[0].ID
+	rcpts := v.r.PostForm["rcpt"]
+	if len(rcpts) == 0 {
+		p.Error = "error.nobody"
+		return d.render(v, http.StatusBadRequest, "confirm", p)
+	}
+	of, err := d.discard(v, id, rcpts)
+	if err != nil {
+		return err
+	}
+	return d.render(v, http.StatusOK, "done", doneView{"delete", []act{{ID: id, Subject: p.Messages[0].Subject, Deleted: of}}})
+}
+
+const maxBulk = 100
+
+// bulk first asks, then does: the same form with "sure" in it acts.
+func bulk(d *desk, v *visit) error {
+	form := v.r.PostForm
+	name := form.Get("act")
+	ids := form["id"]
+	if name != "release" && name != "delete" || len(ids) > maxBulk {
+		return errBadForm
+	}
+	if name == "release" && !v.visitor.may(RightRelease) || name == "delete" && !v.visitor.may(RightDelete) {
+		return errForbidden
+	}
+	p := confirmView{Act: name, Bulk: true}
+	for _, id := range ids {
+		e, res, err := d.entry(v.r.Context(), v.visitor, id)
+		if err == nil && len(waiting(e, nil)) > 0 && (name == "delete" || e.Class != policy.Malware && v.visitor.mayRelease(e.Class)) {
+			p.Messages = append(p.Messages, confirmMessage{heldRows([]quarantine.Entry{*e})[0], res, waiting(e, nil)})
+			continue
+		}
+		if err != nil && !errors.Is(err, errNotFound) {
+			return err
+		}
+		p.Skipped++
+	}
+	if form.Get("sure") == "" || len(p.Messages) == 0 {
+		return d.render(v, http.StatusOK, "confirm", p)
+	}
+	done := doneView{Act: name}
+	for _, m := range p.Messages {
+		a := act{ID: m.ID, Subject: m.Subject}
+		var err error
+		if name == "release" {
+			a.Outcomes, err = d.release(v, m.ID, nil)
+		} else {
+			a.Deleted, err = d.discard(v, m.ID, nil)
+		}
+		if err != nil {
+			a.Error = "error.internal"
+			if p := (*problem)(nil); errors.As(err, &p) {
+				a.Error = p.key
+			} else {
+				d.log.Error("bulk "+name, "request", v.id, "error", fmt.Sprint(err))
+			}
+		}
+		done.Acts = append(done.Acts, a)
+	}
+	return d.render(v, http.StatusOK, "done", done)
+}

@@ -1,0 +1,178 @@
+package admin
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A Shelf keeps small documents by kind and key: accounts, sessions, tokens. Accounts is built on one.
+type Shelf interface {
+	// Get returns the document, or nil if there is none or it expired.
+	Get(ctx context.Context, kind, key string) ([]byte, error)
+	// Put stores a document; a zero expiry keeps it until it is deleted.
+	Put(ctx context.Context, d Document) error
+	// Delete removes a document and reports whether it was there: only one of two deleters is told yes.
+	Delete(ctx context.Context, kind, key string) (bool, error)
+	// List returns a kind's documents that have not expired, ordered by key; an empty owner: everyone's.
+	List(ctx context.Context, kind, owner string) ([]Document, error)
+}
+
+// A Document is one thing on a Shelf.
+type Document struct {
+	Kind, Key, Owner string
+	Body             []byte
+	Expires          time.Time
+}
+
+// MemoryShelf is a Shelf that forgets everything at exit. The zero value is ready.
+type MemoryShelf struct {
+	mu   sync.Mutex
+	docs map[[2]string]Document
+}
+
+// Get implements Shelf.
+func (m *MemoryShelf) Get(_ context.Context, kind, key string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.docs[[2]string{kind, key}]
+	if !ok || d.expired(time.Now()) {
+		return nil, nil
+	}
+	return d.Body, nil
+}
+
+// Put implements Shelf.
+func (m *MemoryShelf) Put(_ context.Context, d Document) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.docs == nil {
+		m.docs = make(map[[2]string]Document)
+	}
+	for k, old := range m.docs {
+		if old.expired(time.Now()) {
+			delete(m.docs, k)
+		}
+	}
+	m.docs[[2]string{d.Kind, d.Key}] = d
+	return nil
+}
+
+// Delete implements Shelf.
+func (m *MemoryShelf) Delete(_ context.Context, kind, key string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.docs[[2]string{kind, key}]
+	delete(m.docs, [2]string{kind, key})
+	return ok, nil
+}
+
+// List implements Shelf.
+func (m *MemoryShelf) List(_ context.Context, kind, owner string) ([]Document, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Document
+	for _, d := range m.docs {
+		if d.Kind == kind && (owner == "" || d.Owner == owner) && !d.expired(time.Now()) {
+			out = append(out, d)
+		}
+	}
+	sortDocuments(out)
+	return out, nil
+}
+
+func (d Document) expired(now time.Time) bool { return !d.Expires.IsZero() && !now.Before(d.Expires) }
+
+// A Database is what an SQLShelf needs of the durable store. *db.DB is one.
+type Database interface {
+	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	Exec(ctx context.Context, query string, args ...any) (changed int64, err error)
+	Migrate(ctx context.Context, part string, steps []string) error
+}
+
+// SQLShelf is a Shelf in one table of the durable store.
+type SQLShelf struct{ db Database }
+
+// shelfSchema is understood by SQLite and PostgreSQL. Expiry is seconds since 1970, 0 for never.
+const shelfSchema = `CREATE TABLE IF NOT EXISTS admin_shelf (
+	kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, body TEXT NOT NULL, expires BIGINT NOT NULL,
+	PRIMARY KEY (kind, key))`
+
+// NewSQLShelf prepares the table in db, which stays the caller's to close.
+func NewSQLShelf(ctx context.Context, db Database) (*SQLShelf, error) {
+	if err := db.Migrate(ctx, "admin", []string{shelfSchema}); err != nil {
+		return nil, fmt.Errorf("create table admin_shelf: %w", err)
+	}
+	return &SQLShelf{db}, nil
+}
+
+// Get implements Shelf.
+func (s *SQLShelf) Get(ctx context.Context, kind, key string) ([]byte, error) {
+	var body string
+	rows, err := s.db.Query(ctx,
+		`SELECT body FROM admin_shelf WHERE kind = $1 AND key = $2 AND (expires = 0 OR expires > $3)`,
+		kind, key, time.Now().Unix())
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", kind, err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, rows.Err()
+	}
+	if err := rows.Scan(&body); err != nil {
+		return nil, fmt.Errorf("get %s: %w", kind, err)
+	}
+	return []byte(body), nil
+}
+
+// Put implements Shelf. It also sweeps out what expired.
+func (s *SQLShelf) Put(ctx context.Context, d Document) error {
+	var expires int64
+	if !d.Expires.IsZero() {
+		expires = d.Expires.Unix()
+		if _, err := s.db.Exec(ctx, `DELETE FROM admin_shelf WHERE expires <> 0 AND expires <= $1`,
+			time.Now().Unix()); err != nil {
+			return fmt.Errorf("sweep admin_shelf: %w", err)
+		}
+	}
+	_, err := s.db.Exec(ctx, `INSERT INTO admin_shelf (kind, key, owner, body, expires) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, body = excluded.body, expires = excluded.expires`,
+		d.Kind, d.Key, d.Owner, string(d.Body), expires)
+	if err != nil {
+		return fmt.Errorf("put %s: %w", d.Kind, err)
+	}
+	return nil
+}
+
+// Delete implements Shelf.
+func (s *SQLShelf) Delete(ctx context.Context, kind, key string) (bool, error) {
+	n, err := s.db.Exec(ctx, `DELETE FROM admin_shelf WHERE kind = $1 AND key = $2`, kind, key)
+	if err != nil {
+		return false, fmt.Errorf("delete %s: %w", kind, err)
+	}
+	return n > 0, nil
+}
+
+// List implements Shelf.
+func (s *SQLShelf) List(ctx context.Context, kind, owner string) ([]Document, error) {
+	rows, err := s.db.Query(ctx, `SELECT key, owner, body FROM admin_shelf
+		WHERE kind = $1 AND ($2 = '' OR owner = $2) AND (expires = 0 OR expires > $3) ORDER BY key`,
+		kind, owner, time.Now().Unix())
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", kind, err)
+	}
+	defer rows.Close()
+	var out []Document
+	for rows.Next() {
+		d := Document{Kind: kind}
+		var body string
+		if err := rows.Scan(&d.Key, &d.Owner, &body); err != nil {
+			return nil, fmt.Errorf("list %s: %w", kind, err)
+		}
+		d.Body = []byte(body)
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,104 @@
+// What the pages do with JavaScript and could do without: local times, choosing all, keys, a fresh overview.
+"use strict";
+(() => {
+  const lang = document.documentElement.lang || "en";
+  const full = new Intl.DateTimeFormat(lang, {dateStyle: "medium", timeStyle: "short"});
+  const hour = new Intl.DateTimeFormat(lang, {hour: "2-digit", minute: "2-digit", hour12: false});
+  for (const el of document.querySelectorAll("time[datetime]")) {
+    const at = new Date(el.getAttribute("datetime"));
+    if (isNaN(at)) continue;
+    if (el.hasAttribute("data-local")) {
+      el.title = el.textContent;
+      el.textContent = full.format(at);
+    } else {
+      el.title = full.format(at);
+    }
+  }
+  for (const el of document.querySelectorAll("[data-hour]")) {
+    el.textContent = hour.format(new Date(el.getAttribute("data-hour")));
+  }
+
+  for (const el of document.querySelectorAll(".filters select")) {
+    el.addEventListener("change", () => el.form.requestSubmit());
+  }
+
+  const list = document.getElementById("list");
+  if (list) choosing(list);
+
+  const fresh = document.querySelector("[data-refresh]");
+  if (fresh) {
+    const every = Number(fresh.getAttribute("data-refresh")) * 1000;
+    setInterval(() => {
+      const busy = document.hidden || document.querySelector("details[open]") || !getSelection().isCollapsed ||
+        (document.activeElement && document.activeElement !== document.body);
+      if (!busy) location.reload();
+    }, every);
+  }
+
+  function choosing(form) {
+    const boxes = [...form.querySelectorAll('.pick input:not(:disabled)')];
+    const all = document.getElementById("all");
+    const buttons = [...form.querySelectorAll(".bulkbar button")];
+    const update = () => {
+      const n = boxes.filter((b) => b.checked).length;
+      for (const b of boxes) b.closest(".row").classList.toggle("chosen", b.checked);
+      for (const b of buttons) b.disabled = n === 0;
+      if (all) {
+        all.checked = n > 0 && n === boxes.length;
+        all.indeterminate = n > 0 && n < boxes.length;
+      }
+    };
+    if (all) {
+      form.querySelector("[data-all]").hidden = boxes.length === 0;
+      all.addEventListener("change", () => { for (const b of boxes) b.checked = all.checked; update(); });
+    }
+    form.addEventListener("change", update);
+    addEventListener("pageshow", update);
+    update();
+    keys(form, update);
+  }
+
+  function keys(form, update) {
+    const rows = [...form.querySelectorAll(".row")];
+    const toggle = document.querySelector("[data-keys]");
+    let on = true;
+    try { on = localStorage.getItem("gatepost-keys") !== "off"; } catch { /* storage may be closed to us */ }
+    const show = () => {
+      toggle.textContent = toggle.getAttribute(on ? "data-on" : "data-off");
+      toggle.setAttribute("aria-pressed", String(on));
+    };
+    toggle.hidden = false;
+    show();
+    toggle.addEventListener("click", () => {
+      on = !on;
+      try { localStorage.setItem("gatepost-keys", on ? "on" : "off"); } catch { /* then only for this page */ }
+      show();
+    });
+    let at = -1;
+    const move = (to) => {
+      at = Math.max(0, Math.min(rows.length - 1, to));
+      const link = rows[at].querySelector("a.open");
+      link.focus({preventScroll: true});
+      rows[at].scrollIntoView({block: "nearest"});
+    };
+    addEventListener("keydown", (e) => {
+      if (!on || e.ctrlKey || e.metaKey || e.altKey || e.target.matches("input:not([type=checkbox]), select, textarea")) return;
+      const held = rows.indexOf(document.activeElement && document.activeElement.closest(".row"));
+      if (held >= 0) at = held;
+      switch (e.key) {
+      case "j": move(at + 1); break;
+      case "k": move(at - 1); break;
+      case "o": if (at >= 0) rows[at].querySelector("a.open").click(); break;
+      case "x":
+        if (at >= 0) {
+          const box = rows[at].querySelector(".pick input:not(:disabled)");
+          if (box) { box.checked = !box.checked; update(); }
+        }
+        break;
+      case "/": document.getElementById("q").focus(); break;
+      default: return;
+      }
+      e.preventDefault();
+    });
+  }
+})();

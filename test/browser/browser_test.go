@@ -1,0 +1,128 @@
+package browser
+
+import (
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gatepost/gateway/admin"
+)
+
+const password = "correct-horse-battery"
+
+// site serves the pages over a house and returns its address.
+func site(t *testing.T) (*House, string) {
+	t.Helper()
+	h := NewHouse(time.Now().UTC())
+	accounts := admin.NewAccounts(&admin.MemoryShelf{})
+	for _, spec := range []admin.AccountSpec{
+		{Name: "ada", Roles: []admin.Role{admin.Admin}, Password: password},
+		{Name: "alice", Roles: []admin.Role{admin.User}, Addresses: []string{"alice@example.com"}, Password: password},
+	} {
+		if _, err := accounts.Create(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	meter := admin.NewMeter()
+	h.Day(meter)
+	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Own: h.Own, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
+		Meter: meter, Bodies: h, Health: func() []admin.Check { return h.Checks }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(handler)
+	srv.Config = admin.Server(handler)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Listener = admin.Limit(l, 200, 20)
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return h, srv.URL
+}
+
+// chromium starts the browser, or skips the test by name where there is none.
+func chromium(t *testing.T) *Browser {
+	t.Helper()
+	if _, err := os.Stat(Program); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("no %s: CI needs it (Debian package chromium)", Program)
+		}
+		t.Skipf("no %s: install the Debian package chromium to run %s", Program, t.Name())
+	}
+	b, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// enter logs in through the form.
+func enter(t *testing.T, tab *Tab, url, name string) {
+	t.Helper()
+	must(t, tab.Go(url+"/login"))
+	must(t, tab.Eval(fmt.Sprintf(`document.getElementById("name").value=%q; document.getElementById("password").value=%q`, name, password), nil))
+	must(t, tab.Submit(".login button"))
+}
+
+// TestEveryPageLooksRight takes pictures of every page at phone and desk size, light and dark, in both languages, into
+// the directory that GATEPOST_SCREENSHOTS names, and fails where a page is wider than the screen.
+func TestEveryPageLooksRight(t *testing.T) {
+	b := chromium(t)
+	_, url := site(t)
+	dir := os.Getenv("GATEPOST_SCREENSHOTS")
+	for _, l := range []struct {
+		name string
+		look Look
+	}{
+		{"desk-light-en", Look{Width: 1280, Height: 900, Language: "en"}},
+		{"desk-dark-zh", Look{Width: 1280, Height: 900, Dark: true, Language: "zh-CN"}},
+		{"phone-light-zh", Look{Width: 390, Height: 844, Phone: true, Language: "zh-CN"}},
+		{"phone-dark-en", Look{Width: 390, Height: 844, Phone: true, Dark: true, Language: "en"}},
+		{"narrow-light-en", Look{Width: 360, Height: 640, Phone: true, Language: "en", NoScript: true}},
+	} {
+		t.Run(l.name, func(t *testing.T) {
+			tab, err := b.Open(l.look)
+			must(t, err)
+			shoot := func(page string) {
+				var wide int
+				must(t, tab.Eval(fmt.Sprintf("document.documentElement.scrollWidth - %d", l.look.Width), &wide))
+				if wide > 0 {
+					t.Errorf("%s is %d px wider than the screen", page, wide)
+				}
+				if dir == "" {
+					return
+				}
+				png, err := tab.Picture(!l.look.Phone)
+				must(t, err)
+				must(t, os.WriteFile(filepath.Join(dir, page+"-"+l.name+".png"), png, 0o644))
+			}
+			must(t, tab.Go(url+"/login"))
+			shoot("login")
+			enter(t, tab, url, "ada")
+			for _, p := range []struct{ name, path string }{
+				{"overview", "/"}, {"quarantine", "/quarantine"}, {"message", "/quarantine/0m9xspoofk"}, {"html", "/quarantine/0m9xspoofk?view=html"},
+				{"hostile", "/quarantine/0m9xhostik"}, {"macro", "/quarantine/0m9xmacrok"},
+				{"release", "/quarantine/0m9xspoofk/release"}, {"malware", "/quarantine/0m9xeicark/release"}, {"trace", "/trace"},
+				{"record", "/trace/0m9xspoofk"}, {"people", "/people"}, {"person", "/people/alice"}, {"account", "/account"}, {"audit", "/audit"},
+				{"health", "/health"}, {"missing", "/nothing"}, {"empty", "/quarantine?q=nosuchthing"},
+			} {
+				must(t, tab.Go(url+p.path))
+				shoot(p.name)
+			}
+		})
+	}
+}
