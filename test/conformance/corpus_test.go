@@ -1,5 +1,3 @@
-// Package conformance runs the published suites of the field against the product's own parts, over real packets
-// where the part talks to a network.
 package conformance
 
 import (
