@@ -262,7 +262,7 @@ func (c *dkimCheck) sealed(ch *chain, i int, k keyAnswer) (result, reason string
 // appendSet appends the canonical form of one set, each field with its line end.
 func (c *dkimCheck) appendSet(buf []byte, fields ...string) []byte {
 	for _, raw := range fields {
-		buf = appendField(buf, raw, true, c.b.unix)
+		buf = headCanon{relaxed: true, unix: c.b.unix}.appendField(buf, raw)
 		buf = append(buf, '\r', '\n')
 	}
 	return buf

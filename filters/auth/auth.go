@@ -51,6 +51,7 @@ type run struct {
 	chain    chain
 	eval     evaluation
 	iprev    iprev
+	override int // the ARC set whose word overrides a DMARC fail; 0: none
 }
 
 // Check implements filters.Filter. It always sets Facts.Auth, unless the message cannot be read.
@@ -170,8 +171,52 @@ func (r *run) conclude(domains []string, readable bool) {
 		r.auth.DKIM = append(r.auth.DKIM, v.DKIM)
 	}
 	r.auth.DMARC = r.eval.DMARC
+	r.trustSealers(domains)
 	r.auth.IPRev = r.iprev.result
+	if readable && len(domains) == 1 && r.override != 0 {
+		r.auth.Domain, r.auth.By = domains[0], "arc"
+	}
 	if readable && len(domains) == 1 && r.eval.align.by != "" {
 		r.auth.Domain, r.auth.By = domains[0], r.eval.align.by
 	}
+}
+
+// trustSealers takes a trusted forwarder's word that the message passed DMARC when it arrived there. Going from the
+// newest seal down, it stops at the first sealer who is not trusted: what lies below could have been made up (D-28).
+// DMARC keeps its result; what changes is what follows from it, and that is told as a finding.
+func (r *run) trustSealers(domains []string) {
+	if r.auth.ARC.Result != resultPass {
+		return
+	}
+	r.auth.ARC.Trusted = r.f.sealers[r.auth.ARC.Sealer]
+	if r.auth.DMARC.Result != resultFail {
+		return
+	}
+	for i := len(r.chain.sets) - 1; i >= 0; i-- {
+		set := &r.chain.sets[i]
+		if !r.f.sealers[set.seal.domain] || set.sig.domain != set.seal.domain {
+			return
+		}
+		_, results, err := readAAR(set.aar.value())
+		if err != nil || !saysPass(results, domains) {
+			continue
+		}
+		r.override = i + 1
+		r.auth.DMARC.Disposition = resultNone
+		r.auth.DMARC.Reason = "overridden: " + set.seal.domain + ", which is trusted to seal, says that DMARC passed when the message arrived there"
+		return
+	}
+}
+
+// saysPass reports whether results state that DMARC passed for the one author domain.
+func saysPass(results string, domains []string) bool {
+	list := readStatements(results)
+	for i := range list {
+		if list[i].method != "dmarc" {
+			continue
+		}
+		from := strings.ToLower(list[i].prop("header.from"))
+		return list[i].result == resultPass && len(domains) == 1 && from == domains[0]
+	}
+	return false
 }

@@ -202,10 +202,16 @@ func (c *bodyCanon) close() []byte {
 	return c.h.Sum(nil)
 }
 
+// A headCanon says how header fields are canonicalised.
+type headCanon struct {
+	relaxed bool
+	unix    bool // bare LF ends a line
+}
+
 // appendField appends the canonical form of a field without its final line end (RFC 6376 section 3.4.1 and 3.4.2).
-func appendField(out []byte, raw string, relaxed, unix bool) []byte {
-	if !relaxed {
-		return appendLines(out, raw, unix)
+func (h headCanon) appendField(out []byte, raw string) []byte {
+	if !h.relaxed {
+		return appendLines(out, raw, h.unix)
 	}
 	colon := 0
 	for colon < len(raw) && raw[colon] != ':' {

@@ -193,12 +193,13 @@ func (c *dkimCheck) body(s *signature) ([]byte, int64, error) {
 func (c *dkimCheck) headHash(s *signature) []byte {
 	h := sha256.New()
 	buf := c.scratch.canon[:0]
+	form := headCanon{relaxed: s.headRelaxed, unix: c.b.unix}
 	for i, name := range s.signed {
 		f := c.pick(s.signed[:i], name, s.field)
 		if f == nil {
 			continue
 		}
-		buf = appendField(buf, f.raw, s.headRelaxed, c.b.unix)
+		buf = form.appendField(buf, f.raw)
 		buf = append(buf, '\r', '\n')
 		if len(buf) > canonBuffer {
 			h.Write(buf)
@@ -206,7 +207,7 @@ func (c *dkimCheck) headHash(s *signature) []byte {
 		}
 	}
 	bare := s.field.raw[:s.bStart] + s.field.raw[s.bEnd:]
-	buf = appendField(buf, bare, s.headRelaxed, c.b.unix)
+	buf = form.appendField(buf, bare)
 	h.Write(buf)
 	c.scratch.canon = buf[:0]
 	return h.Sum(nil)

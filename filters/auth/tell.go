@@ -29,6 +29,7 @@ func at(where string, s mail.Span, what string) filters.Evidence {
 func (r *run) tell() {
 	r.tellSPF()
 	r.tellDKIM()
+	r.tellARC()
 	r.tellDMARC()
 	r.tellIPRev()
 	r.tellOwn()
@@ -140,6 +141,12 @@ func (r *run) tellDMARC() {
 	case resultNone:
 		r.add("dmarc.none", fmt.Sprintf("%s publishes no DMARC policy.", d.From), proof...)
 	case resultFail:
+		if r.override != 0 {
+			set := &r.chain.sets[r.override-1]
+			r.add("dmarc.fail-overridden", fmt.Sprintf("DMARC fails for %s, but %s vouches for the message by ARC.", d.From, set.seal.domain),
+				append(proof, evidence(fmt.Sprintf("header ARC-Authentication-Results i=%d", r.override), mail.Unfold(set.aar.value())))...)
+			return
+		}
 		r.add("dmarc.fail", fmt.Sprintf("The message does not come from %s: %s.", d.From, d.Reason), proof...)
 		if d.Disposition != resultNone {
 			r.add("dmarc.fail-"+d.Disposition, fmt.Sprintf("%s asks to %s such mail.", d.Domain, d.Disposition), proof...)
@@ -147,6 +154,18 @@ func (r *run) tellDMARC() {
 	default:
 		r.add("dmarc."+d.Result, fmt.Sprintf("DMARC has no answer: %s.", d.Reason), proof...)
 	}
+}
+
+func (r *run) tellARC() {
+	a := r.auth.ARC
+	if a.Result == resultNone {
+		return
+	}
+	text := fmt.Sprintf("The ARC chain of %d sets: %s", a.Sets, a.Result)
+	if a.Reason != "" {
+		text += ": " + a.Reason
+	}
+	r.add("arc."+a.Result, text+".", evidence("header ARC-Seal", fmt.Sprintf("%d sets, newest seal by %s", a.Sets, domainOr(a.Sealer))))
 }
 
 // fromEvidence quotes the From field.

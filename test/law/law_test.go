@@ -340,7 +340,8 @@ func TestNoLongOrBlindParameterLists(t *testing.T) {
 func TestOnlyTheDocumentLoaderKnowsYAML(t *testing.T) {
 	for _, s := range sources(t) {
 		for _, path := range s.imports() {
-			if strings.Contains(path, "yaml") && s.dir != "rules/conf" {
+			// The published suites that test/conformance runs are YAML with features that no document of ours may have.
+			if strings.Contains(path, "yaml") && s.dir != "rules/conf" && s.dir != "test/conformance" {
 				t.Errorf("%s imports %s; documents are read by rules/conf", s.path, path)
 			}
 		}
