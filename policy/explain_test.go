@@ -112,7 +112,7 @@ func (w *world) judge(t *testing.T, gone ...string) Decision {
 	return parse(t, w.yaml(gone)).Decide(w.env, &rep)
 }
 
-const worlds = 1500
+const worlds = 500
 
 // TestExplanationsAreTrue proves BETS 1: (a) the weights add up to the score, (b) without what decided the action is
 // another, (c) without any one other thing it is the same, (d) with any one change of would-pass the message passes.
