@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -12,51 +11,9 @@ import (
 	"gatepost/filters/mail"
 )
 
-// RecordVersion is the version of the fact records that Remember makes. Records of the version before are read, too.
-const RecordVersion = 1
-
-// A FactRecord is what is kept of a judgment, so that another policy can judge the same message later without the
-// network and without its content: the envelope, the facts, and what came of them.
-type FactRecord struct {
-	V        int              `json:"v"`
-	ID       string           `json:"id"`
-	Time     time.Time        `json:"time"`
-	Envelope RecordedEnvelope `json:"envelope"`
-	Report   *filters.Report  `json:"report"`
-	Decision *Decision        `json:"decision"`
-}
-
-// A RecordedEnvelope is an Envelope in a form that is kept.
-type RecordedEnvelope struct {
-	Listener string     `json:"listener,omitempty"`
-	Remote   netip.Addr `json:"client,omitzero"`
-	Name     string     `json:"client_name,omitempty"`
-	Trusted  bool       `json:"trusted,omitempty"`
-	Country  string     `json:"country,omitempty"`
-	ASN      uint32     `json:"asn,omitempty"`
-	Helo     string     `json:"helo,omitempty"`
-	HeloOnly bool       `json:"helo_only,omitempty"` // HELO rather than EHLO
-	TLS      mail.TLS   `json:"tls,omitzero"`
-	From     string     `json:"mail_from"`
-	Rcpts    []string   `json:"rcpt"`
-	SMTPUTF8 bool       `json:"smtputf8,omitempty"`
-	Body8Bit bool       `json:"8bit,omitempty"`
-}
-
-// Remember makes the record of a judgment. Of the header it keeps only the fields that the policy's rules ask for; a
-// draft that asks for others is told that they are unknown.
-func (p *Policy) Remember(env *mail.Envelope, rep *filters.Report, d *Decision) FactRecord {
-	r := FactRecord{V: RecordVersion, ID: env.ID, Time: env.Time, Report: p.kept(rep), Decision: d}
-	r.Envelope = RecordedEnvelope{Listener: env.Listener, Remote: env.Remote, Name: env.RemoteName, Trusted: env.Trusted, Country: env.Country,
-		ASN: env.ASN, Helo: env.Helo, HeloOnly: !env.ESMTP, TLS: env.TLS, From: env.From.String(), SMTPUTF8: env.SMTPUTF8, Body8Bit: env.Body8Bit}
-	for _, a := range env.Rcpts {
-		r.Envelope.Rcpts = append(r.Envelope.Rcpts, a.String())
-	}
-	return r
-}
-
-// kept is the report with the header fields that rules ask for in a form that is kept.
-func (p *Policy) kept(rep *filters.Report) *filters.Report {
+// Kept is a report as it is to be recorded, for replays and for tests made from it: of the header it has only the
+// fields that the policy's rules ask for. A draft that asks for others is told that they are unknown.
+func (p *Policy) Kept(rep *filters.Report) *filters.Report {
 	if rep.Message == nil || rep.Message.Header == nil || len(p.headers) == 0 {
 		return rep
 	}
@@ -67,27 +24,6 @@ func (p *Policy) kept(rep *filters.Report) *filters.Report {
 	}
 	r.Message = &m
 	return &r
-}
-
-// Past is the judgment that a record keeps.
-func (r *FactRecord) Past() (Past, error) {
-	if r.V != RecordVersion {
-		return Past{}, fmt.Errorf("read fact record %s: version %d is not known", r.ID, r.V)
-	}
-	e := &r.Envelope
-	env := &mail.Envelope{ID: r.ID, Time: r.Time, Listener: e.Listener, Remote: e.Remote, RemoteName: e.Name, Trusted: e.Trusted, Country: e.Country,
-		ASN: e.ASN, Helo: e.Helo, ESMTP: !e.HeloOnly, TLS: e.TLS, SMTPUTF8: e.SMTPUTF8, Body8Bit: e.Body8Bit}
-	if err := env.From.UnmarshalText([]byte(e.From)); err != nil {
-		return Past{}, fmt.Errorf("read fact record %s: reverse-path: %w", r.ID, err)
-	}
-	for _, s := range e.Rcpts {
-		a, err := mail.ParseAddress(s)
-		if err != nil {
-			return Past{}, fmt.Errorf("read fact record %s: recipient: %w", r.ID, err)
-		}
-		env.Rcpts = append(env.Rcpts, a)
-	}
-	return Past{Envelope: env, Report: r.Report, Was: r.Decision}, nil
 }
 
 // TestFromRecord writes a test for the policy file out of a recorded message: its facts, with local parts of
