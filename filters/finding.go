@@ -26,11 +26,11 @@ type Code struct {
 // can name; a nil pointer or slice of a fact that nobody could establish means "absent", never "no".
 type Facts struct {
 	Findings    []Finding     `json:"findings,omitempty"`
-	Message     *MessageFacts `json:"message,omitempty"`     // set by headers
-	Auth        *Auth         `json:"auth,omitempty"`        // set by auth
-	Attachments []Attachment  `json:"attachments,omitempty"` // set by attach; non-nil, perhaps empty, once it looked
-	URLs        []URL         `json:"urls,omitempty"`        // set by links; likewise
-	Text        *Text         `json:"text,omitempty"`        // set by content
+	Message     *MessageFacts `json:"message,omitempty"`    // set by headers
+	Auth        *Auth         `json:"auth,omitempty"`       // set by auth
+	Attachments []Attachment  `json:"attachments,omitzero"` // set by attach; non-nil, perhaps empty, once it looked
+	URLs        []URL         `json:"urls,omitzero"`        // set by links; likewise
+	Text        *Text         `json:"text,omitempty"`       // set by content
 }
 
 // A Failure is a filter that could not look, and why.
@@ -66,6 +66,8 @@ type MessageFacts struct {
 	Size       int64    `json:"size"`
 	// Header holds decoded values by lower-case name, in order of appearance, for message.header("name") in rules.
 	Header map[string][]string `json:"-"`
+	// Kept is the part of Header that a recorded message keeps: the fields that the rules of its time asked for.
+	Kept map[string][]string `json:"header,omitempty"`
 }
 
 // An Attachment is one part, or one member of an archive, that a person could open or save.

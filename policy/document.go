@@ -265,7 +265,7 @@ type ruleDoc struct {
 	Then       thenDoc   `yaml:"then" doc:"accept, tag, quarantine, defer, reject, discard, {score: 3}, {at_least: quarantine}, {redirect: ADDRESS}, {strip: attachments}, {bcc: ADDRESS}, {add_header: 'Name: value'}, or a list of these."`
 	Class      item      `yaml:"class" doc:"spam, phish, malware or policy: decides retention and who may release."`
 	For        items     `yaml:"for" doc:"Recipients that it is for, written as from is; all by default."`
-	Mode       item      `yaml:"mode" doc:"enforce, monitor (recorded, not acted on) or off." default:"enforce"`
+	Mode       item      `yaml:"mode" doc:"enforce, monitor (recorded, not acted on) or off; enforce by default."`
 	Reason     string    `yaml:"reason" doc:"One sentence for people."`
 	Reply      *replyDoc `yaml:"reply" doc:"What the client is told when the rule refuses or defers."`
 	Owner      string    `yaml:"owner" doc:"Who answers for the rule."`

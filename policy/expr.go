@@ -28,11 +28,11 @@ const (
 
 // An expression is a compiled when.
 type expression struct {
-	program  cel.Program
-	score    bool     // it reads the score, so its value may differ between recipients and steps
-	findings bool     // it reads has(), so its value depends on findings
-	facts    []string // facts it names
-	text     string
+	program cel.Program
+	score   bool     // it reads the score, so its value may differ between recipients and steps
+	headers []string // names of header fields that it asks for, in lower case
+	facts   []string // facts it names
+	text    string
 }
 
 // eval gives true, false or, with the fact that is not known, unknown.
@@ -221,7 +221,7 @@ func (e *expression) survey(checked *cel.Ast) {
 	visit := ast.NewExprVisitor(func(x ast.Expr) {
 		switch x.Kind() {
 		case ast.CallKind:
-			e.findings = e.findings || x.AsCall().FunctionName() == "@has"
+			e.headers = append(e.headers, askedHeader(x.AsCall())...)
 		case ast.IdentKind, ast.SelectKind:
 			name, ok := dotted(x)
 			if !ok {
@@ -234,6 +234,18 @@ func (e *expression) survey(checked *cel.Ast) {
 		}
 	})
 	ast.PreOrderVisit(checked.NativeRep().Expr(), visit)
+}
+
+// askedHeader is the field that a call of header() asks for.
+func askedHeader(call ast.CallExpr) []string {
+	if name := call.FunctionName(); name != "@header" && name != "@headers" || len(call.Args()) != 2 {
+		return nil
+	}
+	name, ok := literal(call.Args()[1])
+	if !ok {
+		return nil
+	}
+	return []string{strings.ToLower(name)}
 }
 
 // exprIssues reports what the expression library found.

@@ -427,10 +427,11 @@ func covers(pattern, code string) bool {
 
 // header is message.header("name"): its first value, empty if there is none.
 func (f *facts) header(name string) ref.Val {
-	if f.rep.Message == nil || f.rep.Message.Header == nil {
+	v, ok := f.fields(name)
+	switch {
+	case !ok:
 		return absentHeader
-	}
-	if v := f.rep.Message.Header[strings.ToLower(name)]; len(v) > 0 {
+	case len(v) > 0:
 		return types.String(v[0])
 	}
 	return types.String("")
@@ -438,10 +439,24 @@ func (f *facts) header(name string) ref.Val {
 
 // headers is message.headers("name"): all its values.
 func (f *facts) headers(name string) ref.Val {
-	if f.rep.Message == nil || f.rep.Message.Header == nil {
+	v, ok := f.fields(name)
+	if !ok {
 		return absentHeader
 	}
-	return textList(f.rep.Message.Header[strings.ToLower(name)])
+	return textList(v)
+}
+
+// fields are the values of a header field. A recorded message knows only those that it kept.
+func (f *facts) fields(name string) (values []string, ok bool) {
+	m := f.rep.Message
+	switch {
+	case m == nil:
+		return nil, false
+	case m.Header != nil:
+		return m.Header[strings.ToLower(name)], true
+	}
+	values, ok = m.Kept[strings.ToLower(name)]
+	return values, ok
 }
 
 // The methods of ref.Val let facts be an argument of its own functions.

@@ -28,7 +28,8 @@ type Policy struct {
 	failures   map[string]failure
 	rules      []*rule
 	tests      []testDoc
-	relief     Points // the sum of all negative weights and score rules: how far further findings could bring a score down
+	headers    []string // fields that rules ask for, in lower case
+	relief     Points   // the sum of all negative weights and score rules: how far further findings could bring a score down
 }
 
 // A threshold is a score from which on an action is taken.
@@ -174,6 +175,9 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	c.p.rules = slices.DeleteFunc(c.p.rules, func(r *rule) bool { return r.off })
 	for i, r := range c.p.rules {
 		r.order = i
+		if r.when != nil {
+			c.p.headers = append(c.p.headers, r.when.headers...)
+		}
 	}
 	c.compileTests(own.Tests)
 	c.checkFailures()

@@ -119,13 +119,17 @@ type Change struct {
 
 // String is the change in one line.
 func (c Change) String() string {
+	at := ""
+	if c.At != "" {
+		at = " (" + c.At + ")"
+	}
 	switch {
 	case c.Was == "":
-		return fmt.Sprintf("+ %s: %s (%s)", c.What, c.Now, c.At)
+		return "+ " + c.What + ": " + c.Now + at
 	case c.Now == "":
-		return fmt.Sprintf("- %s: %s", c.What, c.Was)
+		return "- " + c.What + ": " + c.Was
 	}
-	return fmt.Sprintf("~ %s: %s -> %s (%s)", c.What, c.Was, c.Now, c.At)
+	return "~ " + c.What + ": " + c.Was + " -> " + c.Now + at
 }
 
 // Diff lists what b has otherwise than a: thresholds, weights, failures, classes, lists, access, limits and rules.
