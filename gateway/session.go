@@ -125,7 +125,7 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	case len(env.Rcpts) > 0 && d.Route != s.tx.route:
 		return s.refuseFor(ctx, "RCPT", smtp.ReplyOtherRoute(), env, to)
 	}
-	if ruling := s.tx.snap.Policy.Admit(policy.Rcpt, env, to); ruling.Standing == policy.Denied {
+	if ruling := s.tx.snap.Policy.Admit(policy.Rcpt, env, to); ruling.Standing == policy.Denied && !postmaster(to) {
 		return s.refuseFor(ctx, "RCPT", replyOf(ruling.Reply), env, to)
 	}
 	if r := s.g.Gate.Rcpt(ctx, env, to); r != nil {

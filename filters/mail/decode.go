@@ -119,9 +119,9 @@ func decodeBase64(b []byte) ([]Reading, bool) {
 	if !odd {
 		return list, true // blanks, or no padding at the end: all decode it alike
 	}
-	list = addReading(list, "base64 stop-at-pad", base64Until(b, true, false))
+	list = addReading(list, "base64 stop-at-pad", base64Until(b, 65))
 	list = addReading(list, "base64 restart-at-pad", base64Restart(b))
-	list = addReading(list, "base64 stop-at-junk", base64Until(b, true, true))
+	list = addReading(list, "base64 stop-at-junk", base64Until(b, 65, 66))
 	if len(list) == 1 {
 		return list, true
 	}
@@ -187,11 +187,11 @@ func flushQuad(out []byte, acc uint32, n int) []byte {
 	return out
 }
 
-// base64Until decodes up to the first padding, and if junk is set up to the first junk.
-func base64Until(b []byte, pad, junk bool) []byte {
+// base64Until decodes up to the first octet whose value in values64 is one of stops: 65 is padding, 66 junk.
+func base64Until(b []byte, stops ...byte) []byte {
 	end := len(b)
 	for i, c := range b {
-		if v := values64[c]; v == 65 && pad || v == 66 && junk {
+		if bytes.IndexByte(stops, values64[c]) >= 0 {
 			end = i
 			break
 		}

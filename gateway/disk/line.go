@@ -112,7 +112,7 @@ func appendVisible(dst, json []byte) []byte {
 	return append(dst, json[from:]...)
 }
 
-// appendEscape appends \uXXXX, twice for a character beyond the first plane.
+// appendEscape appends a \u escape of four digits, two of them for a character beyond the first plane.
 func appendEscape(dst []byte, r rune) []byte {
 	if r > 0xffff {
 		r -= 0x10000

@@ -38,6 +38,9 @@ func TestRepliesAreSpelledInTheDictionaryAlone(t *testing.T) {
 			return fs.SkipDir
 		}
 		name := d.Name()
+		if d.IsDir() && name == "test" {
+			return fs.SkipDir // peers that tests put on the other side of the wire speak for themselves
+		}
 		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || name == "dictionary.go" {
 			return nil
 		}
