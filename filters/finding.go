@@ -26,11 +26,11 @@ type Code struct {
 // can name; a nil pointer or slice of a fact that nobody could establish means "absent", never "no".
 type Facts struct {
 	Findings    []Finding     `json:"findings,omitempty"`
-	Message     *MessageFacts `json:"message,omitempty"`     // set by headers
-	Auth        *Auth         `json:"auth,omitempty"`        // set by auth
-	Attachments []Attachment  `json:"attachments,omitempty"` // set by attach; non-nil, perhaps empty, once it looked
-	URLs        []URL         `json:"urls,omitempty"`        // set by links; likewise
-	Text        *Text         `json:"text,omitempty"`        // set by content
+	Message     *MessageFacts `json:"message,omitempty"`    // set by headers
+	Auth        *Auth         `json:"auth,omitempty"`       // set by auth
+	Attachments []Attachment  `json:"attachments,omitzero"` // set by attach; non-nil, perhaps empty, once it looked
+	URLs        []URL         `json:"urls,omitzero"`        // set by links; likewise
+	Text        *Text         `json:"text,omitempty"`       // set by content
 }
 
 // A Failure is a filter that could not look, and why.
@@ -66,6 +66,8 @@ type MessageFacts struct {
 	Size       int64    `json:"size"`
 	// Header holds decoded values by lower-case name, in order of appearance, for message.header("name") in rules.
 	Header map[string][]string `json:"-"`
+	// Kept is the part of Header that a recorded message keeps: the fields that the rules of its time asked for.
+	Kept map[string][]string `json:"header,omitempty"`
 }
 
 // An Attachment is one part, or one member of an archive, that a person could open or save.
@@ -115,6 +117,8 @@ type SPF struct {
 	Domain      string `json:"domain,omitempty"`
 	Explanation string `json:"explanation,omitempty"`
 	Mechanism   string `json:"mechanism,omitempty"` // the term that matched
+	Reason      string `json:"reason,omitempty"`    // what went wrong, or why there is no result
+	Weak        bool   `json:"weak,omitempty"`      // passes, yet so would half the world: +all, or more than 65536 addresses
 }
 
 // DKIM is one signature.
@@ -127,7 +131,9 @@ type DKIM struct {
 	Bits      int    `json:"bits,omitempty"` // RSA key length
 	Reason    string `json:"reason,omitempty"`
 	Aligned   bool   `json:"aligned"`
-	Weak      bool   `json:"weak,omitempty"` // passes, yet leaves Subject, To or Content-Type unsigned, or the like
+	Weak      bool   `json:"weak,omitempty"`      // passes, yet leaves Subject, To or Content-Type unsigned, or the like
+	Signature string `json:"signature,omitempty"` // the first characters of b=, which tell signatures apart (RFC 6008)
+	Token     string `json:"token,omitempty"`     // names a signature that passed: count recipients by it to see replays
 }
 
 // DMARC is the evaluation of RFC 9989.

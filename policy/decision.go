@@ -75,11 +75,16 @@ type Reason struct {
 // A Verdict is the outcome for one recipient.
 type Verdict struct {
 	Address string   `json:"address"`
-	Action  Action   `json:"action"`
+	Action  Action   `json:"action"`           // what is to be done with this copy
+	Wanted  Action   `json:"wanted,omitempty"` // what it would be if this were the only recipient
+	Score   Points   `json:"score,omitempty"`
 	Because []Reason `json:"because"`
 	// Redirect, if not empty, replaces the recipient; Bcc adds copies.
 	Redirect string   `json:"redirect,omitempty"`
 	Bcc      []string `json:"bcc,omitempty"`
+	// AddHeaders and Strip are for this copy, beside those of the Decision, which are for all.
+	AddHeaders []HeaderField `json:"add_headers,omitempty"`
+	Strip      []string      `json:"strip,omitempty"`
 }
 
 // A Decision is everything that follows from one report: one reply, one verdict per recipient, each with its reasons.
@@ -92,9 +97,13 @@ type Decision struct {
 	Decided    []string      `json:"decided,omitempty"`       // the smallest set of codes and rules without which the action would differ
 	WouldPass  []string      `json:"would_pass_if,omitempty"` // what would have let it pass
 	Monitored  []Reason      `json:"monitored,omitempty"`     // rules in monitor mode that matched
+	Unknown    []Reason      `json:"unknown,omitempty"`       // rules that could not be decided for want of a fact
 	AddHeaders []HeaderField `json:"add_headers,omitempty"`
 	Strip      []string      `json:"strip,omitempty"` // what a rule said to strip: "attachments"
 }
 
 // A HeaderField is one that policy asks the gateway to add.
-type HeaderField struct{ Name, Value string }
+type HeaderField struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}

@@ -15,6 +15,8 @@ type Envelope struct {
 	Remote     netip.Addr // the client, unmapped (never an IPv4-mapped IPv6 address)
 	RemoteName string     // reverse-DNS name that resolves back to Remote, lower case; empty if there is none
 	Trusted    bool       // Remote is in trusted_networks
+	Country    string     // two-letter code of the client's country, upper case; empty where nobody knows
+	ASN        uint32     // number of the client's network; 0 where nobody knows
 	Helo       string     // the name given in EHLO or HELO, printable ASCII
 	ESMTP      bool       // EHLO rather than HELO
 	TLS        TLS        // zero for a session in clear text

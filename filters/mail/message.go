@@ -1,9 +1,17 @@
 package mail
 
-import "io"
+import (
+	"io"
+	"iter"
+	"net/mail"
+	"strings"
+	"sync"
+	"time"
+)
 
 // A Source holds the bytes of one message as received: dots unstuffed, CRLF kept, never modified.
-// ReadAt may be called concurrently. A *bytes.Reader is a Source.
+// ReadAt may be called concurrently. A *bytes.Reader is a Source; Memory is one that Parse does not copy, as is any
+// that also has a method Bytes() []byte.
 type Source interface {
 	io.ReaderAt
 	Size() int64
@@ -21,28 +29,244 @@ type Field struct {
 
 // A Defect is one way in which bytes break the standards, above all one that mail programs read differently.
 type Defect struct {
-	Code string // such as "mime.boundary-twice"; the list is in defects.go
+	Code string // such as "mime.boundary-twice"; the list is in codes.go
 	Text string // one English sentence without bytes of the message
 	Span Span   // where it stands
 }
 
-// A Part is one leaf or branch of the MIME tree: spans into the Source, decoded on first use.
-type Part struct {
-	Header   []Field
-	Type     string // declared media type, lower case, such as "text/plain"
-	Body     Span   // the part's content as transmitted
-	Children []*Part
-}
-
 // A Message is the one parse of a Source, shared by all filters. It is immutable to its readers; decoded forms are
 // computed on first use and kept. Parse never refuses bytes, it records Defects. Every reading that a mail program
-// could take is visible.
+// could take is visible. All methods may be called concurrently.
 type Message struct {
 	Source  Source
 	Header  []Field
 	Root    *Part
 	Defects []Defect
+
+	space  *space
+	block  headerBlock
+	leaves []*Part
+
+	mu     sync.Mutex
+	budget int64 // octets of decoded content that may still be kept
+	err    error
+
+	authors func() []Mailbox
+	text    func() string
+	links   func() []Link
 }
 
-// Parse reads src once. It never fails; what it could not make sense of is in Defects.
-func Parse(src Source) *Message { return &Message{Source: src, Root: &Part{}} }
+// keptContent bounds the decoded content that one message keeps in memory. What does not fit is decoded again when
+// it is asked for.
+const keptContent = 4 << 20
+
+// Parse reads src once. It never fails; what it could not make sense of is in Defects. If src cannot be read, the
+// parse ends there and Err says why.
+func Parse(src Source) *Message {
+	m := newMessage(src)
+	s, err := newSpace(src)
+	if err != nil {
+		m.fail(err)
+		s = &space{data: []byte{}}
+	}
+	m.parse(s)
+	return m
+}
+
+func newMessage(src Source) *Message {
+	m := &Message{Source: src, budget: keptContent}
+	m.authors = sync.OnceValue(m.readAuthors)
+	m.text = sync.OnceValue(m.readText)
+	m.links = sync.OnceValue(m.readLinks)
+	return m
+}
+
+// parse reads the whole message from s.
+func (m *Message) parse(s *space) {
+	m.space = s
+	w := &walker{m: m, work: 40*s.size + 1<<20, decoded: 2*s.size + 1<<20, parts: 1}
+	w.lineEnds()
+	var err error
+	m.block, err = readHeader(s, Span{0, s.size}, &w.d, ofMessage)
+	m.fail(err)
+	m.Header = m.block.fields
+	w.checkFields()
+	m.Root = w.part(s, m.block.fields, m.block.hidden, Span{m.block.body, s.size}, "")
+	w.queue = append(make([]job, 0, 8), job{p: m.Root, borders: m.block.others})
+	w.run()
+	m.Defects = w.d.list
+	if m.err != nil {
+		m.Defects = append(m.Defects, Defect{"source.unreadable", defectIndex["source.unreadable"].Meaning, Span{}})
+	}
+	m.leaves = leaves(nil, m.Root)
+}
+
+// fail keeps the first error of reading the Source.
+func (m *Message) fail(err error) {
+	if err == nil {
+		return
+	}
+	m.mu.Lock()
+	if m.err == nil {
+		m.err = err
+	}
+	m.mu.Unlock()
+}
+
+// Err is not nil if the Source could not be read: then the parse is not the whole message, and nobody may judge by
+// it. Malformed messages are no error.
+func (m *Message) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// reserve takes octets from the budget for kept content.
+func (m *Message) reserve(size int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if size > m.budget {
+		return false
+	}
+	m.budget -= size
+	return true
+}
+
+// Fields are all header fields of that name, in any case: those of Header in order, then those that only lenient
+// programs see, such as one hidden behind a bare CR.
+func (m *Message) Fields(name string) []Field {
+	var list []Field
+	for _, fs := range [2][]Field{m.block.fields, m.block.hidden} {
+		for _, f := range fs {
+			if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+				list = append(list, f)
+			}
+		}
+	}
+	return list
+}
+
+// Get is the first field of that name: unfolded, not decoded; empty if there is none.
+func (m *Message) Get(name string) string {
+	for _, f := range m.block.fields {
+		if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+			return Unfold(f.Value)
+		}
+	}
+	return ""
+}
+
+// Decoded is the first field of that name as text: unfolded, encoded-words decoded. Characters that cannot be seen
+// are kept: see Hidden and Visible.
+func (m *Message) Decoded(name string) string { return DecodeWords(m.Get(name)) }
+
+// Subject is the subject as a reader sees it.
+func (m *Message) Subject() string { return Visible(m.Decoded("Subject")) }
+
+// MessageID is the Message-ID without angle brackets, at most 998 octets, without characters that cannot be seen.
+func (m *Message) MessageID() string {
+	id := m.Get("Message-ID")
+	if n := strings.IndexByte(id, '<'); n >= 0 {
+		id = id[n+1:]
+		id, _, _ = strings.Cut(id, ">")
+	}
+	return Visible(id[:min(len(id), 998)])
+}
+
+// maxDate bounds what is read of a date: parsers for what is rarely long are rarely linear.
+const maxDate = 1 << 10
+
+// Date is the Date field; the zero time if it is missing or cannot be read.
+func (m *Message) Date() time.Time {
+	s := m.Get("Date")
+	if s == "" || len(s) > maxDate {
+		return time.Time{}
+	}
+	if t, err := mail.ParseDate(s); err == nil {
+		return t
+	}
+	s = strings.Join(strings.Fields(squeezeComments(s)), " ")
+	for _, layout := range dateLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// dateLayouts are what mail programs wrote instead of RFC 5322 section 3.3.
+var dateLayouts = [...]string{
+	"Mon, 2 Jan 2006 15:04:05", "Mon, 2 Jan 2006 15:04 -0700", "Mon, 2 Jan 06 15:04:05 -0700", "Mon, 2-Jan-2006 15:04:05 -0700",
+	"Mon Jan 2 15:04:05 2006", "Mon Jan 2 15:04:05 2006 -0700", "Mon Jan 2 15:04:05 MST 2006", "2 Jan 2006 15:04:05 MST",
+	"Monday, 2 January 2006 15:04:05 -0700", "2006-01-02 15:04:05 -0700", time.RFC3339, "Mon, 2 Jan 2006 15:04:05 GMT-0700",
+}
+
+func squeezeComments(s string) string {
+	for i := strings.IndexByte(s, '('); i >= 0; i = strings.IndexByte(s, '(') {
+		end := commentEnd(s, i)
+		if end == 0 {
+			return s[:i]
+		}
+		s = s[:i] + s[end:]
+	}
+	return s
+}
+
+// Authors are all addresses that a reader may be shown as the author: from every From field, those that only
+// lenient programs see included.
+func (m *Message) Authors() []Mailbox { return m.authors() }
+
+func (m *Message) readAuthors() []Mailbox { return m.Addresses("From") }
+
+// Addresses are all addresses in all fields of that name, read tolerantly.
+func (m *Message) Addresses(name string) []Mailbox {
+	var list []Mailbox
+	for _, f := range m.Fields(name) {
+		for _, b := range ParseMailboxes(f.Value[:min(len(f.Value), maxField)]) {
+			b.Span = f.Span
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// HeaderSpan is the header block, with the blank line that ends it.
+func (m *Message) HeaderSpan() Span { return m.block.span }
+
+// BodySpan is everything behind the header block.
+func (m *Message) BodySpan() Span { return Span{m.block.body, m.space.size} }
+
+// Bytes is what stands in sp: part of the Source's memory if it is in memory, else a copy. Nobody may write to it.
+func (m *Message) Bytes(sp Span) []byte {
+	b, err := m.space.bytes(sp)
+	m.fail(err)
+	return b
+}
+
+// Size is the number of octets of the message.
+func (m *Message) Size() int64 { return m.space.size }
+
+// Parts iterates over all leaves in every reading, in order; parts with the same octets may come more than once.
+func (m *Message) Parts() iter.Seq[*Part] {
+	return func(yield func(*Part) bool) {
+		for _, p := range m.leaves {
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// leaves appends the leaves under p; recursion is bounded by the limits of the tree.
+func leaves(list []*Part, p *Part) []*Part {
+	if p.Leaf() && !p.container() {
+		list = append(list, p)
+	}
+	for _, c := range p.Children {
+		list = leaves(list, c)
+	}
+	for _, c := range p.others {
+		list = leaves(list, c)
+	}
+	return list
+}

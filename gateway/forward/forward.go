@@ -2,6 +2,8 @@ package forward
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"io"
 	"strings"
 
@@ -14,9 +16,11 @@ func stringReader(s string) io.Reader { return strings.NewReader(s) }
 // A Domain is one domain that mail is accepted for, and where its mail goes.
 type Domain struct {
 	Name       string   // canonical
-	Downstream []string // host:port, in order of preference
-	TLS        string   // off, opportunistic, required, verify, pin
-	Protocol   string   // smtp, lmtp
+	Downstream []string // host:port, or unix:/path, in order of preference
+	TLS        string   // off, opportunistic, required, verify, pin; empty: off for this host, verify for any other
+	Pins       []string // for pin: SHA-256 of the SubjectPublicKeyInfo, in hexadecimal or base64
+	Protocol   string   // smtp, lmtp; empty: smtp
+	Announce   string   // xforward, xclient: how the next hop is told of the client where it offers that; empty: not
 	Recipients string   // downstream, any, file
 	WhenDown   string   // defer, hold
 }
@@ -27,6 +31,11 @@ type Delivery struct {
 	Rcpts    []mail.Address
 	Source   mail.Source
 	Edits    Edits
+	// Sum, if not zero, is the SHA-256 of Source when it was scanned. Other content is not sent.
+	Sum [sha256.Size]byte
+	// Whole sends only if the next hop accepts every recipient: a sender who waits for one reply for all then gets a
+	// true one, and none has a copy already when the sender tries again.
+	Whole bool
 }
 
 // An Outcome is what the next hop said for one recipient.
@@ -34,6 +43,19 @@ type Outcome struct {
 	Rcpt  mail.Address
 	Hop   string
 	Reply *smtp.Reply // the next hop's own reply, or ours with 451 4.4.1 when it could not be reached
+	// Err is why Reply is not the next hop's: ErrDown, ErrBusy, ErrNoRoute, ErrWithheld, ErrNotUs, ErrChanged,
+	// smtp.ErrContent, an error of the context, or a *smtp.StepError. nil: the next hop said it.
+	Err error
+	// Doubtful tells that the end of data went out and no reply came: the next hop may have the message all the same,
+	// and another attempt may double it.
+	Doubtful bool
+}
+
+// Down reports whether the next hop, rather than the message, is why the recipient has not got it: what may be held and
+// tried again.
+func (o Outcome) Down() bool {
+	return o.Err != nil && !errors.Is(o.Err, ErrNoRoute) && !errors.Is(o.Err, ErrWithheld) && !errors.Is(o.Err, ErrChanged) &&
+		!errors.Is(o.Err, smtp.ErrContent)
 }
 
 // A Sender carries deliveries; the gateway's carry step uses it.

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -33,6 +34,10 @@ type Record struct {
 	Client   netip.Addr `json:"client,omitzero"`
 	Name     string     `json:"client_name,omitempty"`
 	Helo     string     `json:"helo,omitempty"`
+	ESMTP    bool       `json:"esmtp,omitempty"`
+	Trusted  bool       `json:"trusted,omitempty"` // the client is in trusted_networks
+	SMTPUTF8 bool       `json:"smtputf8,omitempty"`
+	EightBit bool       `json:"8bitmime,omitempty"`
 	TLS      mail.TLS   `json:"tls,omitzero"`
 	Listener string     `json:"listener,omitempty"`
 	From     string     `json:"mail_from"`
@@ -45,6 +50,8 @@ type Record struct {
 
 	Verb  string       `json:"verb,omitempty"` // for a refusal: the command that was refused
 	Reply policy.Reply `json:"reply"`          // what the client was told in the end
+	// Because says why, for a refusal that came before a Decision.
+	Because []policy.Reason `json:"because,omitempty"`
 	// Fates says what happened to each recipient's copy.
 	Fates []Fate `json:"fates,omitempty"`
 
@@ -57,6 +64,36 @@ type Record struct {
 	Note   string `json:"note,omitempty"`
 
 	Micros map[string]int64 `json:"timings_us,omitempty"`
+}
+
+// SetEnvelope takes over what e says.
+func (r *Record) SetEnvelope(e *mail.Envelope) {
+	r.ID, r.Time, r.Client, r.Name, r.Trusted = e.ID, e.Time, e.Remote, e.RemoteName, e.Trusted
+	r.Helo, r.ESMTP, r.TLS, r.Listener, r.From = e.Helo, e.ESMTP, e.TLS, e.Listener, e.From.String()
+	r.SMTPUTF8, r.EightBit = e.SMTPUTF8, e.Body8Bit
+	r.Rcpts = make([]string, len(e.Rcpts))
+	for i, a := range e.Rcpts {
+		r.Rcpts[i] = a.String()
+	}
+}
+
+// Envelope is the envelope that SetEnvelope took over, for judging the record again. An address that cannot be read
+// is an error, for a judgment over another envelope would be a lie.
+func (r *Record) Envelope() (*mail.Envelope, error) {
+	e := &mail.Envelope{
+		ID: r.ID, Time: r.Time, Remote: r.Client, RemoteName: r.Name, Trusted: r.Trusted, Helo: r.Helo, ESMTP: r.ESMTP,
+		TLS: r.TLS, Listener: r.Listener, SMTPUTF8: r.SMTPUTF8, Body8Bit: r.EightBit,
+	}
+	if err := e.From.UnmarshalText([]byte(r.From)); err != nil {
+		return nil, fmt.Errorf("read envelope of %s: %w", r.ID, err)
+	}
+	e.Rcpts = make([]mail.Address, len(r.Rcpts))
+	for i, s := range r.Rcpts {
+		if err := e.Rcpts[i].UnmarshalText([]byte(s)); err != nil {
+			return nil, fmt.Errorf("read envelope of %s: %w", r.ID, err)
+		}
+	}
+	return e, nil
 }
 
 // A Fate is what happened to one recipient's copy.

@@ -1,0 +1,57 @@
+# Gatepost: make builds, make demo shows it, make test proves it.
+export GOTOOLCHAIN ?= auto
+export CGO_ENABLED ?= 0
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+SOURCES := $(shell find cmd gateway filters policy rules -name '*.go' -o -name '*.yaml' -o -name '*.html' -o -name '*.css' -o -name '*.js' 2>/dev/null)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: all demo test check race fuzz bench load cover corpus setup clean
+
+all: gatepost
+
+gatepost: go.mod go.sum $(SOURCES)
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/gatepost
+
+demo: gatepost ## the whole product on loopback, with nothing set up
+	./gatepost demo
+
+setup: ## the Debian or Ubuntu packages that tests drive; does nothing where they are
+	./test/setup.sh
+
+test: gatepost setup ## every test; says what it skipped and why
+	./test/run.sh
+
+check: ## vet, formatting, staticcheck, known vulnerabilities, the laws of the house
+	@unformatted=$$(gofmt -l cmd gateway filters policy rules test); \
+	  if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	./test/vuln.sh $(GOVULNCHECK)
+	$(GO) test -count=1 ./test/law
+
+race: ## all tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME each, one after the other
+	./test/fuzz.sh
+
+bench: ## benchmarks, each beside something measured in the same run
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all
+	$(GO) run ./test/load
+
+cover: ## coverage of the whole by all tests
+	@mkdir -p coverage
+	$(GO) test -coverpkg=./cmd/...,./gateway/...,./filters/...,./policy/...,./rules/... -coverprofile=coverage/all.out ./...
+	$(GO) tool cover -func=coverage/all.out | tail -1
+
+corpus: gatepost ## judgment over public corpora, where they are
+	$(GO) run ./test/corpus
+
+clean:
+	rm -rf gatepost coverage

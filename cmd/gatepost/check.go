@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/filters/mail"
+	"gatepost/gateway"
+	"gatepost/gateway/dns"
+	"gatepost/policy"
+	"gatepost/rules/conf"
+)
+
+// checkCmd is `gatepost check`.
+type checkCmd struct{}
+
+// Run loads everything as serve would and runs the policy's tests.
+func (*checkCmd) Run(a *app) error {
+	s, err := openSite(a, siteOptions{})
+	if err != nil {
+		return err
+	}
+	for _, n := range s.cfg.Notes {
+		fmt.Fprintln(a.errs, "note: "+n.Error())
+	}
+	report := s.runTests(a.ctx)
+	if failed := failures(report); len(failed) > 0 {
+		return a.complain(failed)
+	}
+	_, err = fmt.Fprintf(a.out, "%s: no problems; %d policy tests passed\n", s.cfg.File, len(report.Results))
+	return err
+}
+
+// testCmd is `gatepost test`.
+type testCmd struct {
+	JSON bool `name:"json" help:"Print one JSON object."`
+}
+
+// Run runs the policy's tests and prints what they reach.
+func (c *testCmd) Run(a *app) error {
+	s, err := openSite(a, siteOptions{})
+	if err != nil {
+		return err
+	}
+	report := s.runTests(a.ctx)
+	if c.JSON {
+		err = writeLine(a.out, report)
+	} else {
+		err = printTests(a, report)
+	}
+	if err == nil && report.Failed() > 0 {
+		return exit(1)
+	}
+	return err
+}
+
+// printTests is the report for people.
+func printTests(a *app, report policy.TestReport) error {
+	for _, t := range report.Results {
+		verdict := "ok  "
+		if !t.Passed {
+			verdict = "FAIL"
+		}
+		fmt.Fprintf(a.out, "%s %s (%s)\n", verdict, t.Name, t.At)
+		for _, p := range t.Problems {
+			fmt.Fprintf(a.out, "     %s\n", p)
+		}
+	}
+	rules := len(report.Covered) + len(report.Uncovered)
+	fmt.Fprintf(a.out, "%d tests, %d failed; %d of %d rules reached by a test\n", len(report.Results), report.Failed(), len(report.Covered), rules)
+	for _, r := range report.Uncovered {
+		fmt.Fprintf(a.out, "  no test reaches %s\n", r)
+	}
+	return nil
+}
+
+// failures are the failed tests as problems.
+func failures(report policy.TestReport) []conf.Problem {
+	var problems []conf.Problem
+	for _, t := range report.Results {
+		if !t.Passed {
+			problems = append(problems, conf.Problem{Pos: conf.Pos{File: t.At}, Message: fmt.Sprintf("test %q: %s", t.Name, strings.Join(t.Problems, "; "))})
+		}
+	}
+	return problems
+}
+
+// runTests runs the policy's tests; messages go through the real filters, with only the DNS answers that the test gives.
+func (s *site) runTests(ctx context.Context) policy.TestReport {
+	return s.snap.Policy.RunTests(ctx, time.Now(), s.judgeTest)
+}
+
+// judgeTest runs the filters over one test's message.
+func (s *site) judgeTest(ctx context.Context, given policy.Given) (*mail.Envelope, *filters.Report, error) {
+	env := *given.Envelope
+	content, err := readMessage(given.Message)
+	if err != nil {
+		return nil, nil, err
+	}
+	env.ID = errand{File: given.Message}.id(content)
+	zone, err := dns.ServeZone(zoneText(given.DNS))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer zone.Close()
+	resolver, err := dns.New(dns.Config{Servers: []string{zone.Addr()}})
+	if err != nil {
+		return nil, nil, err
+	}
+	local := &site{cfg: s.cfg, resolver: resolver}
+	chain, problems := local.chain()
+	if len(problems) > 0 {
+		return nil, nil, problems[0]
+	}
+	local.snap = &gateway.Snapshot{Chain: chain, Policy: s.snap.Policy, Budget: inspectBudget}
+	return &env, &local.inspect(ctx, &env, content).Report, nil
+}
+
+// zoneText writes a test's answers as a zone.
+func zoneText(answers map[string][]string) string {
+	var lines []string
+	for question, values := range answers {
+		for _, v := range values {
+			lines = append(lines, question+" "+v)
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"gatepost/filters/mail"
+	"gatepost/gateway/admin"
+	"gatepost/gateway/journal"
+	"gatepost/gateway/quarantine"
+)
+
+// pages builds what the admin address serves.
+func (s *service) pages(ctx context.Context) (http.Handler, error) {
+	c := s.cfg.Admin
+	accounts, err := s.accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	password, err := accounts.Setup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if password != "" {
+		s.setup = password
+		s.log.Warn("the review pages have no account yet: log in once as admin with this password and choose another", "password", password)
+	}
+	if err := s.prime(ctx); err != nil {
+		s.log.Warn("the overview begins empty", "error", err.Error())
+	}
+	return admin.New(admin.Config{
+		Address: c.Address, Public: true, BaseURL: c.BaseURL, Metrics: c.Metrics, SessionIdle: dur(c.SessionIdle), SessionLife: dur(c.SessionLife), Language: "en",
+	}, admin.Deps{
+		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
+		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
+	})
+}
+
+// accounts are the people of the review pages.
+func (w *works) accounts(ctx context.Context) (*admin.Accounts, error) {
+	shelf, err := admin.NewSQLShelf(ctx, w.db)
+	if err != nil {
+		return nil, err
+	}
+	return admin.NewAccounts(shelf), nil
+}
+
+// prime fills the overview with the last day.
+func (w *works) prime(ctx context.Context) error {
+	return w.reader.Scan(ctx, time.Now().Add(-24*time.Hour), time.Time{}, func(r *journal.Record) error {
+		w.meter.Prime(r)
+		return nil
+	})
+}
+
+// A desk does what a reviewer asks for.
+type desk struct{ w *works }
+
+// Release implements admin.Releaser.
+func (d desk) Release(ctx context.Context, id string, rcpts []string, actor string) ([]admin.ReleaseOutcome, error) {
+	results, err := d.w.releaser().Release(ctx, id, quarantine.Release{Key: mail.NewID(time.Now()), By: actor, Rcpts: rcpts})
+	out := make([]admin.ReleaseOutcome, len(results))
+	for i, r := range results {
+		out[i] = admin.ReleaseOutcome{Rcpt: r.Rcpt, OK: r.OK, Reply: r.Reply}
+	}
+	return out, underWay(err)
+}
+
+// Delete implements admin.Deleter.
+func (d desk) Delete(ctx context.Context, id string, rcpts []string, actor string) error {
+	return underWay(d.w.remove(ctx, id, rcpts, actor))
+}
+
+// underWay says in the pages' words that somebody else was first.
+func underWay(err error) error {
+	if errors.Is(err, quarantine.ErrUnderWay) {
+		return fmt.Errorf("%w: %w", admin.ErrUnderWay, err)
+	}
+	return err
+}
+
+// shelves are the journal as the pages read it.
+type shelves struct{ w *works }
+
+// Trace implements admin.Journal.
+func (s shelves) Trace(ctx context.Context, query string, limit int) ([]journal.Record, error) {
+	list, err := s.w.reader.Trace(ctx, journal.Query{Word: query, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]journal.Record, 0, len(list))
+	for _, r := range slices.Backward(list) {
+		out = append(out, *r)
+	}
+	return out, nil
+}
+
+// recentDays is how far back Recent looks.
+const recentDays = 14 * 24 * time.Hour
+
+// Recent implements admin.Journal.
+func (s shelves) Recent(ctx context.Context, kind journal.Kind, before time.Time, limit int) ([]journal.Record, error) {
+	if before.IsZero() {
+		before = time.Now()
+	}
+	var ring []journal.Record
+	err := s.w.reader.Scan(ctx, before.Add(-recentDays), before, func(r *journal.Record) error {
+		if r.Kind != kind {
+			return nil
+		}
+		if len(ring) >= 2*limit { // the newest are at the end: keep them, in amortised constant time
+			ring = append(ring[:0], ring[len(ring)-limit:]...)
+		}
+		ring = append(ring, *r)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	ring = ring[max(0, len(ring)-limit):]
+	slices.Reverse(ring)
+	return ring, nil
+}
+
+// Append implements admin.Journal.
+func (s shelves) Append(_ context.Context, r *journal.Record) error {
+	return recorder{s.w.journal, s.w.meter}.Append(r)
+}
+
+// reading makes safe text of messages.
+type reading struct{}
+
+// Body implements admin.Bodies.
+func (reading) Body(src mail.Source, limit int) (admin.Body, error) {
+	m := mail.Parse(src)
+	if err := m.Err(); err != nil {
+		return admin.Body{}, fmt.Errorf("read message: %w", err)
+	}
+	text := m.Text()
+	b := admin.Body{Text: text[:min(len(text), limit)], TextCut: len(text) > limit}
+	for p := range m.Parts() {
+		if p.Type == "text/html" && !p.Attachment() {
+			html := p.Markup()
+			b.HTML, b.HTMLCut = html[:min(len(html), limit)], len(html) > limit
+			break
+		}
+	}
+	return b, nil
+}
+
+// health answers "can the gateway do its work?".
+func (s *service) health() []admin.Check {
+	var checks []admin.Check
+	add := func(name string, err error, severity admin.Severity, since time.Time, effect, hint string) {
+		c := admin.Check{Name: name, OK: err == nil, Severity: severity}
+		if err != nil {
+			c.Since, c.Effect, c.Hint = since, effect, hint+" ("+mail.Printable(err.Error(), 200)+")"
+		}
+		checks = append(checks, c)
+	}
+	add("spool", s.spool.Admit(), admin.Critical, time.Time{}, "New mail is told to come back (452).", "Make room on the disk of data_dir, or wait until mail in progress is done.")
+	add("quarantine", s.quarantine.Admit(), admin.Critical, time.Time{}, "Mail that would be held is told to come back (452).", "Make room, raise quarantine.max_bytes, or shorten retention.")
+	add("journal", s.journal.Health(), admin.Critical, time.Time{}, "New mail is told to come back (451).", "Make room on the disk of data_dir and look at its state.")
+	for _, h := range s.forwarder.Hops() {
+		var err error
+		if !h.Up {
+			err = h.Err
+		}
+		add("next hop "+h.Address, err, admin.Warning, h.Since, "Mail for it is told to come back (451).", "Look at the mail server and the way to it.")
+	}
+	if left := time.Until(s.certs.Expiry()); !s.certs.SelfSigned() && left < 7*24*time.Hour {
+		add("certificate", fmt.Errorf("expires in %s", left.Round(time.Hour)), admin.Warning, time.Time{}, "Senders that check will stop sending.", "Renew it; it is read again by itself.")
+	}
+	names, all := s.troubles.list()
+	for _, n := range names {
+		add(n, all[n].err, admin.Warning, all[n].since, "The last good state is in use.", "Mend what the message names.")
+	}
+	return checks
+}
+
+// gauges are numbers beyond what records add up to.
+func (s *service) gauges() []admin.Gauge {
+	u := s.spool.Usage()
+	used, limit := s.quarantine.Used()
+	return []admin.Gauge{
+		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},
+		{Name: "gatepost_spool_bytes", Help: "Bytes of messages being received.", Value: float64(u.Memory), Label: "where", Of: "memory"},
+		{Name: "gatepost_spool_bytes", Help: "Bytes of messages being received.", Value: float64(u.Disk), Label: "where", Of: "disk"},
+		{Name: "gatepost_quarantine_bytes", Help: "Bytes that held messages take on disk.", Value: float64(used)},
+		{Name: "gatepost_quarantine_limit_bytes", Help: "Most bytes that held messages may take; 0 is no limit.", Value: float64(limit)},
+		{Name: "gatepost_policy_generation", Help: "Generation of the policy that judges now.", Value: float64(s.gateway.Snapshot().Gen)},
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatepost/filters/mail"
+	"gatepost/gateway/config"
+	"gatepost/gateway/journal"
+	"gatepost/rules/conf"
+)
+
+// reload reads everything again and puts the new snapshot in place of the old one, or changes nothing and says why. What
+// is bound to the process (listeners, data directory, store) stays until a restart.
+func (s *service) reload(ctx context.Context) {
+	problems := s.tryReload(ctx)
+	now := time.Now()
+	rec := &journal.Record{V: journal.Version, Kind: journal.Management, ID: mail.NewID(now), Time: now, Actor: "system", Action: "reload", Generation: s.gateway.Snapshot().Gen}
+	if len(problems) > 0 {
+		errs := make([]error, len(problems))
+		for i, p := range problems {
+			errs[i] = p
+			s.log.Error("reload changed nothing", "problem", p.Error())
+		}
+		rec.Note = "changed nothing: " + problems[0].Error()
+		s.troubles.note("configuration", errors.Join(errs...))
+	} else {
+		s.troubles.note("configuration", nil)
+		s.log.Info("reloaded", "generation", rec.Generation)
+	}
+	if err := s.journal.Append(rec); err != nil {
+		s.log.Error("journal cannot be written", "error", err.Error())
+	}
+}
+
+// tryReload builds the new world completely before any of it is used.
+func (s *service) tryReload(ctx context.Context) []conf.Problem {
+	cfg, problems := config.Load(s.cfg.File)
+	if len(problems) > 0 {
+		return problems
+	}
+	next := &site{cfg: cfg, resolver: s.resolver}
+	snap, problems := next.snapshot(s.gateway.Snapshot().Gen + 1)
+	if len(problems) > 0 {
+		return problems
+	}
+	next.snap = snap
+	if failed := failures(next.runTests(ctx)); len(failed) > 0 {
+		return failed
+	}
+	if _, err := s.certs.Reload(); err != nil {
+		return []conf.Problem{{Pos: conf.Pos{File: cfg.File}, Message: err.Error()}}
+	}
+	s.gateway.Swap(snap)
+	s.server.Adjust(smtpLimits(cfg.Limits), smtpTimeouts(cfg.Timeouts), cfg.NormalizeBareLF)
+	return nil
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/filters/mail"
+	"gatepost/gateway"
+	"gatepost/policy"
+)
+
+// scanCmd is `gatepost scan`.
+type scanCmd struct {
+	Files    []string `arg:"" optional:"" help:"Messages; - reads one from standard input."`
+	JSON     bool     `name:"json" help:"Print one JSON result a line."`
+	Batch    string   `placeholder:"IN.jsonl" help:"Judge the envelopes of a JSON Lines file, one result a line, in order; - reads standard input."`
+	Workers  int      `default:"0" help:"Messages judged at once in a batch. Default: one a core."`
+	ClientIP string   `name:"client-ip" placeholder:"IP" help:"Address of the client."`
+	Helo     string   `help:"Name given in EHLO."`
+	MailFrom string   `help:"Reverse-path; empty for bounces."`
+	Rcpt     []string `help:"Recipient; may be repeated."`
+	Time     string   `placeholder:"RFC3339" help:"The clock to judge by, for signature expiry. Default: now."`
+	TLS      bool     `name:"tls" help:"The message came over TLS."`
+	Timings  bool     `help:"Add how long each filter took (results then differ from run to run)."`
+}
+
+// maxScan is the largest message that scan reads.
+const maxScan = 256 << 20
+
+// An errand is one message to judge, as a line of a batch gives it.
+type errand struct {
+	File     string   `json:"file"`
+	ClientIP string   `json:"client_ip"`
+	Helo     string   `json:"helo"`
+	MailFrom string   `json:"mail_from"`
+	Rcpt     []string `json:"rcpt"`
+	Time     string   `json:"time"`
+	TLS      bool     `json:"tls"`
+}
+
+// Run judges the files. Its exit code is 0 whatever the verdict, and 2 if a file could not be read.
+func (c *scanCmd) Run(a *app) error {
+	if (len(c.Files) == 0) == (c.Batch == "") {
+		return errors.New("give files to scan, or --batch")
+	}
+	s, err := openSite(a, siteOptions{offline: true})
+	if err != nil {
+		return err
+	}
+	if c.Batch != "" {
+		return c.batch(a, s)
+	}
+	failed := false
+	for _, name := range c.Files {
+		e := errand{File: name, ClientIP: c.ClientIP, Helo: c.Helo, MailFrom: c.MailFrom, Rcpt: c.Rcpt, Time: c.Time, TLS: c.TLS}
+		result, err := s.judge(a.ctx, e, c.Timings)
+		if err != nil {
+			fmt.Fprintf(a.errs, "gatepost: %v\n", err)
+			failed = true
+			continue
+		}
+		if c.JSON {
+			err = writeLine(a.out, result)
+		} else {
+			fmt.Fprintf(a.out, "%s\n", name)
+			err = result.Explain(a.out)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if failed {
+		return exit(2)
+	}
+	return nil
+}
+
+// judge reads one message and judges it.
+func (s *site) judge(ctx context.Context, e errand, timings bool) (*policy.Result, error) {
+	content, err := readMessage(e.File)
+	if err != nil {
+		return nil, err
+	}
+	env, err := e.envelope(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.File, err)
+	}
+	in := s.inspect(ctx, env, content)
+	result := policy.NewResult(env, &in.Report, in.Decision)
+	if e.Time == "" {
+		result.Time = time.Time{} // the same file gives the same result tomorrow
+	}
+	if !timings {
+		result.Timings = nil
+	}
+	return &result, nil
+}
+
+// inspect runs all stages over content, as serve would have.
+func (s *site) inspect(ctx context.Context, env *mail.Envelope, content []byte) *gateway.Inspection {
+	var before filters.Report
+	<-s.snap.Chain.Run(ctx, filters.AtEnvelope, &mail.Mail{Envelope: env}, &before)
+	in := s.snap.Inspect(ctx, env, memory{bytes.NewReader(content), content}, before)
+	<-in.Ended
+	return in
+}
+
+// memory is a Source whose bytes may be used as they are.
+type memory struct {
+	*bytes.Reader
+	b []byte
+}
+
+// Bytes is the whole message.
+func (m memory) Bytes() []byte { return m.b }
+
+// readMessage reads a file and gives it the line ends that it would have had on the wire.
+func readMessage(name string) ([]byte, error) {
+	var r io.Reader = os.Stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxScan+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(b) > maxScan {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", name, maxScan)
+	}
+	return crlf(b), nil
+}
+
+// crlf makes a file that was stored with LF line ends what it was on the wire. A file that has any CRLF is left as it is.
+func crlf(b []byte) []byte {
+	if bytes.Contains(b, []byte("\r\n")) || !bytes.Contains(b, []byte("\n")) {
+		return b
+	}
+	return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))
+}
+
+// envelope makes the envelope that the errand describes.
+func (e errand) envelope(content []byte) (*mail.Envelope, error) {
+	env := &mail.Envelope{ID: e.id(content), Time: time.Now(), Helo: mail.Printable(e.Helo, 255), ESMTP: true}
+	if e.Time != "" {
+		t, err := time.Parse(time.RFC3339, e.Time)
+		if err != nil {
+			return nil, fmt.Errorf("time %q is not in the form 2006-01-02T15:04:05Z", e.Time)
+		}
+		env.Time = t
+	}
+	if e.ClientIP != "" {
+		addr, err := netip.ParseAddr(e.ClientIP)
+		if err != nil {
+			return nil, fmt.Errorf("client address %q is not an IP address", e.ClientIP)
+		}
+		env.Remote = addr.Unmap()
+	}
+	if e.TLS {
+		env.TLS = mail.TLS{Version: "TLS 1.3"}
+	}
+	if from := strings.Trim(e.MailFrom, "<>"); from != "" {
+		addr, err := mail.ParseAddress(from)
+		if err != nil {
+			return nil, fmt.Errorf("sender %q: %w", from, err)
+		}
+		env.From = addr
+	}
+	for _, r := range e.Rcpt {
+		addr, err := mail.ParseAddress(strings.Trim(r, "<>"))
+		if err != nil {
+			return nil, fmt.Errorf("recipient %q: %w", r, err)
+		}
+		env.Rcpts = append(env.Rcpts, addr)
+	}
+	if len(env.Rcpts) == 0 {
+		addr, err := mail.ParseAddress("recipient@example.com")
+		if err != nil {
+			return nil, err
+		}
+		env.Rcpts = append(env.Rcpts, addr)
+	}
+	return env, nil
+}
+
+// id names a scan by what was scanned, so that results can be compared.
+func (e errand) id(content []byte) string {
+	h := sha256.New()
+	h.Write(content)
+	fmt.Fprintf(h, "\x00%s\x00%s\x00%s\x00%s", e.ClientIP, e.Helo, e.MailFrom, strings.Join(e.Rcpt, "\x00"))
+	return "scan-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:13]))
+}
+
+// batch judges a file of errands with several workers and prints the results in order.
+func (c *scanCmd) batch(a *app, s *site) error {
+	in := os.Stdin
+	if c.Batch != "-" {
+		f, err := os.Open(c.Batch)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	workers := c.Workers
+	if workers <= 0 {
+		workers = cores()
+	}
+	out := bufio.NewWriterSize(a.out, 1<<16)
+	failed, err := inOrder(lines(in), workers, func(line string) ([]byte, error) {
+		var e errand
+		d := json.NewDecoder(strings.NewReader(line))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&e); err != nil {
+			return nil, fmt.Errorf("batch line: %w", err)
+		}
+		if e.File == "" {
+			return nil, errors.New("batch line: no file is named")
+		}
+		if c.Batch != "-" && e.File != "-" && !filepath.IsAbs(e.File) {
+			if _, err := os.Stat(e.File); err != nil {
+				e.File = filepath.Join(filepath.Dir(c.Batch), e.File)
+			}
+		}
+		result, err := s.judge(a.ctx, e, c.Timings)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(result)
+	}, func(b []byte, err error) error {
+		if err != nil {
+			fmt.Fprintf(a.errs, "gatepost: %v\n", err)
+			b, _ = json.Marshal(map[string]string{"error": err.Error()})
+		}
+		_, err = out.Write(append(b, '\n'))
+		return err
+	})
+	if err == nil {
+		err = out.Flush()
+	}
+	if err == nil && failed > 0 {
+		return exit(2)
+	}
+	return err
+}
+
+// writeLine prints v as one line of JSON.
+func writeLine(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}

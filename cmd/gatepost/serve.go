@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"gatepost/gateway/admin"
+	"gatepost/gateway/config"
+	"gatepost/gateway/smtp"
+)
+
+// serveCmd is `gatepost serve`.
+type serveCmd struct{}
+
+// drainLimit is how long DATA in progress may take to finish once the gateway is told to stop (P-19).
+const drainLimit = 30 * time.Second
+
+// Run serves until the context ends, then drains.
+func (*serveCmd) Run(a *app) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	s, err := startService(a, cfg)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := writeLine(a.out, s.ready()); err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-hup:
+			s.reload(a.ctx)
+		case err := <-s.failed:
+			return err
+		case <-a.ctx.Done():
+			return s.drain()
+		}
+	}
+}
+
+// readyLine is what serve prints once mail can come.
+type readyLine struct {
+	Msg   string   `json:"msg"`
+	SMTP  []string `json:"smtp"`
+	Admin string   `json:"admin"`
+}
+
+// logger writes what is told to standard error.
+func logger(a *app, c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(a.errs, o))
+	}
+	return slog.New(slog.NewJSONHandler(a.errs, o))
+}
+
+// A service is a running gateway with its listeners.
+type service struct {
+	*works
+	server    *smtp.Server
+	web       *http.Server
+	listeners []net.Listener
+	webAddr   string
+	setup     string // one-time password of the first account, if it was made now
+	failed    chan error
+	stopped   atomic.Bool
+}
+
+// startService opens everything and begins to listen.
+func startService(a *app, cfg *config.Config) (*service, error) {
+	log := logger(a, cfg.Log)
+	for _, n := range cfg.Notes {
+		log.Warn(n.Error())
+	}
+	w, err := openWorks(a, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{works: w, failed: make(chan error, 8)}
+	if err := s.listen(a.ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// listen opens the SMTP listeners and the review pages.
+func (s *service) listen(ctx context.Context) error {
+	s.server = smtp.NewServer(s.smtpConfig(), s.gateway)
+	for _, l := range s.cfg.Listeners {
+		ln, err := net.Listen("tcp", l.Address)
+		if err != nil {
+			return fmt.Errorf("listen for mail: %w", err)
+		}
+		s.listeners = append(s.listeners, ln)
+	}
+	handler, err := s.pages(ctx)
+	if err != nil {
+		return err
+	}
+	web, err := net.Listen("tcp", s.cfg.Admin.Address)
+	if err != nil {
+		return fmt.Errorf("listen for review: %w", err)
+	}
+	s.webAddr, s.web = web.Addr().String(), admin.Server(handler)
+	// The gateway outlives the signal that stops it: mail in progress is finished under a context of its own.
+	for i, l := range s.cfg.Listeners {
+		o := s.listenerOptions(l)
+		go s.watch("SMTP", func() error { return s.server.Serve(context.WithoutCancel(ctx), s.listeners[i], o) })
+	}
+	go s.watch("review pages", func() error { return s.web.Serve(admin.Limit(web, 200, 20)) })
+	return nil
+}
+
+// watch reports a listener that ended although nobody stopped it.
+func (s *service) watch(what string, serve func() error) {
+	if err := serve(); err != nil && !s.stopped.Load() && !errors.Is(err, http.ErrServerClosed) {
+		s.failed <- fmt.Errorf("serve %s: %w", what, err)
+	}
+}
+
+// ready names the addresses that are bound.
+func (s *service) ready() readyLine {
+	r := readyLine{Msg: "ready", Admin: s.webAddr}
+	for _, l := range s.listeners {
+		r.SMTP = append(r.SMTP, l.Addr().String())
+	}
+	return r
+}
+
+// drain lets mail in progress finish and stops.
+func (s *service) drain() error {
+	s.stopped.Store(true)
+	s.log.Info("draining")
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
+	err := s.server.Shutdown(ctx)
+	if webErr := s.web.Shutdown(ctx); err == nil {
+		err = webErr
+	}
+	s.log.Info("stopped")
+	return err
+}
+
+// close gives back everything that startService took.
+func (s *service) close() {
+	s.stopped.Store(true)
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	if s.web != nil {
+		s.web.Close()
+	}
+	s.works.close()
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/filters/catalog"
+
+	"gatepost/filters/mail"
+	"gatepost/gateway"
+	"gatepost/gateway/config"
+	"gatepost/gateway/dns"
+	"gatepost/gateway/forward"
+	"gatepost/policy"
+	"gatepost/rules/conf"
+)
+
+// inspectBudget is how long the filters of one message may take together, from the end of data to a decision.
+const inspectBudget = 45 * time.Second
+
+// A site is what a configuration describes, built as far as every command needs it.
+type site struct {
+	cfg      *config.Config
+	resolver *dns.Resolver
+	snap     *gateway.Snapshot
+}
+
+// siteOptions say how much must be there.
+type siteOptions struct {
+	offline bool // without a configuration file, judge by the shipped policy
+}
+
+// configPath is the configuration to use: the -c flag, or the first default that exists.
+func (a *app) configPath() (string, error) {
+	if a.config != "" {
+		return a.config, nil
+	}
+	for _, path := range []string{"gatepost.yaml", "/etc/gatepost/gatepost.yaml"} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("no configuration: there is neither gatepost.yaml here nor /etc/gatepost/gatepost.yaml; write one with gatepost init, or name it with -c")
+}
+
+// loadConfig reads the configuration and prints every problem with it.
+func (a *app) loadConfig() (*config.Config, error) {
+	path, err := a.configPath()
+	if err != nil {
+		return nil, err
+	}
+	cfg, problems := config.Load(path)
+	if len(problems) > 0 {
+		return nil, a.complain(problems)
+	}
+	return cfg, nil
+}
+
+// complain prints problems, one a line, and returns the exit that follows.
+func (a *app) complain(problems []conf.Problem) error {
+	for _, p := range conf.Sorted(problems) {
+		fmt.Fprintln(a.errs, p.Error())
+	}
+	return exit(1)
+}
+
+// openSite builds what the configuration describes.
+func openSite(a *app, o siteOptions) (*site, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		if !o.offline || a.config != "" || errors.As(err, new(exit)) {
+			return nil, err
+		}
+		cfg, _ = config.Parse("", []byte(scanConfig))
+	}
+	return buildSite(a, cfg)
+}
+
+// scanConfig is what scan judges by where nothing is configured.
+const scanConfig = `{version: 1, hostname: gatepost.invalid, domains: [{name: gatepost.invalid, downstream: ["127.0.0.1:25"]}]}`
+
+// buildSite compiles a configuration.
+func buildSite(a *app, cfg *config.Config) (*site, error) {
+	resolver, err := dns.New(dns.Config{Servers: cfg.DNS.Servers, Timeout: conf.Duration(cfg.DNS.Timeout)})
+	if err != nil {
+		return nil, err
+	}
+	s := &site{cfg: cfg, resolver: resolver}
+	snap, problems := s.snapshot(1)
+	if len(problems) > 0 {
+		return nil, a.complain(problems)
+	}
+	s.snap = snap
+	return s, nil
+}
+
+// snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
+func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
+	domains, problems := s.domains()
+	chain, p := s.chain()
+	problems = append(problems, p...)
+	pol, p := s.policy()
+	problems = append(problems, p...)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget}, nil
+}
+
+// chain builds the enabled filters.
+func (s *site) chain() (*filters.Chain, []conf.Problem) {
+	ours := make(map[string]bool, len(s.cfg.Domains))
+	for _, d := range s.cfg.Domains {
+		ours[d.Name] = true
+	}
+	return catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+}
+
+// policy loads the policy file, or the shipped policy where none is named.
+func (s *site) policy() (*policy.Policy, []conf.Problem) {
+	o := policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
+	if s.cfg.Policy == "" {
+		return policy.Parse("", nil, o)
+	}
+	return policy.Load(string(s.cfg.Policy), o)
+}
+
+// domains says whom mail is accepted for.
+func (s *site) domains() (map[string]gateway.Domain, []conf.Problem) {
+	var problems []conf.Problem
+	domains := make(map[string]gateway.Domain, len(s.cfg.Domains))
+	for _, d := range s.cfg.Domains {
+		g := gateway.Domain{Route: strings.Join(append([]string{d.Protocol, d.TLS}, d.Downstream...), " "), Recipients: d.Recipients.Mode}
+		if d.Recipients.Mode == "file" {
+			users, p := readUsers(string(d.Recipients.File))
+			g.Users, problems = users, append(problems, p...)
+		}
+		domains[d.Name] = g
+	}
+	return domains, problems
+}
+
+// readUsers reads addresses, one a line; empty lines and # comments are skipped.
+func readUsers(path string) (map[string]bool, []conf.Problem) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, []conf.Problem{{Pos: conf.Pos{File: path}, Message: fmt.Sprintf("cannot read recipients: %v", err)}}
+	}
+	defer f.Close()
+	users := map[string]bool{}
+	var problems []conf.Problem
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		addr, err := mail.ParseAddress(text)
+		if err != nil {
+			problems = append(problems, conf.Problem{Pos: conf.Pos{File: path, Line: n, Col: 1}, Message: fmt.Sprintf("%q is not an address: %v", text, err)})
+			continue
+		}
+		users[addr.Canonical()] = true
+	}
+	if err := lines.Err(); err != nil {
+		problems = append(problems, conf.Problem{Pos: conf.Pos{File: path}, Message: fmt.Sprintf("cannot read recipients: %v", err)})
+	}
+	return users, problems
+}
+
+// routes are the configured domains as the forwarder takes them.
+func (s *site) routes() []forward.Domain {
+	var list []forward.Domain
+	for _, d := range s.cfg.Domains {
+		list = append(list, forward.Domain{
+			Name: d.Name, Downstream: d.Downstream, TLS: d.TLS, Pins: d.Pins, Protocol: d.Protocol,
+			Recipients: d.Recipients.Mode, WhenDown: d.WhenDown,
+		})
+	}
+	return list
+}

@@ -1,0 +1,222 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/filters/mail"
+)
+
+// Config is the filter's section.
+type Config struct {
+	TrustedSealers []string `yaml:"trusted_sealers" doc:"Domains (d= of an ARC-Seal) whose word about how a message authenticated before they forwarded it is taken when DMARC fails. Default: none."`
+	// Hostname is this gateway's name, for the SPF macro %{r}; it comes from the site's configuration.
+	Hostname string `yaml:"-"`
+}
+
+// A Filter is the auth filter. It is immutable.
+type Filter struct {
+	cfg     Config
+	r       Resolver
+	own     map[string]bool
+	sealers map[string]bool
+	scratch *buffers
+}
+
+// New makes the filter. own holds the domains that this site accepts mail for.
+func New(cfg Config, r Resolver, own map[string]bool) *Filter {
+	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}}
+	for _, d := range cfg.TrustedSealers {
+		f.sealers[strings.ToLower(strings.TrimSuffix(d, "."))] = true
+	}
+	if f.cfg.Hostname == "" {
+		f.cfg.Hostname = "unknown" // RFC 7208 section 7.3
+	}
+	return f
+}
+
+// A run is the examination of one message.
+type run struct {
+	f        *Filter
+	m        *mail.Mail
+	now      time.Time
+	auth     filters.Auth
+	findings []filters.Finding
+	sigs     []verified
+	skipped  int
+	chain    chain
+	eval     evaluation
+	iprev    iprev
+	override int // the ARC set whose word overrides a DMARC fail; 0: none
+}
+
+// Check implements filters.Filter. It always sets Facts.Auth, unless the message cannot be read.
+func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error) {
+	b, err := scan(m.Source)
+	if err != nil && err != errHeaderSize && err != errHeaderCount {
+		return filters.Facts{}, fmt.Errorf("read message: %w", err)
+	}
+	r := &run{f: f, m: m, now: m.Time}
+	if r.now.IsZero() {
+		r.now = time.Now()
+	}
+	domains, readable := authors(m.Message)
+	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
+
+	var tasks tasks
+	tasks.start(func() { r.checkSPF(ctx) })
+	tasks.start(func() { r.iprev = f.checkIPRev(ctx, m.Envelope) })
+	tasks.start(func() { dmarc.prepare(domains) })
+	cryptoErr := r.checkDKIM(ctx, b, err, domains)
+	tasks.wait()
+	if cryptoErr != nil {
+		return filters.Facts{}, cryptoErr
+	}
+	dmarc.spf, dmarc.dkim = r.auth.SPF, r.sigs
+	if m.From.IsNull() {
+		dmarc.spf = r.auth.SPFHelo // RFC 7208 section 2.4: bounces are the HELO name's (D-03)
+	}
+	r.eval = dmarc.evaluate(domains, readable)
+	r.conclude(domains, readable)
+	r.tell()
+	return filters.Facts{Auth: &r.auth, Findings: r.findings}, nil
+}
+
+// checkSPF evaluates both identities; they are kept apart (D-01).
+func (r *run) checkSPF(ctx context.Context) {
+	env := r.m.Envelope
+	if !env.Remote.IsValid() {
+		none := filters.SPF{Result: resultNone, Reason: "the client's address is not known"}
+		r.auth.SPF, r.auth.SPFHelo = none, none
+		return
+	}
+	q := SPFQuery{IP: env.Remote, Helo: env.Helo, Receiver: r.f.cfg.Hostname, Time: r.now}
+	helo := q
+	helo.Sender = "postmaster@" + env.Helo
+	var tasks tasks
+	tasks.start(func() { r.auth.SPFHelo = CheckSPF(ctx, r.f.r, helo) })
+	if !env.From.IsNull() {
+		q.Sender = env.From.Local() + "@" + env.From.Domain()
+		r.auth.SPF = CheckSPF(ctx, r.f.r, q)
+	}
+	tasks.wait()
+	if env.From.IsNull() {
+		r.auth.SPF = r.auth.SPFHelo
+	}
+}
+
+// checkDKIM verifies the signatures. unread is why the header block was not scanned, if it was not.
+func (r *run) checkDKIM(ctx context.Context, b *block, unread error, domains []string) error {
+	r.auth.DKIM, r.auth.ARC = []filters.DKIM{}, filters.ARC{Result: resultNone}
+	if unread != nil {
+		r.auth.DKIM = append(r.auth.DKIM, filters.DKIM{Result: resultPermerror, Reason: unread.Error()})
+		return nil
+	}
+	s := r.f.scratch.take()
+	defer r.f.scratch.give(s)
+	c := &dkimCheck{b: b, r: r.f.r, now: r.now, scratch: s}
+	r.sigs, r.skipped = c.signatures(domains)
+	if err := c.verifyAll(ctx, r.sigs); err != nil {
+		return err
+	}
+	r.chain = readChain(b)
+	r.auth.ARC = c.checkARC(ctx, &r.chain)
+	return nil
+}
+
+// prepare asks for the records of the author domains while the other checks run.
+func (c *dmarcCheck) prepare(domains []string) {
+	for _, d := range domains[:min(len(domains), maxAuthors)] {
+		if isDomain(d) && strings.IndexByte(d, '.') >= 0 {
+			c.walk(d)
+		}
+	}
+}
+
+// authors lists the domains of all addresses that a mail program might show as an author, and whether all of From
+// could be read as addresses (D-07 to D-17). An address that stands only inside quotes or an encoded word is a
+// display name as long as there is another.
+func authors(m *mail.Message) (domains []string, readable bool) {
+	list := m.Authors()
+	readable = len(m.Fields("From")) == 1
+	for _, a := range list {
+		if slices.Contains(a.Defects, mail.MailboxEncoded) {
+			continue
+		}
+		if a.Domain == "" {
+			readable = false
+			continue
+		}
+		if !slices.Contains(domains, a.Domain) {
+			domains = append(domains, a.Domain)
+		}
+	}
+	return domains, readable && len(domains) > 0
+}
+
+// conclude fills the typed facts.
+func (r *run) conclude(domains []string, readable bool) {
+	for i := range r.sigs {
+		v := &r.sigs[i]
+		for _, d := range domains {
+			v.Aligned = v.Aligned || v.Domain == d || v.Domain != "" && (isSubdomain(v.Domain, d) || isSubdomain(d, v.Domain)) && r.eval.align.by == "dkim" && !r.eval.align.strict
+		}
+		if v.Result == resultPass {
+			v.Token = v.token()
+		}
+		r.auth.DKIM = append(r.auth.DKIM, v.DKIM)
+	}
+	r.auth.DMARC = r.eval.DMARC
+	r.trustSealers(domains)
+	r.auth.IPRev = r.iprev.result
+	if readable && len(domains) == 1 && r.override != 0 {
+		r.auth.Domain, r.auth.By = domains[0], "arc"
+	}
+	if readable && len(domains) == 1 && r.eval.align.by != "" {
+		r.auth.Domain, r.auth.By = domains[0], r.eval.align.by
+	}
+}
+
+// trustSealers takes a trusted forwarder's word that the message passed DMARC when it arrived there. Going from the
+// newest seal down, it stops at the first sealer who is not trusted: what lies below could have been made up (D-28).
+// DMARC keeps its result; what changes is what follows from it, and that is told as a finding.
+func (r *run) trustSealers(domains []string) {
+	if r.auth.ARC.Result != resultPass {
+		return
+	}
+	r.auth.ARC.Trusted = r.f.sealers[r.auth.ARC.Sealer]
+	if r.auth.DMARC.Result != resultFail {
+		return
+	}
+	for i := len(r.chain.sets) - 1; i >= 0; i-- {
+		set := &r.chain.sets[i]
+		if !r.f.sealers[set.seal.domain] || set.sig.domain != set.seal.domain {
+			return
+		}
+		_, results, err := readAAR(set.aar.value())
+		if err != nil || !saysPass(results, domains) {
+			continue
+		}
+		r.override = i + 1
+		r.auth.DMARC.Disposition = resultNone
+		r.auth.DMARC.Reason = "overridden: " + set.seal.domain + ", which is trusted to seal, says that DMARC passed when the message arrived there"
+		return
+	}
+}
+
+// saysPass reports whether results state that DMARC passed for the one author domain.
+func saysPass(results string, domains []string) bool {
+	list := readStatements(results)
+	for i := range list {
+		if list[i].method != "dmarc" {
+			continue
+		}
+		from := strings.ToLower(list[i].prop("header.from"))
+		return list[i].result == resultPass && len(domains) == 1 && from == domains[0]
+	}
+	return false
+}

@@ -1,0 +1,88 @@
+// Package catalog lists the filters there are: one map literal. It is not a registry: nothing adds to it but this file.
+package catalog
+
+import (
+	"time"
+
+	"gatepost/filters"
+	"gatepost/filters/attach"
+	"gatepost/filters/auth"
+	"gatepost/filters/headers"
+	"gatepost/rules/conf"
+)
+
+// Deps is what filters may be given.
+type Deps struct {
+	Resolver   auth.Resolver
+	AuthServID string   // our name in Authentication-Results
+	OurDomains map[string]bool // whom we accept mail for
+}
+
+// Sections holds the filters' own sections of the configuration. config.Filters is one.
+type Sections interface {
+	// Decode reads a filter's section over its Config's defaults.
+	Decode(name string, into any) []conf.Problem
+	Enabled(name string) bool
+}
+
+// An entry says when a filter runs, how long it may take, what it may find and how it is made.
+type entry struct {
+	stage   filters.Stage
+	timeout time.Duration
+	codes   func() []filters.Code
+	build   func(Sections, Deps) (filters.Filter, []conf.Problem)
+}
+
+// order is the order of reports.
+func order() []string { return []string{"headers", "auth", "attach"} }
+
+// entries is the catalog.
+func entries() map[string]entry {
+	return map[string]entry{
+		"headers": {filters.AtMessage, 10 * time.Second, headers.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+			var c headers.Config
+			problems := s.Decode("headers", &c)
+			return headers.New(c), problems
+		}},
+		"auth": {filters.AtMessage, 25 * time.Second, auth.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c auth.Config
+			problems := s.Decode("auth", &c)
+			c.Hostname = d.AuthServID
+			return auth.New(c, d.Resolver, d.OurDomains), problems
+		}},
+		"attach": {filters.AtMessage, 20 * time.Second, attach.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+			var c attach.Config
+			problems := s.Decode("attach", &c)
+			return attach.New(c), problems
+		}},
+	}
+}
+
+// Names lists every filter there is, in the order of reports.
+func Names() []string { return order() }
+
+// Codes lists every finding that any filter may state.
+func Codes() []filters.Code {
+	var all []filters.Code
+	list := entries()
+	for _, name := range order() {
+		all = append(all, list[name].codes()...)
+	}
+	return all
+}
+
+// Build makes the chain of the enabled filters. Problems of all sections come back at once.
+func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {
+	var links []filters.Link
+	var problems []conf.Problem
+	list := entries()
+	for _, name := range order() {
+		e := list[name]
+		f, p := e.build(s, d)
+		problems = append(problems, p...)
+		if s.Enabled(name) {
+			links = append(links, filters.Link{Name: name, Stage: e.stage, Timeout: e.timeout, Filter: f})
+		}
+	}
+	return filters.NewChain(links), problems
+}

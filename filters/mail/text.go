@@ -1,0 +1,216 @@
+package mail
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+)
+
+// The bounds of the text views.
+const (
+	maxViewed  = 4 << 20   // octets of one text that are looked at
+	maxShown   = 256 << 10 // octets of Message.Text
+	maxLinks   = 5000      // of one message
+	maxHosts   = 1000      // different ones of one message
+	maxURL     = 2 << 10   // octets of one URL that are kept
+	maxTokens  = 100_000   // of one HTML text
+	maxOpen    = 512       // open elements whose styles are remembered
+	maxComment = 64        // conditional comments of one HTML text that are looked into
+)
+
+// A View is a text part as text.
+type View struct {
+	Text      string // what a reader sees, UTF-8
+	Source    string // the text as it was sent, UTF-8: with its markup, if it is HTML
+	Hidden    string // text of an HTML part that a reader does not see: styled away, in comments, in scripts
+	HTML      bool
+	Charset   string // the label that was followed; empty if there is none
+	Unknown   bool   // nobody knows the charset, or the bytes are not in it
+	Truncated bool   // a bound was reached: there is more
+	Links     []Link
+	Other     []string // the same part by other readings of its encoding, as source text
+}
+
+// A Link is one URL, where it stands, and what the reader sees in its place.
+type Link struct {
+	URL   string // absolute; without blanks and controls that browsers drop; at most 2 KiB
+	Text  string // what the reader sees: the words of the link, a picture's alternative text, or the URL itself
+	Where string // "text", "bare" (a domain without scheme), "css", "comment", or element and attribute: "a href", "img src"
+	Part  *Part
+}
+
+// views holds what is made of a part on first use.
+type views struct {
+	once sync.Once
+	view *View
+}
+
+// View is the part as text, made on first use; nil if the part is no text.
+func (p *Part) View() *View {
+	if !p.textual() {
+		return nil
+	}
+	p.views.once.Do(func() { p.views.view = p.makeView() })
+	return p.views.view
+}
+
+// textual reports whether programs show the part as text.
+func (p *Part) textual() bool {
+	return strings.HasPrefix(p.Type, "text/") || p.Type == "text" || p.Type == "application/xhtml+xml"
+}
+
+func (p *Part) isHTML() bool { return p.Type == "text/html" || p.Type == "application/xhtml+xml" }
+
+func (p *Part) makeView() *View {
+	v := &View{HTML: p.isHTML(), Charset: charsetName(p.Param("charset"))}
+	for i, r := range p.Decoded() {
+		data := r.Data
+		if len(data) > maxViewed {
+			data, v.Truncated = data[:maxViewed], true
+		}
+		label := v.Charset
+		if label == "" && v.HTML {
+			label = metaCharset(data)
+		}
+		text, known := toUTF8(label, data)
+		if i > 0 {
+			v.Other = append(v.Other, text)
+			v.addLinks(textLinks(nil, text))
+			continue
+		}
+		v.Source = text
+		v.Unknown = !known || strings.ContainsRune(text, '\uFFFD')
+		if v.HTML {
+			v.readHTML(text)
+		} else {
+			v.Text = text
+			v.addLinks(textLinks(nil, text))
+		}
+	}
+	for i := range v.Links {
+		v.Links[i].Part = p
+	}
+	return v
+}
+
+// addLinks appends links up to the bound.
+func (v *View) addLinks(list []Link) {
+	if room := maxLinks - len(v.Links); len(list) > room {
+		list, v.Truncated = list[:room], true
+	}
+	v.Links = append(v.Links, list...)
+}
+
+// metaCharset is the charset that an HTML text claims within its first 1,024 octets, as mail programs look for it.
+func metaCharset(b []byte) string {
+	head := bytes.ToLower(b[:min(len(b), 1024)])
+	meta := bytes.Index(head, []byte("<meta"))
+	if meta < 0 {
+		return ""
+	}
+	_, after, ok := bytes.Cut(head[meta:], []byte("charset="))
+	if !ok {
+		return ""
+	}
+	after = bytes.TrimLeft(after, "\"' ")
+	n := bytes.IndexAny(after, "\"' ;>/")
+	if n < 0 || n > 40 {
+		return ""
+	}
+	label := string(after[:n])
+	if strings.HasPrefix(label, "utf-16") || strings.HasPrefix(label, "utf-7") {
+		return "" // a text whose own ASCII says so is not in it
+	}
+	return label
+}
+
+// Text is what a reader sees of the whole message: of alternatives the one that programs prefer, of HTML the visible
+// words; at most 256 KiB, cut between characters.
+func (m *Message) Text() string { return m.text() }
+
+func (m *Message) readText() string {
+	var b strings.Builder
+	shown(&b, m.Root, 0)
+	s := b.String()
+	if len(s) > maxShown {
+		s = strings.ToValidUTF8(s[:maxShown], "")
+	}
+	return s
+}
+
+// shown writes what programs show of p.
+func shown(b *strings.Builder, p *Part, depth int) {
+	if b.Len() > maxShown || depth > 2*maxDepth+maxMessages {
+		return
+	}
+	if p.Type == "multipart/alternative" && len(p.Children) > 0 {
+		shown(b, preferred(p.Children), depth+1)
+		return
+	}
+	for _, c := range p.Children {
+		shown(b, c, depth+1)
+	}
+	if len(p.Children) > 0 || p.Disposition() == "attachment" {
+		return
+	}
+	if v := p.View(); v != nil && v.Text != "" {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(v.Text[:min(len(v.Text), maxShown+utf8Max)])
+	}
+}
+
+const utf8Max = 4
+
+// preferred is the alternative that programs show: the last one that holds HTML, else the last with text.
+func preferred(list []*Part) *Part {
+	for _, want := range []func(*Part) bool{(*Part).holdsHTML, (*Part).textual} {
+		for i := len(list) - 1; i >= 0; i-- {
+			if want(list[i]) {
+				return list[i]
+			}
+		}
+	}
+	return list[len(list)-1]
+}
+
+// holdsHTML reports whether p or a child of p is HTML to be shown.
+func (p *Part) holdsHTML() bool {
+	if p.isHTML() {
+		return p.Disposition() != "attachment"
+	}
+	if strings.HasPrefix(p.Type, "multipart/") {
+		for _, c := range p.Children {
+			if c.isHTML() && c.Disposition() != "attachment" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Links are the URLs of all text parts in all readings, without repetitions: at most 5,000, of at most 1,000 hosts.
+func (m *Message) Links() []Link { return m.links() }
+
+func (m *Message) readLinks() []Link {
+	var list []Link
+	seen := map[[3]string]bool{}
+	hosts := map[string]bool{}
+	for _, p := range m.leaves {
+		v := p.View()
+		if v == nil {
+			continue
+		}
+		for _, l := range v.Links {
+			key := [3]string{l.URL, l.Text, l.Where}
+			host := hostOf(l.URL)
+			if seen[key] || len(list) >= maxLinks || len(hosts) >= maxHosts && !hosts[host] {
+				continue
+			}
+			seen[key], hosts[host] = true, true
+			list = append(list, l)
+		}
+	}
+	return list
+}

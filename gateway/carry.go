@@ -1,0 +1,236 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"gatepost/filters/mail"
+	"gatepost/gateway/forward"
+	"gatepost/gateway/journal"
+	"gatepost/gateway/quarantine"
+	"gatepost/gateway/smtp"
+	"gatepost/gateway/spool"
+	"gatepost/policy"
+)
+
+// carryLimit is the longest that the client is kept waiting after its final dot: well under the ten minutes of RFC
+// 5321 section 4.5.3.2.6, so that it never gives up on a message that the next hop is about to take.
+const carryLimit = 4*time.Minute + 30*time.Second
+
+// A job carries one judged message: it is hop eleven, the only one that changes the world.
+type job struct {
+	g       *Gateway
+	snap    *Snapshot
+	env     *mail.Envelope
+	in      *Inspection
+	content *spool.Body
+	fates   []journal.Fate
+}
+
+// carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what
+// the next hop then refuses for now takes them back, for the client will come again with the whole message.
+func (j *job) carry(ctx context.Context) *smtp.Reply {
+	ctx, cancel := context.WithTimeout(ctx, carryLimit)
+	defer cancel()
+	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.g.MaxReceived); r != nil {
+		return j.refuseAll(r)
+	}
+	dec := &j.in.Decision
+	if dec.Action == policy.Reject || dec.Action == policy.Defer {
+		return j.refuseAll(replyOf(dec.Reply))
+	}
+	if err := j.g.Journal.Health(); err != nil {
+		return j.refuseAll(smtp.ReplyLocalError())
+	}
+	kept, passed := split(j.env.Rcpts, dec.Recipients)
+	if len(kept) > 0 {
+		copies := make([]held, len(kept))
+		for i, r := range kept {
+			copies[i] = held{rcpt: r}
+		}
+		if r := j.keep(ctx, j.env.ID, copies); r != nil {
+			return j.refuseAll(r)
+		}
+	}
+	for _, v := range dec.Recipients {
+		if v.Action == policy.Discard {
+			j.fates = append(j.fates, journal.Fate{Rcpt: v.Address, Fate: "discarded"})
+		}
+	}
+	if len(passed) == 0 {
+		return smtp.ReplyAccepted(j.env.ID)
+	}
+	return j.send(ctx, passed, len(kept) > 0)
+}
+
+// split sorts the recipients into those whose copy is kept for review and those whose copy goes on.
+func split(rcpts []mail.Address, verdicts []policy.Verdict) (kept, passed []mail.Address) {
+	for i, r := range rcpts {
+		switch verdicts[i].Action {
+		case policy.Accept, policy.Tag:
+			passed = append(passed, r)
+		case policy.Discard:
+		default:
+			kept = append(kept, r)
+		}
+	}
+	return kept, passed
+}
+
+// send forwards to the passed recipients and folds what the next hop said into one reply. The content goes out only once
+// the next hop has answered for every recipient, so that nobody has a copy when the client is told to come again.
+func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *smtp.Reply {
+	outcomes := j.g.Carrier.Send(ctx, j.delivery(passed, true))
+	taken, later, never, withheld := sortOutcomes(outcomes)
+	if len(withheld) > 0 && len(later) == 0 { // some were refused for good: the others shall have theirs all the same
+		if r := j.keepRefused(ctx, never); r != nil {
+			return r
+		}
+		keptSome, never = true, nil
+		outcomes = j.g.Carrier.Send(ctx, j.delivery(withheld, false))
+		var refused []forward.Outcome
+		taken, later, refused, _ = sortOutcomes(outcomes)
+		never = append(never, refused...)
+	}
+	switch {
+	case len(taken) > 0: // some have it: the others must not be lost, and must not make the client send it again
+		if r := j.keepRefused(ctx, append(later, never...)); r != nil {
+			return r
+		}
+	case len(later) > 0:
+		j.withdraw(keptSome)
+		return j.passOn(outcomes, later[0].Reply)
+	case keptSome:
+		if r := j.keepRefused(ctx, never); r != nil {
+			return r
+		}
+	default:
+		return j.passOn(outcomes, never[0].Reply)
+	}
+	for _, o := range taken {
+		j.fates = append(j.fates, journal.Fate{Rcpt: o.Rcpt.String(), Fate: "delivered", Hop: o.Hop, Reply: o.Reply.Text})
+	}
+	return smtp.ReplyAccepted(j.env.ID)
+}
+
+// sortOutcomes tells apart who has the message, who may have it later, who never will, and who would have been served
+// had not another recipient been refused.
+func sortOutcomes(outcomes []forward.Outcome) (taken, later, never []forward.Outcome, withheld []mail.Address) {
+	for _, o := range outcomes {
+		switch {
+		case errors.Is(o.Err, forward.ErrWithheld):
+			withheld = append(withheld, o.Rcpt)
+		case o.Reply.Positive():
+			taken = append(taken, o)
+		case o.Reply.Temporary():
+			later = append(later, o)
+		default:
+			never = append(never, o)
+		}
+	}
+	return taken, later, never, withheld
+}
+
+// passOn tells the client what the next hop said.
+func (j *job) passOn(outcomes []forward.Outcome, r *smtp.Reply) *smtp.Reply {
+	j.fates = nil
+	for _, o := range outcomes {
+		j.fates = append(j.fates, journal.Fate{Rcpt: o.Rcpt.String(), Fate: fateOf(o.Reply), Hop: o.Hop, Reply: o.Reply.Text})
+	}
+	return r
+}
+
+// A held is one recipient's copy that goes to the quarantine, and why if not by the decision itself.
+type held struct {
+	rcpt mail.Address
+	why  string
+}
+
+// keepRefused puts the copies that the next hop did not take, while others have theirs, where people see them. They are an
+// entry of their own, for the message's own id may already name the copies that were decided to be kept.
+func (j *job) keepRefused(ctx context.Context, refused []forward.Outcome) *smtp.Reply {
+	if len(refused) == 0 {
+		return nil
+	}
+	copies := make([]held, len(refused))
+	for i, o := range refused {
+		copies[i] = held{o.Rcpt, "the next hop refused this recipient: " + o.Reply.Error()}
+	}
+	return j.keep(ctx, mail.NewID(j.env.Time), copies)
+}
+
+// keep puts copies into the quarantine.
+func (j *job) keep(ctx context.Context, id string, copies []held) *smtp.Reply {
+	err := j.g.Quarantine.Put(ctx, j.entry(id, copies), j.content)
+	if errors.Is(err, quarantine.ErrFull) {
+		return smtp.ReplyStorage()
+	}
+	if err != nil {
+		j.g.Log.LogAttrs(ctx, levelError, "quarantine cannot keep a message", idAttr(j.env.ID), errAttr(err))
+		return smtp.ReplyLocalError()
+	}
+	for _, c := range copies {
+		j.fates = append(j.fates, journal.Fate{Rcpt: c.rcpt.String(), Fate: "quarantined", Reply: c.why})
+	}
+	return nil
+}
+
+// withdraw takes back what keep did for a message that the client will send again.
+func (j *job) withdraw(kept bool) {
+	if !kept {
+		return
+	}
+	// The books are set right even if the client has gone.
+	if err := j.g.Quarantine.Delete(context.Background(), j.env.ID, "gateway", nil); err != nil {
+		j.g.Log.LogAttrs(context.Background(), levelError, "quarantine cannot take a copy back", idAttr(j.env.ID), errAttr(err))
+	}
+}
+
+// entry describes the message for the quarantine.
+func (j *job) entry(id string, copies []held) *quarantine.Entry {
+	dec := j.in.Decision
+	if copies[0].why != "" && dec.Class == policy.Clean {
+		dec.Class = policy.ByRule
+	}
+	e := &quarantine.Entry{
+		ID: id, Time: j.env.Time, Class: dec.Class, Score: dec.Score,
+		MailFrom: j.env.From.String(), Client: j.env.Remote.String(), Helo: j.env.Helo,
+		Size: j.content.Size(),
+	}
+	if f := j.in.Report.Message; f != nil {
+		e.Author, e.Name, e.Subject = f.From, f.FromName, f.Subject
+	}
+	for _, c := range copies {
+		e.Rcpts = append(e.Rcpts, quarantine.Recipient{Address: c.rcpt.String(), State: quarantine.Waiting, Reply: c.why})
+	}
+	result, err := json.Marshal(policy.NewResult(j.env, &j.in.Report, dec))
+	if err == nil {
+		e.Result = result
+	}
+	return e
+}
+
+// refuseAll refuses the message for every recipient.
+func (j *job) refuseAll(r *smtp.Reply) *smtp.Reply {
+	j.fates = nil
+	for _, a := range j.env.Rcpts {
+		j.fates = append(j.fates, journal.Fate{Rcpt: a.String(), Fate: fateOf(r)})
+	}
+	return r
+}
+
+// describe completes the record of the message.
+func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
+	rec.Reply, rec.Fates, rec.Generation = policyReply(r), j.fates, j.snap.Gen
+	rec.Decision, rec.Report = &j.in.Decision, &j.in.Report
+	rec.Size, rec.SHA256 = j.content.Size(), hexOf(j.content.Sum())
+	if f := j.in.Report.Message; f != nil {
+		rec.Subject, rec.Author, rec.MsgID = f.Subject, f.From, f.MessageID
+	}
+	rec.Micros = map[string]int64{"parse": j.in.Parsed.Microseconds(), "inspect": j.in.Took.Microseconds()}
+	for _, t := range j.in.Report.Timings {
+		rec.Micros[t.Filter] = t.Micros
+	}
+}

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"gatepost/rules/conf"
+)
+
+// Listeners are where mail is received.
+type Listeners []Listener
+
+// A Listener is one address.
+type Listener struct {
+	Node conf.Node `yaml:",node"`
+
+	Address       string    `yaml:"address" required:"true" doc:"HOST:PORT to listen on; without a host, on all addresses. Port 0 takes a free one."`
+	TLS           string    `yaml:"tls" enum:"off|offered|required|implicit" default:"required" doc:"What is asked of clients: nothing (off), STARTTLS if they can (offered), STARTTLS before any mail (required: senders that cannot encrypt are turned away), or a handshake first (implicit, port 465)."`
+	TLSExempt     TLSExempt `yaml:"tls_exempt" doc:"Whom tls: required does not bind."`
+	ProxyProtocol Networks  `yaml:"proxy_protocol" default:"[]" doc:"Load balancers that send the PROXY header. If any is named, nobody else may connect."`
+}
+
+// TLSExempt lists whom tls: required does not bind. Postmaster may always be written to.
+type TLSExempt struct {
+	Networks      []netip.Prefix `yaml:"networks" default:"[]" doc:"Clients in these networks."`
+	Recipients    []string       `yaml:"recipients" default:"[]" doc:"Mail to these addresses, such as the one for TLS reports."`
+	SenderDomains []string       `yaml:"sender_domains" default:"[]" doc:"Mail from these domains."`
+}
+
+// Empty reports whether nobody is exempt.
+func (e TLSExempt) Empty() bool { return len(e.Networks)+len(e.Recipients)+len(e.SenderDomains) == 0 }
+
+// TLS is what all listeners show.
+type TLS struct {
+	Certificates []Certificate `yaml:"certificates" default:"[]" doc:"Served by the name that a client asks for; the first is for clients that ask for none. An ECDSA and an RSA one for the same name may stand side by side."`
+	MinVersion   string        `yaml:"min_version" enum:"1.2|1.3" default:"1.2" doc:"The oldest version of TLS that is spoken."`
+}
+
+// Oldest is MinVersion as crypto/tls has it.
+func (t TLS) Oldest() uint16 {
+	if t.MinVersion == "1.3" {
+		return tls.VersionTLS13
+	}
+	return tls.VersionTLS12
+}
+
+// A Certificate is a chain and its key, in PEM.
+type Certificate struct {
+	Node conf.Node `yaml:",node"`
+	Cert conf.Path `yaml:"cert" required:"true" doc:"The certificate, followed by those that lead to its root."`
+	Key  conf.Path `yaml:"key" required:"true" doc:"Its private key, readable for the gateway alone."`
+}
+
+// Networks are networks that get a privilege. A wide one, that may hold strangers, is refused unless it says that this
+// is known.
+type Networks []netip.Prefix
+
+// The widest networks that need no word: 4096 IPv4 addresses, and the IPv6 network of one site.
+const (
+	widest4 = 20
+	widest6 = 48
+)
+
+// UnmarshalConf reads a list whose items are networks, or {network: …, i_know: true}.
+func (l *Networks) UnmarshalConf(n conf.Node) []conf.Problem {
+	var problems []conf.Problem
+	var items []conf.Node
+	if problems = n.Decode(&items); len(problems) > 0 {
+		var plain []netip.Prefix // says what is expected, in words about networks
+		return n.Decode(&plain)
+	}
+	for _, item := range items {
+		entry := struct {
+			Network netip.Prefix `yaml:"network" required:"true"`
+			IKnow   bool         `yaml:"i_know"`
+		}{}
+		into := any(&entry.Network)
+		if item.Kind() == conf.Mapping {
+			into = &entry
+		}
+		if p := item.Decode(into); len(p) > 0 {
+			problems = append(problems, p...)
+			continue
+		}
+		switch p := entry.Network; {
+		case p.Bits() == 0:
+			problems = append(problems, item.Problemf("%s is everybody; name the networks that are meant", p))
+		case tooWide(p) && !entry.IKnow:
+			problems = append(problems, item.Problemf("%s may hold strangers, such as other customers of a cloud; name a smaller network, or write {network: %q, i_know: true}", p, p))
+		default:
+			*l = append(*l, p)
+		}
+	}
+	return problems
+}
+
+func tooWide(p netip.Prefix) bool {
+	if a := p.Addr(); a.IsPrivate() || a.IsLoopback() {
+		return false
+	}
+	return p.Addr().Is4() && p.Bits() < widest4 || p.Addr().Is6() && p.Bits() < widest6
+}
+
+// ConfType says what a document may write.
+func (Networks) ConfType() string { return "list of networks" }
+
+// ConfSchema says what a document may write.
+func (Networks) ConfSchema() map[string]any {
+	return map[string]any{"type": "array", "items": map[string]any{"type": []string{"string", "object"}}}
+}
+
+// splitAddress reads HOST:PORT as a listener takes it: HOST is empty or an IP address, PORT a number.
+func splitAddress(s string) (host netip.Addr, port int, ok bool) {
+	h, p, err := net.SplitHostPort(s)
+	if err != nil {
+		return host, 0, false
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil || strings.HasPrefix(p, "+") {
+		return host, 0, false
+	}
+	if h == "localhost" {
+		h = "127.0.0.1"
+	}
+	if h != "" {
+		if host, err = netip.ParseAddr(h); err != nil {
+			return host, 0, false
+		}
+		host = host.Unmap()
+	}
+	return host, int(n), true
+}

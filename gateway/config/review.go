@@ -1,0 +1,401 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/gateway/certs"
+	"gatepost/rules/conf"
+)
+
+// A review looks at whether what was read fits together and can work on this machine. It makes do with values that are
+// missing because they were refused before.
+type review struct {
+	c        *Config
+	now      time.Time
+	problems []conf.Problem
+	notes    []conf.Problem
+}
+
+func (r *review) all() {
+	r.version()
+	r.hostname()
+	r.listeners()
+	r.certificates()
+	r.domains()
+	r.admin()
+	r.stores()
+	r.files()
+	r.limits()
+}
+
+func (r *review) problem(n conf.Node, format string, args ...any) {
+	r.problems = append(r.problems, n.Problemf(format, args...))
+}
+
+func (r *review) note(n conf.Node, format string, args ...any) {
+	r.notes = append(r.notes, n.Problemf(format, args...))
+}
+
+func (r *review) version() {
+	if at := r.c.Node.Key("version"); r.c.Version != version && !at.IsNull() && r.c.Version != 0 {
+		r.problem(at, "this program reads version %d of the file, and it says %d", version, r.c.Version)
+	}
+}
+
+func (r *review) hostname() {
+	at := r.c.Node.Key("hostname")
+	if r.c.Hostname == "" {
+		return
+	}
+	name, err := canonical(r.c.Hostname)
+	if err != nil {
+		r.problem(at, "expected a host name such as mx.example.com, found %q", r.c.Hostname)
+		return
+	}
+	if r.c.Hostname = name; !strings.Contains(name, ".") {
+		r.note(at, "%s has no domain; others will not find it in DNS, and some refuse mail about it", name)
+	}
+}
+
+func (r *review) listeners() {
+	seen := map[string]conf.Node{}
+	for i := range r.c.Listeners {
+		l := &r.c.Listeners[i]
+		if l.Address == "" {
+			continue
+		}
+		at := l.Node.Key("address")
+		host, port, ok := splitAddress(l.Address)
+		if !ok {
+			r.problem(at, "expected HOST:PORT such as \":25\" or 192.0.2.1:25, with an IP address as HOST, found %q", l.Address)
+			continue
+		}
+		for _, key := range []string{fmt.Sprint(host, port), fmt.Sprint(netip.Addr{}, port)} {
+			if other, twice := seen[key]; twice && port != 0 {
+				r.problem(at, "line %d already listens there", other.Pos().Line)
+				break
+			}
+		}
+		if _, twice := seen[fmt.Sprint(host, port)]; !twice {
+			seen[fmt.Sprint(host, port)] = at
+		}
+		r.listenerTLS(l)
+	}
+	if r.c.Node.Key("listeners").Kind() == conf.Sequence && len(r.c.Node.Key("listeners").Items()) == 0 {
+		r.problem(r.c.Node.Key("listeners"), "at least one listener is needed")
+	}
+}
+
+func (r *review) listenerTLS(l *Listener) {
+	exempt := l.Node.Key("tls_exempt")
+	if l.TLS != "required" && !l.TLSExempt.Empty() {
+		r.problem(exempt, "only tls: required has exemptions; this listener has tls: %s", l.TLS)
+	}
+	for i, p := range l.TLSExempt.Networks {
+		if p.Bits() == 0 {
+			r.problem(exempt.Key("networks").Item(i), "%s is everybody; write tls: offered", p)
+		}
+	}
+	for i, d := range l.TLSExempt.SenderDomains {
+		if name, err := canonical(d); err != nil {
+			r.problem(exempt.Key("sender_domains").Item(i), "%q is not a domain", d)
+		} else {
+			l.TLSExempt.SenderDomains[i] = name
+		}
+	}
+	for i, a := range l.TLSExempt.Recipients {
+		if local, domain, ok := strings.Cut(a, "@"); !ok || local == "" || domain == "" {
+			r.problem(exempt.Key("recipients").Item(i), "%q is not an address", a)
+		}
+	}
+}
+
+func (r *review) certificates() {
+	tls := r.c.Node.Key("tls")
+	if len(r.c.TLS.Certificates) == 0 {
+		i := slices.IndexFunc(r.c.Listeners, func(l Listener) bool { return l.TLS != "off" })
+		if i >= 0 && len(r.c.TLS.Certificates) == 0 && tls.Key("certificates").Kind() != conf.Mapping {
+			at := r.c.Listeners[i].Node
+			r.note(at, "no certificate is configured: a self-signed one is shown, which senders that verify will not accept")
+		}
+		return
+	}
+	if !slices.ContainsFunc(r.c.Listeners, func(l Listener) bool { return l.TLS != "off" }) {
+		r.problem(tls.Key("certificates"), "no listener shows them: all have tls: off")
+	}
+	named := false
+	for _, c := range r.c.TLS.Certificates {
+		if c.Cert == "" || c.Key == "" {
+			named = true // said already
+			continue
+		}
+		info, err := certs.Examine(certs.Pair{Cert: string(c.Cert), Key: string(c.Key)})
+		if err != nil {
+			at := c.Node.Key("cert")
+			if certs.IsKeyError(err) {
+				at = c.Node.Key("key")
+			}
+			r.problem(at, "%v", err)
+			named = true
+			continue
+		}
+		named = named || info.Covers(r.c.Hostname)
+		if text := info.Warning(r.now); text != "" {
+			r.note(c.Node.Key("cert"), "%s", text)
+		}
+	}
+	if !named && r.c.Hostname != "" {
+		r.note(tls.Key("certificates"), "none of them is for %s, the hostname: senders that verify will not accept it", r.c.Hostname)
+	}
+}
+
+func (r *review) domains() {
+	at := r.c.Node.Key("domains")
+	if at.Kind() == conf.Sequence && len(at.Items()) == 0 {
+		r.problem(at, "at least one domain is needed: mail for others is refused")
+	}
+	seen := map[string]int{}
+	for i := range r.c.Domains {
+		d := &r.c.Domains[i]
+		if d.Name != "" {
+			r.domainName(d, seen)
+		}
+		r.downstream(d)
+		r.protection(d)
+		if d.Recipients.Mode == "any" {
+			r.note(d.Node.Key("recipients"), "every address is taken, whether it exists or not; what the next hop then refuses, we refuse")
+		}
+		if d.Recipients.File != "" {
+			r.readable(d.Node.Key("recipients").Key("file"), string(d.Recipients.File))
+		}
+	}
+}
+
+func (r *review) domainName(d *Domain, seen map[string]int) {
+	at := d.Node.Key("name")
+	name, err := canonical(d.Name)
+	switch {
+	case strings.HasPrefix(d.Name, "*.") || strings.HasPrefix(d.Name, "."):
+		r.problem(at, "patterns are not taken, for nobody would notice what else they accept; list each subdomain")
+		return
+	case strings.Contains(d.Name, "@"):
+		r.problem(at, "expected a domain, found the address %q", d.Name)
+		return
+	case err != nil:
+		r.problem(at, "%q is not a domain name", d.Name)
+		return
+	}
+	if line, twice := seen[name]; twice {
+		r.problem(at, "%s is already at line %d", name, line)
+	}
+	d.Name, seen[name] = name, at.Pos().Line
+}
+
+func (r *review) downstream(d *Domain) {
+	at := d.Node.Key("downstream")
+	if at.Kind() == conf.Sequence && len(at.Items()) == 0 {
+		r.problem(at, "at least one next hop is needed")
+	}
+	seen := map[hop]bool{}
+	for i, s := range d.Downstream {
+		if s != at.Item(i).String() {
+			continue // was refused
+		}
+		h, ok := splitHop(s)
+		switch {
+		case !ok:
+			r.problem(at.Item(i), "expected HOST:PORT such as mail.internal:25, found %q", s)
+			continue
+		case seen[h]:
+			r.problem(at.Item(i), "%s is listed twice", h)
+		case r.isUs(h):
+			r.problem(at.Item(i), "%s is this gateway: mail would go round in a circle", h)
+		}
+		seen[h] = true
+		d.Downstream[i] = h.String()
+	}
+}
+
+// isUs reports whether a next hop is one of our own listeners.
+func (r *review) isUs(h hop) bool {
+	for _, l := range r.c.Listeners {
+		host, port, ok := splitAddress(l.Address)
+		if !ok || port == 0 || fmt.Sprint(port) != h.port {
+			continue
+		}
+		switch {
+		case h.host == r.c.Hostname:
+			return true
+		case h.ip.IsValid() && h.ip == host:
+			return true
+		case host.IsValid() && !host.IsUnspecified():
+			if h.host == "localhost" && host.IsLoopback() {
+				return true
+			}
+		case h.here() || h.ip.IsUnspecified() || ours(h.ip):
+			return true
+		}
+	}
+	return false
+}
+
+// ours reports whether an address is one of this machine's.
+func ours(ip netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil || !ip.IsValid() {
+		return false
+	}
+	return slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr().Unmap() == ip
+	})
+}
+
+// protection settles how the connections to the next hops are protected.
+func (r *review) protection(d *Domain) {
+	at := d.Node.Key("downstream_tls")
+	away := slices.IndexFunc(d.Downstream, func(s string) bool { h, ok := splitHop(s); return ok && !h.here() })
+	if d.TLS == "" && at.IsNull() {
+		d.TLS = "verify"
+		if away < 0 {
+			d.TLS = "off"
+		}
+	}
+	if away >= 0 {
+		r.exposed(d, at, d.Downstream[away])
+	}
+	pins := d.Node.Key("downstream_pins")
+	for i, p := range d.Pins {
+		if !validPin(p) {
+			r.problem(pins.Item(i), "expected sha256/ and the 44 characters of a Base64 SHA-256, found %q", p)
+		}
+	}
+	switch {
+	case d.TLS == "pin" && len(d.Pins) == 0 && pins.IsNull():
+		r.problem(at, "pin needs downstream_pins: the keys that the next hop may have")
+	case d.TLS == "pin" && len(d.Pins) == 0:
+		r.problem(pins, "downstream_tls: pin needs at least one pin")
+	case d.TLS == "pin" && len(d.Pins) == 1:
+		r.note(pins, "one pin alone: when the next hop changes its key, mail is deferred until this file has the new one")
+	case d.TLS != "pin" && len(d.Pins) > 0 && d.TLS != "":
+		r.problem(pins, "pins are used with downstream_tls: pin alone; this domain has %s", d.TLS)
+	}
+}
+
+// exposed tells of connections that leave the machine with less protection than they could have.
+func (r *review) exposed(d *Domain, at conf.Node, to string) {
+	if at.IsNull() {
+		at = d.Node.Key("downstream")
+	}
+	h, _ := splitHop(to)
+	switch d.TLS {
+	case "off":
+		r.note(at, "mail goes to %s in clear text: whoever is between can read and change it", to)
+	case "opportunistic":
+		r.note(at, "mail goes to %s in clear text whenever somebody between wants it to", to)
+	case "verify":
+		if h.ip.IsValid() {
+			r.note(at, "verify asks %s for a certificate that names this address, which few have; use a host name, or pin", to)
+		}
+	}
+}
+
+func (r *review) admin() {
+	at := r.c.Node.Key("admin").Key("address")
+	host, port, ok := splitAddress(r.c.Admin.Address)
+	if !ok {
+		return
+	}
+	if !host.IsLoopback() {
+		r.note(at, "the review pages can be reached from other machines, without TLS of their own; put a proxy that speaks TLS before them")
+	}
+	for _, l := range r.c.Listeners {
+		h, p, ok := splitAddress(l.Address)
+		if ok && p == port && p != 0 && (h == host || !h.IsValid() || !host.IsValid()) {
+			if at.IsNull() {
+				at = l.Node.Key("address")
+			}
+			r.problem(at, "the review pages and a listener cannot share %s", r.c.Admin.Address)
+		}
+	}
+	if a := r.c.Node.Key("admin").Key("session_life"); r.c.Admin.SessionLife > 0 && r.c.Admin.SessionLife < r.c.Admin.SessionIdle {
+		r.problem(a, "it is shorter than session_idle, which would never be reached")
+	}
+}
+
+func (r *review) stores() {
+	r.scheme(r.c.Node.Key("store").Key("url"), r.c.Store.URL.Reveal(), "sqlite:", "postgres://", "postgresql://")
+	r.scheme(r.c.Node.Key("state").Key("url"), r.c.State.URL.Reveal(), "redis://", "rediss://", "redis-sentinel://", "redis-cluster://")
+	servers := r.c.Node.Key("dns").Key("servers")
+	for i, s := range r.c.DNS.Servers {
+		if !validServer(s) {
+			r.problem(servers.Item(i), "expected an IP address, or one with a port such as 127.0.0.1:53, found %q", s)
+		}
+	}
+}
+
+// scheme checks how a URL begins. It does not repeat the URL, which may hold a password.
+func (r *review) scheme(at conf.Node, url string, known ...string) {
+	if url == "" || slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(url, k) && len(url) > len(k) }) {
+		return
+	}
+	r.problem(at, "expected a URL that begins with %s", strings.Join(known, ", "))
+}
+
+func (r *review) files() {
+	if r.c.Policy != "" {
+		r.readable(r.c.Node.Key("policy"), string(r.c.Policy))
+	}
+	for i, p := range r.c.Rules {
+		if _, err := os.Stat(string(p)); err != nil && p != "" {
+			r.problem(r.c.Node.Key("rules").Item(i), "%s: %v", p, cause(err))
+		}
+	}
+	if info, err := os.Stat(string(r.c.DataDir)); err == nil && !info.IsDir() {
+		r.problem(r.c.Node.Key("data_dir"), "%s is not a directory", r.c.DataDir)
+	}
+}
+
+// readable reports a file that cannot be read, or is none.
+func (r *review) readable(at conf.Node, path string) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		r.problem(at, "%s: %v", path, cause(err))
+		return
+	case !info.Mode().IsRegular():
+		r.problem(at, "%s is not a file", path)
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		r.problem(at, "%s: %v", path, cause(err))
+		return
+	}
+	f.Close()
+}
+
+// cause is an error without the operation and the path that came with it.
+func cause(err error) error {
+	if p, ok := err.(*fs.PathError); ok {
+		return p.Err
+	}
+	return err
+}
+
+func (r *review) limits() {
+	if at := r.c.Node.Key("limits").Key("recipients"); r.c.Limits.Recipients > 0 && r.c.Limits.Recipients < 100 {
+		r.note(at, "RFC 5321 section 4.5.3.1.8 wants at least 100 recipients to be taken")
+	}
+	normal := r.c.Node.Key("timeouts").Key("normal")
+	if at := normal.Key("idle"); r.c.Timeouts.Normal.Idle > 0 && r.c.Timeouts.Normal.Idle < 5*time.Minute {
+		r.note(at, "RFC 5321 section 4.5.3.2.7 wants five minutes for a command")
+	}
+}

@@ -1,0 +1,337 @@
+package forward
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gatepost/filters/mail"
+)
+
+// HoldConfig is for a Hold. Directory, Sender and GiveUp must be set.
+type HoldConfig struct {
+	Directory FS
+	Sender    Sender
+	// GiveUp takes over what cannot be delivered: recipients refused for good, or still waiting after Lifetime. It
+	// returns nil only once the message is durable elsewhere, such as in the quarantine; then it is let go here. On an
+	// error it is asked again later. Nothing is ever sent back to the sender from here.
+	GiveUp func(ctx context.Context, h Held, src mail.Source, why []Outcome) error
+	// Tried, if set, is told of every attempt, with the outcome of each recipient.
+	Tried func(h Held, out []Outcome)
+	// Trouble, if set, is told what went wrong with a file: the message is not lost for it, but an operator must know.
+	Trouble  func(id string, err error)
+	Lifetime time.Duration // 5 days
+	Parallel int           // attempts at once for one domain: 10
+	MaxBytes int64         // of all content on hold; 0: no limit
+}
+
+// ErrHoldFull tells that MaxBytes is reached, ErrNotHeld that no such message is on hold, ErrHoldBusy that an attempt to
+// deliver it is in progress.
+var (
+	ErrHoldFull = errors.New("hold queue is full")
+	ErrNotHeld  = errors.New("no such message on hold")
+	ErrHoldBusy = errors.New("message is being delivered")
+)
+
+// Held is one message on hold, as it is on disk.
+type Held struct {
+	ID       string
+	Envelope *mail.Envelope
+	Rcpts    []mail.Address // who still wait
+	Size     int64
+	Since    time.Time
+	Until    time.Time
+	Next     time.Time // of the next attempt, as far as it is known
+	Attempts int
+	Last     string // what was said at the last attempt, printable
+}
+
+// A Hold keeps accepted mail that its next hop cannot take now, on disk, until it can. Whatever Put took survives a crash,
+// and is delivered, given up, or cancelled by an operator; after a crash it may be delivered once more.
+type Hold struct {
+	cfg HoldConfig
+
+	mu      sync.Mutex
+	items   map[string]*item
+	lanes   map[string]*lane // by domain
+	bytes   int64
+	changed chan struct{} // has something when there may be work
+	running sync.WaitGroup
+}
+
+const (
+	holdSuffix    = ".mail"
+	tempSuffix    = ".part"
+	damagedSuffix = ".damaged"
+)
+
+// OpenHold reads what is on hold. Files that were never acknowledged are removed; damaged ones are set aside under another
+// name and named in damaged. Nothing is sent before Run.
+func OpenHold(cfg HoldConfig) (h *Hold, damaged []string, err error) {
+	if cfg.Lifetime <= 0 {
+		cfg.Lifetime = 5 * 24 * time.Hour
+	}
+	if cfg.Parallel <= 0 {
+		cfg.Parallel = 10
+	}
+	h = &Hold{cfg: cfg, items: make(map[string]*item), lanes: make(map[string]*lane), changed: make(chan struct{}, 1)}
+	names, err := cfg.Directory.Names()
+	if err != nil {
+		return nil, nil, fmt.Errorf("list hold queue: %w", err)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if strings.HasSuffix(name, tempSuffix) {
+			if err := cfg.Directory.Remove(name); err != nil {
+				return nil, nil, fmt.Errorf("remove unfinished hold file: %w", err)
+			}
+			continue
+		}
+		id, ok := strings.CutSuffix(name, holdSuffix)
+		if !ok {
+			continue
+		}
+		switch err := h.load(id); {
+		case errors.Is(err, ErrHoldFile), errors.Is(err, fs.ErrInvalid):
+			damaged = append(damaged, name)
+			if err := cfg.Directory.Rename(name, id+damagedSuffix); err != nil {
+				return nil, nil, fmt.Errorf("set damaged hold file aside: %w", err)
+			}
+		case err != nil:
+			return nil, nil, fmt.Errorf("read hold file %s: %w", name, err)
+		}
+	}
+	return h, damaged, nil
+}
+
+// load takes one file into the index.
+func (h *Hold) load(id string) error {
+	f, err := h.open(id)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if len(f.open()) == 0 { // the crash came between the last progress and the removal
+		return h.cfg.Directory.Remove(id + holdSuffix)
+	}
+	now := time.Now()
+	it := &item{
+		id: id, size: f.head.Size, tries: f.progress.Attempts, loaded: now,
+		aged: max(0, now.Sub(f.head.Since)), // a clock that was ahead counts for nothing
+	}
+	h.bytes += it.size
+	// A clock that jumped must not postpone an attempt beyond the longest pause.
+	it.next = now.Add(min(max(0, f.progress.Next.Sub(now)), retryPauses[len(retryPauses)-1]))
+	h.add(it, f.head.Rcpts[0].Domain())
+	return nil
+}
+
+func (h *Hold) open(id string) (*holdFile, error) {
+	f, err := h.cfg.Directory.Open(id + holdSuffix)
+	if err != nil {
+		return nil, err
+	}
+	hf, err := readHold(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return hf, nil
+}
+
+// Put takes custody of a delivery: when it returns nil, the message is durable. It is tried first after about a minute.
+func (h *Hold) Put(ctx context.Context, d Delivery) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(d.Rcpts) == 0 || !fileSafe(d.Envelope.ID) {
+		return fmt.Errorf("hold message: id %q or recipients cannot be kept", d.Envelope.ID)
+	}
+	size := d.Source.Size()
+	id, err := h.reserve(d.Envelope.ID, size)
+	if err != nil {
+		return fmt.Errorf("hold message: %w", err)
+	}
+	now := time.Now()
+	if err := h.store(id, d, now); err != nil {
+		h.mu.Lock()
+		h.forget(id, size)
+		h.mu.Unlock()
+		return fmt.Errorf("hold message: %w", err)
+	}
+	h.add(&item{id: id, size: size, loaded: now, next: now.Add(around(retryPauses[0]))}, d.Rcpts[0].Domain())
+	h.signal()
+	return nil
+}
+
+// reserve takes an id and room for a message: the id is that of the envelope, with a number if two deliveries of one
+// message are held.
+func (h *Hold) reserve(id string, size int64) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cfg.MaxBytes > 0 && h.bytes+size > h.cfg.MaxBytes {
+		return "", ErrHoldFull
+	}
+	free := id
+	for n := 2; h.items[free] != nil; n++ {
+		free = fmt.Sprintf("%s-%d", id, n)
+	}
+	h.items[free] = &item{id: free, size: size, busy: true}
+	h.bytes += size
+	return free, nil
+}
+
+// store writes the file in the order of promise P-01: content, its sync, the name, its sync. What failed is removed.
+func (h *Hold) store(id string, d Delivery, now time.Time) error {
+	sum := d.Sum
+	if sum == [sha256.Size]byte{} {
+		hash := sha256.New()
+		if _, err := io.Copy(hash, io.NewSectionReader(d.Source, 0, d.Source.Size())); err != nil {
+			return fmt.Errorf("read content: %w", err)
+		}
+		sum = [sha256.Size]byte(hash.Sum(nil))
+	}
+	head := &holdHead{
+		Envelope: d.Envelope, Rcpts: d.Rcpts, Drop: d.Edits.Drop, Add: []byte(d.Edits.Add),
+		Sum: sum, Size: d.Source.Size(), Since: now, Until: now.Add(h.cfg.Lifetime),
+	}
+	dir := h.cfg.Directory
+	f, err := dir.Create(id + tempSuffix)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	err = writeHold(f, head, d.Source)
+	if err2 := f.Close(); err == nil {
+		err = err2
+	}
+	if err == nil {
+		err = dir.Rename(id+tempSuffix, id+holdSuffix)
+	}
+	if err != nil { // a file that could not be synced is never tried again: its pages may be lost and marked clean
+		return errors.Join(err, dir.Remove(id+tempSuffix))
+	}
+	if err := dir.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("sync directory: %w", err), dir.Remove(id+holdSuffix))
+	}
+	return nil
+}
+
+// fileSafe reports whether an id of ours can be a file name.
+func fileSafe(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 100
+}
+
+// Depth is how many messages are on hold, and their bytes.
+func (h *Hold) Depth() (messages int, bytes int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.items), h.bytes
+}
+
+// IDs are the ids on hold, oldest first.
+func (h *Hold) IDs() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := make([]string, 0, len(h.items))
+	for id, it := range h.items {
+		if it.lane != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Show is one message on hold with its content; the caller closes it.
+func (h *Hold) Show(id string) (Held, mail.Source, io.Closer, error) {
+	h.mu.Lock()
+	it := h.items[id]
+	var next time.Time
+	if it != nil {
+		next = it.next
+	}
+	h.mu.Unlock()
+	if it == nil || it.lane == nil {
+		return Held{}, nil, nil, ErrNotHeld
+	}
+	f, err := h.open(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Held{}, nil, nil, ErrNotHeld
+	}
+	if err != nil {
+		return Held{}, nil, nil, fmt.Errorf("show held message: %w", err)
+	}
+	held := f.held(id)
+	held.Next = next
+	return held, f.source(), f, nil
+}
+
+func (h *holdFile) held(id string) Held {
+	return Held{
+		ID: id, Envelope: h.head.Envelope, Rcpts: h.delivery().Rcpts, Size: h.head.Size, Since: h.head.Since, Until: h.head.Until,
+		Next: h.progress.Next, Attempts: h.progress.Attempts, Last: h.progress.Last,
+	}
+}
+
+// Cancel removes a message for good. Who may do that, and the record of it, is the caller's.
+func (h *Hold) Cancel(id string) error {
+	h.mu.Lock()
+	it := h.items[id]
+	if it == nil || it.busy {
+		h.mu.Unlock()
+		if it == nil {
+			return ErrNotHeld
+		}
+		return ErrHoldBusy
+	}
+	it.busy = true
+	it.lane.remove(it)
+	h.mu.Unlock()
+	return h.release(it)
+}
+
+// release removes the file of a message whose fate is settled, and forgets it.
+func (h *Hold) release(it *item) error {
+	err := h.cfg.Directory.Remove(it.id + holdSuffix)
+	if err == nil {
+		err = h.cfg.Directory.Sync()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forget(it.id, it.size)
+	if err != nil {
+		return fmt.Errorf("remove held message: %w", err)
+	}
+	return nil
+}
+
+// forget takes a message out of the index; h.mu is held.
+func (h *Hold) forget(id string, size int64) {
+	delete(h.items, id)
+	h.bytes -= size
+}
+
+func (h *Hold) trouble(id string, err error) {
+	if err != nil && h.cfg.Trouble != nil {
+		h.cfg.Trouble(id, err)
+	}
+}
+
+// around is d, within 20 % at random.
+func around(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}

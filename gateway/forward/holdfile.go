@@ -1,0 +1,225 @@
+package forward
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"gatepost/filters/mail"
+)
+
+// A hold file is a magic line and then records: one head, the content, one end, and any number of progress records that
+// are appended later, of which the last counts. A record is its kind (one byte), the length of its text, the CRC-32C of
+// kind and text (both big-endian, 4 bytes), and the text. The content is not a record: it stands raw between head and
+// end, and the end holds its SHA-256. A file without a sound end is no message.
+const (
+	holdMagic   = "gatepost-hold 1\n"
+	kindHead    = 'H'
+	kindEnd     = 'E'
+	kindDone    = 'P'
+	recordHead  = 9
+	maxHoldText = 16 << 20 // of one record; 1,000 recipients with every edit need far less
+)
+
+// ErrHoldFile is the cause when a hold file is not what was written.
+var ErrHoldFile = errors.New("hold file is damaged")
+
+// A holdHead is what is known when a message is put on hold.
+type holdHead struct {
+	Envelope *mail.Envelope    `json:"envelope"`
+	Rcpts    []mail.Address    `json:"rcpts"`
+	Drop     []mail.Span       `json:"drop,omitempty"`
+	Add      []byte            `json:"add,omitempty"`
+	Sum      [sha256.Size]byte `json:"sum"`
+	Size     int64             `json:"size"`
+	Since    time.Time         `json:"since"`
+	Until    time.Time         `json:"until"`
+}
+
+// holdProgress is what became of a message so far.
+type holdProgress struct {
+	Done     []int     `json:"done,omitempty"` // places in holdHead.Rcpts
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next"`
+	Last     string    `json:"last,omitempty"` // what was said at the last attempt
+}
+
+// A holdFile is an open file, read whole but for the content.
+type holdFile struct {
+	File
+	head     holdHead
+	progress holdProgress
+	content  int64 // offset
+	sound    int64 // offset of the end of the last sound record
+	size     int64
+}
+
+func record(kind byte, v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, recordHead, recordHead+len(text))
+	b[0] = kind
+	binary.BigEndian.PutUint32(b[1:], uint32(len(text)))
+	binary.BigEndian.PutUint32(b[5:], checksum(kind, text))
+	return append(b, text...), nil
+}
+
+func checksum(kind byte, text []byte) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return crc32.Update(crc32.Checksum([]byte{kind}, table), table, text)
+}
+
+// writeHold writes a whole file and makes its content durable. The source is checked against head.Sum on the way.
+func writeHold(f File, head *holdHead, src mail.Source) error {
+	first, err := record(kindHead, head)
+	if err != nil {
+		return fmt.Errorf("write head: %w", err)
+	}
+	if _, err := f.Write(append([]byte(holdMagic), first...)); err != nil {
+		return fmt.Errorf("write head: %w", err)
+	}
+	whole := edited{src: src, sum: head.Sum} // no edits: the source as it is
+	if n, err := whole.WriteTo(f); err != nil || n != head.Size {
+		return fmt.Errorf("write content: %w", errors.Join(err, short(n, head.Size)))
+	}
+	last, err := record(kindEnd, head.Sum)
+	if err == nil {
+		_, err = f.Write(last)
+	}
+	if err != nil {
+		return fmt.Errorf("write end: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return nil
+}
+
+func short(n, size int64) error {
+	if n == size {
+		return nil
+	}
+	return io.ErrShortWrite
+}
+
+// readHold reads everything but the content.
+func readHold(f File) (*holdFile, error) {
+	h := &holdFile{File: f}
+	var err error
+	if h.size, err = f.Size(); err != nil {
+		return nil, err
+	}
+	magic := make([]byte, len(holdMagic))
+	if _, err := f.ReadAt(magic, 0); err != nil || string(magic) != holdMagic {
+		return nil, fmt.Errorf("%w: it does not begin as one", ErrHoldFile)
+	}
+	at, err := h.read(int64(len(holdMagic)), kindHead, &h.head)
+	if err != nil {
+		return nil, err
+	}
+	h.content = at
+	if h.head.Size < 0 || h.head.Size > h.size-at || h.head.Envelope == nil || len(h.head.Rcpts) == 0 {
+		return nil, fmt.Errorf("%w: content is missing", ErrHoldFile)
+	}
+	var sum [sha256.Size]byte
+	if h.sound, err = h.read(at+h.head.Size, kindEnd, &sum); err != nil {
+		return nil, err
+	}
+	if sum != h.head.Sum {
+		return nil, fmt.Errorf("%w: head and end disagree", ErrHoldFile)
+	}
+	for { // a crash may have torn the last one; what it said is then said again
+		var p holdProgress
+		end, err := h.read(h.sound, kindDone, &p)
+		if err != nil {
+			return h, nil
+		}
+		h.progress, h.sound = p, end
+	}
+}
+
+// read reads the record at an offset and returns the offset behind it.
+func (h *holdFile) read(at int64, kind byte, v any) (int64, error) {
+	var head [recordHead]byte
+	if _, err := h.ReadAt(head[:], at); err != nil {
+		return 0, fmt.Errorf("%w: a record is missing", ErrHoldFile)
+	}
+	n := int64(binary.BigEndian.Uint32(head[1:]))
+	if head[0] != kind || n > maxHoldText || n > h.size-at-recordHead {
+		return 0, fmt.Errorf("%w: a record is out of place", ErrHoldFile)
+	}
+	text := make([]byte, n)
+	if _, err := h.ReadAt(text, at+recordHead); err != nil && err != io.EOF {
+		return 0, fmt.Errorf("read record: %w", err)
+	}
+	if checksum(kind, text) != binary.BigEndian.Uint32(head[5:]) {
+		return 0, fmt.Errorf("%w: checksum", ErrHoldFile)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if err := dec.Decode(v); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrHoldFile, err)
+	}
+	return at + recordHead + n, nil
+}
+
+// advance makes a new state durable.
+func (h *holdFile) advance(p holdProgress) error {
+	if h.sound < h.size {
+		if err := h.Truncate(h.sound); err != nil {
+			return fmt.Errorf("drop torn record: %w", err)
+		}
+		h.size = h.sound
+	}
+	b, err := record(kindDone, p)
+	if err == nil {
+		_, err = h.Write(b)
+	}
+	if err != nil {
+		return fmt.Errorf("write progress: %w", err)
+	}
+	if err := h.Sync(); err != nil {
+		return fmt.Errorf("sync progress: %w", err)
+	}
+	h.progress, h.sound = p, h.sound+int64(len(b))
+	h.size = h.sound
+	return nil
+}
+
+// source is the content.
+func (h *holdFile) source() mail.Source { return io.NewSectionReader(h, h.content, h.head.Size) }
+
+// open are the places of the recipients who still wait.
+func (h *holdFile) open() []int {
+	done := make([]bool, len(h.head.Rcpts))
+	for _, i := range h.progress.Done {
+		if i >= 0 && i < len(done) {
+			done[i] = true
+		}
+	}
+	var open []int
+	for i := range done {
+		if !done[i] {
+			open = append(open, i)
+		}
+	}
+	return open
+}
+
+// delivery is what is still to be sent.
+func (h *holdFile) delivery() Delivery {
+	d := Delivery{
+		Envelope: h.head.Envelope, Source: h.source(), Sum: h.head.Sum, Edits: Edits{Drop: h.head.Drop, Add: string(h.head.Add)},
+	}
+	for _, i := range h.open() {
+		d.Rcpts = append(d.Rcpts, h.head.Rcpts[i])
+	}
+	return d
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"gatepost/filters/mail"
+	"gatepost/gateway/forward"
+	"gatepost/gateway/quarantine"
+	"gatepost/gateway/smtp"
+	"gatepost/gateway/spool"
+)
+
+// A Gate says who may speak now, by counting: connections, messages, recipients. *access.Gate is the real one.
+type Gate interface {
+	// Connect counts one connection of addr and gives it back with leave; a Reply refuses it.
+	Connect(ctx context.Context, addr netip.Addr) (leave func(), refusal *smtp.Reply)
+	// Mail and Rcpt count one message and one recipient of it.
+	Mail(ctx context.Context, env *mail.Envelope) *smtp.Reply
+	Rcpt(ctx context.Context, env *mail.Envelope, rcpt mail.Address) *smtp.Reply
+}
+
+// A Carrier knows the next hops. *forward.Forwarder is the real one.
+type Carrier interface {
+	forward.Sender
+	// Offer is what all next hops are known to take; not ok: nothing is known yet.
+	Offer() (c smtp.Capabilities, ok bool)
+	// Verify asks the recipient's next hop whether it would take mail for it.
+	Verify(ctx context.Context, rcpt mail.Address) (forward.Standing, *smtp.Reply)
+}
+
+// A Namer finds the verified reverse-DNS name of a client; empty if there is none.
+type Namer interface {
+	Name(ctx context.Context, addr netip.Addr) string
+}
+
+// A Journal takes records, and says whether it can. *journal.Journal is the real one.
+type Journal interface {
+	Recorder
+	Health() error
+}
+
+// Deps is what a Gateway is given.
+type Deps struct {
+	Hostname   string
+	Instance   string // tells the gateways of one hostname apart
+	Gate       Gate
+	Carrier    Carrier
+	Namer      Namer
+	Spool      *spool.Spool
+	Quarantine *quarantine.Store
+	Journal    Journal
+	Log        *slog.Logger
+	Trusted    []netip.Prefix
+	Now        func() time.Time
+	// MessageBytes and Recipients bound one message.
+	MessageBytes int64
+	Recipients   int
+	MaxReceived  int // Received fields that end a loop (RFC 5321 section 6.3)
+}
+
+// A Gateway takes messages from an SMTP server to where they belong. It is an smtp.Handler.
+type Gateway struct {
+	Deps
+	snap atomic.Pointer[Snapshot]
+}
+
+// New makes a gateway that judges by snap until Swap.
+func New(d Deps, snap *Snapshot) *Gateway {
+	g := &Gateway{Deps: d}
+	g.snap.Store(snap)
+	return g
+}
+
+// Swap makes s the snapshot of every transaction that begins from now on.
+func (g *Gateway) Swap(s *Snapshot) { g.snap.Store(s) }
+
+// Snapshot is the one that a transaction beginning now would see.
+func (g *Gateway) Snapshot() *Snapshot { return g.snap.Load() }
+
+// trusted reports whether addr is in trusted_networks.
+func (g *Gateway) trusted(addr netip.Addr) bool {
+	for _, p := range g.Trusted {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"gatepost/filters/auth"
+	"gatepost/filters/mail"
+	"gatepost/gateway/forward"
+	"gatepost/gateway/journal"
+	"gatepost/gateway/quarantine"
+)
+
+// A Released is what the next hop said to one copy that somebody let go.
+type Released struct {
+	Rcpt  string `json:"recipient"`
+	OK    bool   `json:"ok"`
+	Reply string `json:"reply"` // the next hop's own words
+}
+
+// A Releaser gives held copies to the next hop and keeps the record of it.
+type Releaser struct {
+	Quarantine *quarantine.Store
+	Carrier    forward.Sender
+	Journal    Recorder
+	Hostname   string
+}
+
+// A Recorder takes records. *journal.Journal is one.
+type Recorder interface {
+	Append(rec *journal.Record) error
+}
+
+// Release sends a held message to those of rcpts (all, if none are named) whose copies wait, and returns what the next
+// hop said to each. The same key again is the same request, and delivers nothing twice (P-05).
+func (r *Releaser) Release(ctx context.Context, id string, q quarantine.Release) ([]Released, error) {
+	e, err := r.Quarantine.Entry(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	claimed, err := r.Quarantine.Claim(ctx, id, q)
+	if err != nil || len(claimed) == 0 {
+		return nil, err
+	}
+	outcomes, sendErr := r.deliver(ctx, e, claimed)
+	done := make([]quarantine.Outcome, len(claimed))
+	results := make([]Released, len(claimed))
+	rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: e.ID, Time: time.Now(), Actor: q.By, Action: "release", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
+	for i, address := range claimed {
+		results[i] = Released{Rcpt: address, Reply: "not sent"}
+		fate := journal.Fate{Rcpt: address, Fate: "quarantined"}
+		if sendErr == nil {
+			o := outcomes[i]
+			results[i].OK, results[i].Reply = o.Reply.Positive(), o.Reply.Error()
+			fate.Hop, fate.Reply = o.Hop, o.Reply.Error()
+			if results[i].OK {
+				fate.Fate = "released"
+			}
+		}
+		rec.Rcpts, rec.Fates = append(rec.Rcpts, address), append(rec.Fates, fate)
+		done[i] = quarantine.Outcome{Address: address, Released: results[i].OK, Reply: results[i].Reply}
+	}
+	// What the next hop has it has: the books are kept even if the asker has gone.
+	ctx = context.WithoutCancel(ctx)
+	if err := r.Quarantine.MarkReleased(ctx, id, q.Key, done); err != nil {
+		return results, fmt.Errorf("note release: %w", err)
+	}
+	if err := r.Journal.Append(rec); err != nil {
+		return results, fmt.Errorf("record release: %w", err)
+	}
+	return results, sendErr
+}
+
+// deliver sends the stored content as it came in, with one field that says that a person let it go.
+func (r *Releaser) deliver(ctx context.Context, e *quarantine.Entry, rcpts []string) ([]forward.Outcome, error) {
+	content, err := r.Quarantine.Open(ctx, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	env := &mail.Envelope{ID: e.ID, Time: e.Time, Helo: e.Helo, ESMTP: true}
+	if addr, err := netip.ParseAddr(e.Client); err == nil {
+		env.Remote = addr
+	}
+	if e.MailFrom != "" {
+		if env.From, err = mail.ParseAddress(e.MailFrom); err != nil {
+			return nil, fmt.Errorf("read sender: %w", err)
+		}
+	}
+	for _, s := range rcpts {
+		a, err := mail.ParseAddress(s)
+		if err != nil {
+			return nil, fmt.Errorf("read recipient: %w", err)
+		}
+		env.Rcpts = append(env.Rcpts, a)
+	}
+	head := forward.Received(env, forward.By{Hostname: r.Hostname}) + "X-Gatepost-Id: " + e.ID + "\r\nX-Gatepost-Released: " + e.ID + "\r\n"
+	parsed := mail.Parse(content)
+	return r.Carrier.Send(ctx, forward.Delivery{
+		Envelope: env, Rcpts: env.Rcpts, Source: content,
+		Edits: forward.Edits{Add: head, Drop: auth.Forged(parsed, r.Hostname)},
+	}), nil
+}

@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/filters/mail"
+	"gatepost/policy"
+)
+
+// A Snapshot is all that an administrator can change, compiled. It is immutable; a transaction sees exactly one.
+type Snapshot struct {
+	Gen     uint64
+	Chain   *filters.Chain
+	Policy  *policy.Policy
+	Domains map[string]Domain // by canonical name: whom mail is accepted for
+	Budget  time.Duration     // from the end of data to a decision
+}
+
+// A Domain is one that mail is accepted for.
+type Domain struct {
+	Route      string          // the same for domains whose mail may share a transaction
+	Recipients string          // who says which recipients exist: downstream, any, file
+	Users      map[string]bool // of file: canonical addresses
+}
+
+// An Inspection is what was found out about one message and what follows from it.
+type Inspection struct {
+	Message  *mail.Message
+	Report   filters.Report
+	Decision policy.Decision
+	Parsed   time.Duration
+	Took     time.Duration
+	// Ended is closed when no filter reads the source any more; only then may it be closed.
+	Ended <-chan struct{}
+}
+
+// Inspect parses the content once, runs the filters and judges what they found. It serves the wire and the
+// offline scan alike. Filters that ran at the envelope may have left facts in before.
+func (s *Snapshot) Inspect(ctx context.Context, env *mail.Envelope, src mail.Source, before filters.Report) *Inspection {
+	start := time.Now()
+	in := &Inspection{Message: mail.Parse(src), Report: before}
+	in.Parsed = time.Since(start)
+	if s.Budget > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.Budget)
+		defer cancel()
+	}
+	m := &mail.Mail{Envelope: env, Message: in.Message}
+	atMessage := s.Chain.Run(ctx, filters.AtMessage, m, &in.Report)
+	in.Ended = atMessage
+	if !s.Policy.Settled(env, &in.Report) {
+		in.Ended = both(atMessage, s.Chain.Run(ctx, filters.AtDepth, m, &in.Report))
+	}
+	in.Decision = s.Policy.Decide(env, &in.Report)
+	in.Took = time.Since(start)
+	return in
+}
+
+// both is closed when a and b are.
+func both(a, b <-chan struct{}) <-chan struct{} {
+	for _, c := range []<-chan struct{}{a, b} {
+		select {
+		case <-c:
+		default:
+			all := make(chan struct{})
+			go func() {
+				<-a
+				<-b
+				close(all)
+			}()
+			return all
+		}
+	}
+	return a
+}

@@ -1,0 +1,75 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// build compiles the binary once for all tests of a process.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "gatepost-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "gatepost")
+	cmd := exec.Command("go", "build", "-o", path, "gatepost/cmd/gatepost")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build gatepost: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Binary is the path of a freshly built gatepost.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Need skips the test by name when a program is not on this machine; in CI that is a failure.
+func Need(t testing.TB, program string) string {
+	t.Helper()
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
+		path := filepath.Join(dir, program)
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is not installed; make setup installs it", program)
+	}
+	t.Skipf("%s is not installed; make setup installs it", program)
+	return ""
+}
+
+// Corpus is the path of a folder of the shared corpora; without it the test is skipped by name, in CI it fails.
+func Corpus(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	path := filepath.Join(dir, "..", "shared", "corpora", name)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("corpus %s is missing", name)
+	}
+	t.Skipf("corpus %s is not here", name)
+	return ""
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs the Debian or Ubuntu packages whose programs the tests drive. It starts nothing: tests start what they
+# need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
+set -euo pipefail
+packages=(postfix swaks redis-server openssl)
+programs=(postfix swaks redis-server openssl)
+
+missing=()
+for i in "${!programs[@]}"; do
+  PATH="$PATH:/usr/sbin:/sbin" command -v "${programs[$i]}" >/dev/null || missing+=("${packages[$i]}")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "setup: all test programs are here (${programs[*]})"
+  exit 0
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
+if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
+  echo "setup: cannot install ${missing[*]} here (needs apt-get and root); the tests that drive them will be skipped by name"
+  exit 0
+fi
+echo "setup: installing ${missing[*]}"
+# Packages must not start daemons of their own on this machine.
+guard=/usr/sbin/policy-rc.d
+made_guard=false
+if [ ! -e "$guard" ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$guard" >/dev/null
+  "${as_root[@]}" chmod +x "$guard"
+  made_guard=true
+fi
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+if $made_guard; then "${as_root[@]}" rm -f "$guard"; fi
+echo "setup: installed ${missing[*]}"
