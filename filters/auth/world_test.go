@@ -58,7 +58,7 @@ func (z table) LookupNetIP(_ context.Context, network, host string) ([]netip.Add
 			continue
 		}
 		list, err := z.find(kind, host)
-		if err != nil {
+		if err != nil && (last == nil || isNotFound(last)) {
 			last = err
 		}
 		for _, a := range list {
