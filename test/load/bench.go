@@ -94,7 +94,7 @@ func (b *bench) sink() (string, error) {
 func (b *bench) postfix(sink string) error {
 	p, err := postfix.Launch(postfix.Config{Main: []string{
 		"relay_domains = example.com", "relay_recipient_maps =", "smtpd_proxy_filter = " + sink, "smtpd_client_connection_rate_limit = 0",
-		"message_size_limit = 52428800", "max_use = 10000",
+		"message_size_limit = 52428800", "max_use = 10000", "smtpd_peername_lookup = no",
 	}})
 	if err != nil {
 		return err
