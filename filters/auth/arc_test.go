@@ -2,9 +2,13 @@ package auth
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"strings"
 	"testing"
@@ -94,6 +98,36 @@ func TestOnlyTrustedSealersOverrideDMARC(t *testing.T) {
 		}
 		if (a.By == "arc") != c.override || (a.DMARC.Disposition == "none") != c.override || has(f, "dmarc.fail-overridden") != c.override || has(f, "dmarc.fail-reject") == c.override {
 			t.Errorf("%s: by %q, disposition %q, want override %v", c.name, a.By, a.DMARC.Disposition, c.override)
+		}
+	}
+}
+
+// A sealing key is read from what openssl writes; what cannot seal is refused before a message needs it.
+func TestSealingKeys(t *testing.T) {
+	k, _ := testKey(t, 1024)
+	_, ed, _ := ed25519.GenerateKey(rand.Reader)
+	pkcs8, _ := x509.MarshalPKCS8PrivateKey(ed)
+	for name, p := range map[string]*pem.Block{"RSA": {Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k)}, "Ed25519": {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+		key, err := ParseSealingKey(pem.EncodeToMemory(p))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := NewSealer("example.com", "s", key); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, bad := range []string{"", "x", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
+		if _, err := ParseSealingKey([]byte(bad)); err == nil {
+			t.Errorf("%q was taken for a key", bad)
+		}
+	}
+	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	for _, c := range []struct {
+		domain string
+		key    crypto.Signer
+	}{{"a b", k}, {"", k}, {"example.com", ec}} {
+		if _, err := NewSealer(c.domain, "s", c.key); err == nil {
+			t.Errorf("%q with %T was taken", c.domain, c.key)
 		}
 	}
 }

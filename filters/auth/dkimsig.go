@@ -62,7 +62,7 @@ func parseSignature(f *field) (*signature, error) {
 		return s, err
 	}
 	if !slices.ContainsFunc(s.signed, func(n string) bool { return strings.EqualFold(n, "from") }) {
-		return s, errors.New("From is not signed")
+		return s, errors.New("the From field is not signed")
 	}
 	return s, nil
 }
