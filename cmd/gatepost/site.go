@@ -118,7 +118,8 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	return catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
 // policy loads the policy file, or the shipped policy where none is named.

@@ -61,7 +61,6 @@ domains:
 {{.Domain}}
 dns: {servers: ["{{.DNS}}"], timeout: 1s}
 admin: {address: "127.0.0.1:0"}
-trusted_networks: []
 policy: policy.yaml
 {{.Config}}
 `
