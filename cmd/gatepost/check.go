@@ -116,7 +116,7 @@ func (s *site) judgeTest(ctx context.Context, given policy.Given) (*mail.Envelop
 	if len(problems) > 0 {
 		return nil, nil, problems[0]
 	}
-	local.snap = &gateway.Snapshot{Chain: chain, Policy: s.snap.Policy, Budget: inspectBudget}
+	local.snap = &gateway.Snapshot{Chain: chain, Policy: s.snap.Policy, Budget: inspectBudget, Bound: bounded}
 	return &env, &local.inspect(ctx, &env, content).Report, nil
 }
 

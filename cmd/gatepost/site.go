@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -109,7 +110,7 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded}, nil
 }
 
 // chain builds the enabled filters.
@@ -120,6 +121,16 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	}
 	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
+}
+
+// What the filters of one message may ask of the DNS (HOSTILE H-14, L-02).
+const (
+	maxQuestions = 100
+	maxAsking    = 20 * time.Second
+)
+
+func bounded(ctx context.Context) context.Context {
+	return dns.WithBudget(ctx, maxQuestions, maxAsking)
 }
 
 // policy loads the policy file, or the shipped policy where none is named.
