@@ -79,7 +79,18 @@ func openSite(a *app, o siteOptions) (*site, error) {
 		}
 		cfg, _ = config.Parse("", []byte(scanConfig))
 	}
-	return buildSite(a, cfg)
+	s, err := buildSite(a, cfg)
+	if err != nil || !o.offline {
+		return s, err
+	}
+	// Nobody is waiting and nobody chose the questions: no limit by domain, so that results do not depend on the order.
+	s.resolver = s.resolver.Unlimited()
+	chain, problems := s.chain()
+	if len(problems) > 0 {
+		return nil, a.complain(problems)
+	}
+	s.snap.Chain = chain
+	return s, nil
 }
 
 // scanConfig is what scan judges by where nothing is configured.

@@ -9,8 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +29,7 @@ type bench struct {
 	zone    *dns.Server
 	stop    []func()
 	systems []system
+	taken   counter
 }
 
 const loadConfig = `version: 1
@@ -82,7 +86,8 @@ func (b *bench) sink() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command(find("smtp-sink"), "-u", "nobody", addr, "1000")
+	cmd := exec.Command(find("smtp-sink"), "-c", "-u", "nobody", addr, "1000")
+	cmd.Stdout = &b.taken
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("start smtp-sink: %w", err)
 	}
@@ -165,6 +170,63 @@ func (b *bench) median(ctx context.Context, s system) (figure, error) {
 	}
 	sort.Slice(runs, func(i, j int) bool { return runs[i].rate < runs[j].rate })
 	return runs[len(runs)/2], nil
+}
+
+// steady sends 5,000 messages of 5 KB with Postfix's smtp-source, twenty sessions at once, through the last system and says
+// how many arrived and what became of its memory.
+func (b *bench) steady(ctx context.Context) error {
+	const total, rounds = 5000, 5
+	s := b.systems[len(b.systems)-1]
+	before := b.sunk()
+	var rss []string
+	for range rounds {
+		cmd := exec.CommandContext(ctx, find("smtp-source"), "-s", "20", "-m", fmt.Sprint(total/rounds), "-l", "5120",
+			"-f", "news@sender00.example", "-t", "bob@example.com", "-M", "client.example", s.addr)
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			return fmt.Errorf("smtp-source: %w: %s", err, out)
+		}
+		_, now := usage(s.pid)
+		rss = append(rss, fmt.Sprintf("%.0f", float64(now)/1e6))
+	}
+	delivered := b.sunk() - before
+	fmt.Printf("\nsmtp-source: %d messages of 5 KB in 20 sessions, %d arrived at smtp-sink, 0 errors; RSS after each fifth: %s MB\n", total, delivered, strings.Join(rss, ", "))
+	if delivered != total {
+		return fmt.Errorf("%d of %d messages arrived", delivered, total)
+	}
+	return nil
+}
+
+// sunk is how many messages smtp-sink says it has.
+func (b *bench) sunk() int {
+	time.Sleep(200 * time.Millisecond) // it shows its counter as it comes to it
+	return b.taken.last()
+}
+
+// A counter reads the running count that smtp-sink -c shows.
+type counter struct {
+	mu   sync.Mutex
+	tail []byte
+}
+
+// Write keeps the end of what is shown.
+func (c *counter) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tail = append(c.tail, p...)
+	c.tail = c.tail[max(0, len(c.tail)-400):]
+	return len(p), nil
+}
+
+// last is the newest count.
+func (c *counter) last() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := regexp.MustCompile(`mesg=(\d+)`).FindAllSubmatch(c.tail, -1)
+	if len(found) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(string(found[len(found)-1][1]))
+	return n
 }
 
 // run measures one run.
