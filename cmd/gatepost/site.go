@@ -29,6 +29,7 @@ type site struct {
 	cfg      *config.Config
 	resolver *dns.Resolver
 	snap     *gateway.Snapshot
+	sources  bundle // the files that the policy was read from
 }
 
 // siteOptions say how much must be there.
@@ -146,11 +147,18 @@ func bounded(ctx context.Context) context.Context {
 
 // policy loads the policy file, or the shipped policy where none is named.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
-	o := policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
+	o := policyOptions()
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
+	s.sources = bundle{}
+	o.ReadFile = s.sources.read
 	return policy.Load(string(s.cfg.Policy), o)
+}
+
+// policyOptions are what every policy is checked against.
+func policyOptions() policy.Options {
+	return policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
 }
 
 // domains says whom mail is accepted for.

@@ -138,6 +138,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
 	w.forwarder.Warm(background)
+	w.troubles.note("policy archive", w.archive())
 	go w.housekeep(background)
 	return nil
 }
