@@ -2,7 +2,6 @@ package mail
 
 import (
 	"strings"
-	"unicode"
 )
 
 // single lists the fields that RFC 5322 section 3.6 and RFC 2045 allow once.
@@ -98,6 +97,3 @@ func (w *walker) checkAuthors(froms int) {
 		w.d.add("from.many", list[0].Span)
 	}
 }
-
-// wordsOf reports whether s has any letter at all.
-func wordsOf(s string) bool { return strings.IndexFunc(s, unicode.IsLetter) >= 0 }
