@@ -26,8 +26,7 @@ func write(t *testing.T, w *harness.World, policy string) {
 
 // reloads counts the reloads that the journal knows of, by how they ended.
 func reloads(w *harness.World) (taken, refused int) {
-	log := w.Log()
-	return strings.Count(log, `"msg":"reloaded"`), strings.Count(log, `"msg":"reload changed nothing"`)
+	return w.Logged(`"msg":"reloaded"`), w.Logged(`"msg":"reload changed nothing"`)
 }
 
 func TestAPolicyIsTakenWholeOrNotAtAll(t *testing.T) { // P-18

@@ -192,6 +192,13 @@ func (w *World) end() {
 // Log is what gatepost wrote to standard error so far.
 func (w *World) Log() string { return w.log.String() }
 
+// Logged counts how often text stands in what gatepost wrote to standard error so far.
+func (w *World) Logged(text string) int {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	return bytes.Count(w.log.b.Bytes(), []byte(text))
+}
+
 // Command runs another gatepost command in this world and returns what it printed and its exit code.
 func (w *World) Command(args ...string) (stdout string, code int) {
 	w.t.Helper()
