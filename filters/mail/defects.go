@@ -67,5 +67,3 @@ func (d *defects) add(code string, sp Span) {
 	d.count[code]++
 	d.list = append(d.list, Defect{Code: code, Text: defectIndex[code].Meaning, Span: sp})
 }
-
-func (d *defects) has(code string) bool { return d.count[code] > 0 }

@@ -395,7 +395,7 @@ func (r *mailboxReader) add(name, spec string) *Mailbox {
 
 // squeeze removes comments and the blanks around dots that RFC 5322 section 4.4 allowed.
 func squeeze(s string) string {
-	if strings.IndexByte(s, '"') >= 0 || strings.IndexAny(s, " \t\r\n(") < 0 {
+	if strings.IndexByte(s, '"') >= 0 || !strings.ContainsAny(s, " \t\r\n(") {
 		return s
 	}
 	var b strings.Builder

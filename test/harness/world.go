@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -263,5 +262,5 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 			return
 		}
 	}
-	t.Fatal(fmt.Sprintf("never came true: %s", what))
+	t.Fatalf("never came true: %s", what)
 }
