@@ -30,8 +30,11 @@ func (w *walker) checkFields() {
 	b := &w.m.block
 	var seen [len(single)]int
 	for _, f := range b.fields {
+		if !mayBeSingle(f.Name) {
+			continue
+		}
 		for i, name := range single {
-			if len(f.Name) != len(name) || f.Name[0]|0x20 != name[0]|0x20 || !strings.EqualFold(f.Name, name) {
+			if len(f.Name) != len(name) || !strings.EqualFold(f.Name, name) {
 				continue
 			}
 			if seen[i]++; seen[i] == 2 {
@@ -46,6 +49,17 @@ func (w *walker) checkFields() {
 		}
 	}
 	w.checkAuthors(seen[1])
+}
+
+// mayBeSingle is a quick look at the first letter: most fields of a message are Received or begin with X.
+func mayBeSingle(name string) bool {
+	switch name[0] | 0x20 {
+	case 'b', 'c', 'd', 'f', 'i', 'm', 's', 't':
+		return true
+	case 'r':
+		return len(name) > 2 && (name[2]|0x20 == 'p' || name[2]|0x20 == 'f')
+	}
+	return false
 }
 
 func (w *walker) duplicate(name string, f Field) {
