@@ -1,6 +1,6 @@
 package mail
 
-// A Severity says what HOSTILE mail a defect belongs to; what follows from it is policy.
+// A Severity says how much a defect can mislead; what follows from it is policy.
 type Severity int
 
 // The severities, mildest first.
