@@ -45,6 +45,9 @@ func (c *serveCmd) Run(a *app) error {
 
 // serve runs the gateway until the context ends.
 func serve(a *app) error {
+	hup := make(chan os.Signal, 1) // first of all: until it is caught, this signal ends the process
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -57,9 +60,6 @@ func serve(a *app) error {
 	if err := writeLine(a.out, s.ready()); err != nil {
 		return err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	files := watch{loaded: s.stamps()}
 	looks := time.NewTicker(watchEvery)
 	defer looks.Stop()

@@ -44,6 +44,7 @@ type World struct {
 	cmd    *exec.Cmd
 	log    *lockedBuffer
 	exited chan error
+	asked  bool // to end
 }
 
 const configText = `version: 1
@@ -121,7 +122,7 @@ type ready struct {
 // Run starts gatepost and waits until it says that it is ready.
 func (w *World) Run() {
 	w.t.Helper()
-	w.log = &lockedBuffer{}
+	w.log, w.asked = &lockedBuffer{}, false
 	w.cmd = exec.Command(Binary(w.t), "serve", "-c", filepath.Join(w.Dir, "gatepost.yaml"))
 	w.cmd.Stderr = w.log
 	out, err := w.cmd.StdoutPipe()
@@ -167,12 +168,18 @@ func (w *World) Kill() {
 }
 
 // Signal sends sig to gatepost.
-func (w *World) Signal(sig syscall.Signal) { w.cmd.Process.Signal(sig) }
+func (w *World) Signal(sig syscall.Signal) {
+	w.asked = w.asked || sig != syscall.SIGHUP
+	w.cmd.Process.Signal(sig)
+}
 
 // end takes gatepost down after the test and shows its log if the test failed.
 func (w *World) end() {
 	select {
-	case <-w.exited:
+	case err := <-w.exited:
+		if !w.asked {
+			w.t.Errorf("gatepost ended by itself: %v", err)
+		}
 	default:
 		w.Signal(syscall.SIGTERM)
 		select {
