@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"io"
 	"regexp"
 	"strconv"
@@ -36,6 +37,8 @@ func hiddenRune(r rune) string {
 		return "�"
 	case r < 0x20:
 		return `\x` + string("0123456789ABCDEF"[r>>4]) + string("0123456789ABCDEF"[r&15])
+	case r == bareLF:
+		return `\x0A`
 	case r == 0x7F:
 		return `\x7F`
 	case r == 0xA0 || r == 0x3000:
@@ -137,6 +140,8 @@ type excerpt struct {
 	Pieces []piece
 }
 
+var crlf = []byte("\r\n")
+
 const (
 	excerptBefore = 60
 	excerptMarked = 400
@@ -158,18 +163,38 @@ func excerptAt(src mail.Source, e filters.Evidence) *excerpt {
 	if got, err := src.ReadAt(buf, from); err != nil && (err != io.EOF || got < len(buf)) {
 		return nil
 	}
-	x := &excerpt{Start: from}
-	x.Pieces = append(x.Pieces, escapeHidden(lineEnds(buf[:at-from]), "")...)
+	before, after := buf[:at-from], buf[at-from+n:]
+	if i := bytes.LastIndex(before, crlf); i >= 0 && i < len(before)-len(crlf) {
+		before = before[i+len(crlf):] // from the start of the line
+	}
+	if i := bytes.LastIndex(after, crlf); i >= 0 {
+		after = after[:i] // to the end of one
+	}
+	x := &excerpt{Start: at - int64(len(before))}
+	x.Pieces = append(x.Pieces, escapeHidden(lineEnds(before), "")...)
 	x.Pieces = append(x.Pieces, escapeHidden(lineEnds(buf[at-from:at-from+n]), "mark")...)
-	x.Pieces = append(x.Pieces, escapeHidden(lineEnds(buf[at-from+n:]), "")...)
+	x.Pieces = append(x.Pieces, escapeHidden(lineEnds(after), "")...)
 	return x
 }
 
+// bareLF stands for a line feed without a carriage return until it is shown; a private-use character of a message
+// itself is shown the same way, which misleads nobody.
+const bareLF = '\uE00A'
+
 // lineEnds turns CRLF into the line feed that a page shows; a bare CR or LF stays visible.
 func lineEnds(b []byte) string {
-	s := strings.ReplaceAll(string(b), "\r\n", "\x00")
-	s = strings.ReplaceAll(s, "\n", "\x0b")
-	return strings.ReplaceAll(s, "\x00", "\n")
+	var out strings.Builder
+	out.Grow(len(b))
+	for i, c := range b {
+		switch {
+		case c == '\r' && i+1 < len(b) && b[i+1] == '\n':
+		case c == '\n' && (i == 0 || b[i-1] != '\r'):
+			out.WriteRune(bareLF)
+		default:
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 // sanitizer is the allow-list for the HTML view. It keeps the shape of a message and nothing that acts, loads or leads

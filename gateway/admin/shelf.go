@@ -85,46 +85,38 @@ func (m *MemoryShelf) List(_ context.Context, kind, owner string) ([]Document, e
 
 func (d Document) expired(now time.Time) bool { return !d.Expires.IsZero() && !now.Before(d.Expires) }
 
-// A Database is what an SQLShelf needs of the durable store. *db.DB is one.
-type Database interface {
-	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	Exec(ctx context.Context, query string, args ...any) (changed int64, err error)
-	Migrate(ctx context.Context, part string, steps []string) error
-}
-
-// SQLShelf is a Shelf in one table of the durable store.
+// SQLShelf is a Shelf in one table of an SQL database, SQLite or PostgreSQL alike.
 type SQLShelf struct{ db Database }
 
-// shelfSchema is understood by SQLite and PostgreSQL. Expiry is seconds since 1970, 0 for never.
-const shelfSchema = `CREATE TABLE IF NOT EXISTS admin_shelf (
-	kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, body TEXT NOT NULL, expires BIGINT NOT NULL,
-	PRIMARY KEY (kind, key))`
+// Database is what an SQLShelf needs of the durable store.
+type Database interface {
+	// Migrate runs those of a part's steps that have not run yet, in order.
+	Migrate(ctx context.Context, part string, steps []string) error
+	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	// Exec runs one statement durably and reports how many rows it changed.
+	Exec(ctx context.Context, query string, args ...any) (changed int64, err error)
+}
 
 // NewSQLShelf prepares the table in db, which stays the caller's to close.
 func NewSQLShelf(ctx context.Context, db Database) (*SQLShelf, error) {
-	if err := db.Migrate(ctx, "admin", []string{shelfSchema}); err != nil {
-		return nil, fmt.Errorf("create table admin_shelf: %w", err)
+	// Expiry is seconds since 1970, 0 for never.
+	err := db.Migrate(ctx, "admin", []string{`CREATE TABLE admin_shelf (
+	kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, body TEXT NOT NULL, expires BIGINT NOT NULL,
+	PRIMARY KEY (kind, key))`})
+	if err != nil {
+		return nil, fmt.Errorf("prepare table admin_shelf: %w", err)
 	}
 	return &SQLShelf{db}, nil
 }
 
 // Get implements Shelf.
 func (s *SQLShelf) Get(ctx context.Context, kind, key string) ([]byte, error) {
-	var body string
-	rows, err := s.db.Query(ctx,
-		`SELECT body FROM admin_shelf WHERE kind = $1 AND key = $2 AND (expires = 0 OR expires > $3)`,
-		kind, key, time.Now().Unix())
-	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", kind, err)
+	docs, err := s.read(ctx, `SELECT kind, key, owner, body FROM admin_shelf
+		WHERE kind = $1 AND key = $2 AND (expires = 0 OR expires > $3)`, kind, key, time.Now().Unix())
+	if err != nil || len(docs) == 0 {
+		return nil, err
 	}
-	defer rows.Close()
-	if !rows.Next() {
-		return nil, rows.Err()
-	}
-	if err := rows.Scan(&body); err != nil {
-		return nil, fmt.Errorf("get %s: %w", kind, err)
-	}
-	return []byte(body), nil
+	return docs[0].Body, nil
 }
 
 // Put implements Shelf. It also sweeps out what expired.
@@ -132,8 +124,7 @@ func (s *SQLShelf) Put(ctx context.Context, d Document) error {
 	var expires int64
 	if !d.Expires.IsZero() {
 		expires = d.Expires.Unix()
-		if _, err := s.db.Exec(ctx, `DELETE FROM admin_shelf WHERE expires <> 0 AND expires <= $1`,
-			time.Now().Unix()); err != nil {
+		if _, err := s.db.Exec(ctx, `DELETE FROM admin_shelf WHERE expires <> 0 AND expires <= $1`, time.Now().Unix()); err != nil {
 			return fmt.Errorf("sweep admin_shelf: %w", err)
 		}
 	}
@@ -157,22 +148,29 @@ func (s *SQLShelf) Delete(ctx context.Context, kind, key string) (bool, error) {
 
 // List implements Shelf.
 func (s *SQLShelf) List(ctx context.Context, kind, owner string) ([]Document, error) {
-	rows, err := s.db.Query(ctx, `SELECT key, owner, body FROM admin_shelf
+	return s.read(ctx, `SELECT kind, key, owner, body FROM admin_shelf
 		WHERE kind = $1 AND ($2 = '' OR owner = $2) AND (expires = 0 OR expires > $3) ORDER BY key`,
 		kind, owner, time.Now().Unix())
+}
+
+func (s *SQLShelf) read(ctx context.Context, query string, args ...any) ([]Document, error) {
+	rows, err := s.db.Query(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", kind, err)
+		return nil, fmt.Errorf("read admin_shelf: %w", err)
 	}
 	defer rows.Close()
 	var out []Document
 	for rows.Next() {
-		d := Document{Kind: kind}
+		var d Document
 		var body string
-		if err := rows.Scan(&d.Key, &d.Owner, &body); err != nil {
-			return nil, fmt.Errorf("list %s: %w", kind, err)
+		if err := rows.Scan(&d.Kind, &d.Key, &d.Owner, &body); err != nil {
+			return nil, fmt.Errorf("read admin_shelf: %w", err)
 		}
 		d.Body = []byte(body)
 		out = append(out, d)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read admin_shelf: %w", err)
+	}
+	return out, nil
 }
