@@ -74,3 +74,12 @@ func TestOddNamesAreRecorded(t *testing.T) {
 		}
 	}
 }
+
+// A blank of another kind behind a value once cut the value short of its own beginning.
+func TestOddBlanksBehindAValueAreHarmless(t *testing.T) {
+	for _, blank := range []string{"\v", "\f", "\u0085", "\u00a0", "\u2003"} {
+		if v := parseTyped("a/b; name=x" + blank + " ;c=d"); v.get("c") != "d" || v.get("name") == "" {
+			t.Errorf("%q: %+v", blank, v)
+		}
+	}
+}

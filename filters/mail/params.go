@@ -196,10 +196,10 @@ func (t *typed) readValue(p *param, s string) string {
 		p.other = append(p.other, p.value[:q])
 	}
 	if n < len(s) && s[n] != ';' {
-		whole, _, _ := strings.Cut(s, ";")
 		// name=two words; yet name=value other=value is a missing semicolon.
-		if whole = strings.TrimSpace(whole); strings.IndexByte(whole[n:], '=') < 0 && strings.Trim(whole[n:], " \t") != "" && !strings.HasPrefix(strings.TrimSpace(whole[n:]), "(") {
-			p.other, t.odd = append(p.other, whole), true
+		more, _, _ := strings.Cut(s[n:], ";")
+		if bare := strings.TrimSpace(more); bare != "" && bare[0] != '(' && strings.IndexByte(bare, '=') < 0 {
+			p.other, t.odd = append(p.other, p.value+strings.TrimRight(more, " \t\r\n")), true
 		}
 	}
 	return s[n:]
