@@ -41,6 +41,26 @@ func (c *Chain) Names() []string {
 	return names
 }
 
+// A Warmer is a filter that can ask early what a message from an envelope will raise, so that the answers are at hand when
+// its content has come.
+type Warmer interface {
+	Warm(ctx context.Context, env *mail.Envelope)
+}
+
+// Warm lets every filter that can ask its questions early. It finds out nothing, and a crash in it harms nobody.
+func (c *Chain) Warm(ctx context.Context, env *mail.Envelope) {
+	defer func() { _ = recover() }() // what crashes here crashes again in Check, where it is counted
+	for _, s := range c.stages {
+		for _, l := range s {
+			if w, ok := l.Filter.(Warmer); ok {
+				wctx, cancel := context.WithTimeout(ctx, l.Timeout)
+				w.Warm(wctx, env)
+				cancel()
+			}
+		}
+	}
+}
+
 // outcome is what one filter came back with.
 type outcome struct {
 	facts Facts

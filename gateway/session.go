@@ -134,6 +134,10 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	if r := s.exists(ctx, d, to); r != nil {
 		return s.refuseFor(ctx, "RCPT", r, env, to)
 	}
+	if len(env.Rcpts) == 0 {
+		early := *env // the filters' own copy: recipients are still to be added to ours
+		go s.tx.snap.Chain.Warm(s.tx.snap.bound(context.WithoutCancel(ctx)), &early)
+	}
 	s.tx.route = d.Route
 	env.Rcpts = append(env.Rcpts, to)
 	return nil

@@ -16,6 +16,8 @@ type Snapshot struct {
 	Policy  *policy.Policy
 	Domains map[string]Domain // by canonical name: whom mail is accepted for
 	Budget  time.Duration     // from the end of data to a decision
+	// Bound, if set, bounds what the filters of one message may ask of the network.
+	Bound func(context.Context) context.Context
 }
 
 // A Domain is one that mail is accepted for.
@@ -47,6 +49,7 @@ func (s *Snapshot) Inspect(ctx context.Context, env *mail.Envelope, src mail.Sou
 		ctx, cancel = context.WithTimeout(ctx, s.Budget)
 		defer cancel()
 	}
+	ctx = s.bound(ctx)
 	m := &mail.Mail{Envelope: env, Message: in.Message}
 	atMessage := s.Chain.Run(ctx, filters.AtMessage, m, &in.Report)
 	in.Ended = atMessage
@@ -56,6 +59,14 @@ func (s *Snapshot) Inspect(ctx context.Context, env *mail.Envelope, src mail.Sou
 	in.Decision = s.Policy.Decide(env, &in.Report)
 	in.Took = time.Since(start)
 	return in
+}
+
+// bound applies Bound.
+func (s *Snapshot) bound(ctx context.Context) context.Context {
+	if s.Bound == nil {
+		return ctx
+	}
+	return s.Bound(ctx)
 }
 
 // both is closed when a and b are.

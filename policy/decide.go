@@ -30,8 +30,11 @@ type group struct {
 // groups parts the recipients by the rules and entries that are about recipients. A message that has none yet is one group.
 func (j *judge) groups() []group {
 	rcpts := j.env.Rcpts
-	if len(rcpts) == 0 {
+	switch len(rcpts) {
+	case 0:
 		return []group{{}}
+	case 1:
+		return []group{{rcpt: rcpts[0].Canonical(), members: []int{0}}}
 	}
 	var about []func(rcpt string) bool
 	for _, r := range j.p.rules {
@@ -44,7 +47,7 @@ func (j *judge) groups() []group {
 			about = append(about, func(rcpt string) bool { return e.rcpt.has(rcpt, j.env.Time) })
 		}
 	}
-	if len(about) == 0 || len(rcpts) == 1 {
+	if len(about) == 0 {
 		g := group{rcpt: rcpts[0].Canonical(), members: make([]int, len(rcpts))}
 		for i := range g.members {
 			g.members[i] = i

@@ -17,12 +17,15 @@ import (
 	"gatepost/rules/conf"
 )
 
-// Bounds of expressions: the lists that they see are cut at maxItems, and an expression whose worst case costs more
-// than maxCost steps (about a millisecond) is refused at load, so nothing needs to be counted while judging.
+// Bounds of expressions. The cost is the language's own measure, about ten nanoseconds a step. An expression whose
+// worst case stays below maxCost runs as it is; one that could exceed it (loops in loops) is counted while it runs
+// and given up there, which makes it unknown; one that could exceed hopeless is refused at load.
 const (
-	maxItems      = 256
-	maxText       = 4096 // bytes of one value, for the estimate only
-	maxCost       = 1_000_000
+	maxItems      = 10_000 // of a list of attachments or links; more than the filters' own bounds let through
+	maxInner      = 32     // of a list inside an item, for the estimate only
+	maxText       = 256    // bytes of one value, for the estimate only
+	maxCost       = 5_000_000
+	hopeless      = 1_000_000_000_000
 	maxExpression = 8192 // characters
 )
 
@@ -31,8 +34,6 @@ type expression struct {
 	program cel.Program
 	score   bool     // it reads the score, so its value may differ between recipients and steps
 	headers []string // names of header fields that it asks for, in lower case
-	facts   []string // facts it names
-	text    string
 }
 
 // eval gives true, false or, with the fact that is not known, unknown.
@@ -42,7 +43,7 @@ func (e *expression) eval(f *facts) (matched bool, unknown string) {
 		if fact := missing(err); fact != "" {
 			return false, fact
 		}
-		return false, err.Error()
+		return false, "the result of when (" + err.Error() + ")"
 	}
 	return out == types.True, ""
 }
@@ -202,16 +203,20 @@ func (c *compiler) expression(text item) *expression {
 		return nil
 	}
 	estimate, err := c.env.EstimateCost(checked, sizes{})
-	if err != nil || estimate.Max > maxCost {
+	if err != nil || estimate.Max > hopeless {
 		c.problem(text.Pos, "", "when could take too long: loops over attachments and urls must not be nested so deeply")
 		return nil
 	}
-	program, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize))
+	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if estimate.Max > maxCost {
+		opts = append(opts, cel.CostLimit(maxCost))
+	}
+	program, err := c.env.Program(checked, opts...)
 	if err != nil {
 		c.problem(text.Pos, "", "cannot prepare when: %v", err)
 		return nil
 	}
-	e := &expression{program: program, text: text.Value}
+	e := &expression{program: program}
 	e.survey(checked)
 	return e
 }
@@ -223,14 +228,8 @@ func (e *expression) survey(checked *cel.Ast) {
 		case ast.CallKind:
 			e.headers = append(e.headers, askedHeader(x.AsCall())...)
 		case ast.IdentKind, ast.SelectKind:
-			name, ok := dotted(x)
-			if !ok {
-				return
-			}
+			name, _ := dotted(x)
 			e.score = e.score || name == "score"
-			if _, known := factIndex[name]; known && !slices.Contains(e.facts, name) {
-				e.facts = append(e.facts, name)
-			}
 		}
 	})
 	ast.PreOrderVisit(checked.NativeRep().Expr(), visit)
@@ -268,7 +267,11 @@ func (c *compiler) exprIssues(text item, issues *cel.Issues) bool {
 func plainIssue(message string) string {
 	if rest, ok := strings.CutPrefix(message, "found no matching overload for '"); ok {
 		op, args, _ := strings.Cut(rest, "' applied to ")
-		return strings.Trim(op, "_") + " cannot be used on " + strings.Trim(args, "'()")
+		text := strings.Trim(op, "_") + " cannot be used on " + strings.Trim(args, "'()")
+		if args == "'(double, int)'" {
+			text += ": write the number with a decimal, as in 7.0"
+		}
+		return text
 	}
 	if rest, ok := strings.CutPrefix(message, "Syntax error: "); ok {
 		input, _, _ := strings.Cut(rest, " expecting ")
@@ -347,11 +350,14 @@ func (c *compiler) exprPos(text item, line, col int) conf.Pos {
 	}
 	switch {
 	case mark == '|' || mark == '>':
-		p.Line += line
-		if p.Line <= len(c.lines) {
-			row = c.lines[p.Line-1]
-			p.Col = len(row) - len(strings.TrimLeft(row, " ")) + col + 1
+		indent := 0 // of the block's first line, which is taken off all
+		for _, first := range c.lines[p.Line:] {
+			if strings.TrimSpace(first) != "" {
+				indent = len(first) - len(strings.TrimLeft(first, " "))
+				break
+			}
 		}
+		p.Line, p.Col = p.Line+line, indent+col+1
 	case line > 1:
 		p.Line += line - 1
 		p.Col = col + 1
@@ -384,15 +390,18 @@ type sizes struct{}
 // EstimateCallCost leaves functions to the library, but knows our own.
 func (sizes) EstimateCallCost(function, _ string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
 	if strings.HasPrefix(function, "@") {
-		return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: 100}}
+		return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: 100}}
 	}
 	return nil
 }
 
-// EstimateSize bounds lists by maxItems and text by maxText.
+// EstimateSize bounds lists and text.
 func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	switch n.Type().Kind() {
 	case types.ListKind:
+		if len(n.Path()) > 1 {
+			return &cost.SizeEstimate{Min: 0, Max: maxInner}
+		}
 		return &cost.SizeEstimate{Min: 0, Max: maxItems}
 	case types.StringKind:
 		return &cost.SizeEstimate{Min: 0, Max: maxText}

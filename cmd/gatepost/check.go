@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/dns"
+	"gatepost/gateway/journal"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -37,7 +39,8 @@ func (*checkCmd) Run(a *app) error {
 
 // testCmd is `gatepost test`.
 type testCmd struct {
-	JSON bool `name:"json" help:"Print one JSON object."`
+	From string `placeholder:"ID" help:"Instead, write a test of the recorded message with this id; addresses are redacted."`
+	JSON bool   `name:"json" help:"Print one JSON object."`
 }
 
 // Run runs the policy's tests and prints what they reach.
@@ -45,6 +48,9 @@ func (c *testCmd) Run(a *app) error {
 	s, err := openSite(a, siteOptions{})
 	if err != nil {
 		return err
+	}
+	if c.From != "" {
+		return s.testFrom(a, c.From)
 	}
 	report := s.runTests(a.ctx)
 	if c.JSON {
@@ -55,6 +61,27 @@ func (c *testCmd) Run(a *app) error {
 	if err == nil && report.Failed() > 0 {
 		return exit(1)
 	}
+	return err
+}
+
+// testFrom writes a test of what was recorded.
+func (s *site) testFrom(a *app, id string) error {
+	rec, err := journal.NewReader(filepath.Join(string(s.cfg.DataDir), "journal")).Lookup(a.ctx, id)
+	if err != nil {
+		return err
+	}
+	if rec.Decision == nil || rec.Report == nil {
+		return fmt.Errorf("%s was refused before it could be judged: there are no facts to test by", id)
+	}
+	env, err := rec.Envelope()
+	if err != nil {
+		return err
+	}
+	text, err := policy.TestFromRecord(s.snap.Policy, policy.Past{Envelope: env, Report: rec.Report, Was: rec.Decision})
+	if err != nil {
+		return err
+	}
+	_, err = a.out.Write(text)
 	return err
 }
 
@@ -116,7 +143,7 @@ func (s *site) judgeTest(ctx context.Context, given policy.Given) (*mail.Envelop
 	if len(problems) > 0 {
 		return nil, nil, problems[0]
 	}
-	local.snap = &gateway.Snapshot{Chain: chain, Policy: s.snap.Policy, Budget: inspectBudget}
+	local.snap = &gateway.Snapshot{Chain: chain, Policy: s.snap.Policy, Budget: inspectBudget, Bound: bounded}
 	return &env, &local.inspect(ctx, &env, content).Report, nil
 }
 

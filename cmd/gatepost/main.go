@@ -28,6 +28,9 @@ type cli struct {
 	Trace      traceCmd      `cmd:"" help:"Find everything that happened to an id, Message-ID, address or IP."`
 	Replay     replayCmd     `cmd:"" help:"Judge the recorded facts again under a draft policy and show what would differ."`
 	Test       testCmd       `cmd:"" help:"Run the policy's tests and print which rules no test reaches."`
+	Reload     reloadCmd     `cmd:"" help:"Check everything, then let the running gateway take it over."`
+	Diff       diffCmd       `cmd:"" help:"Show how a draft differs from the policy in force."`
+	Rollback   rollbackCmd   `cmd:"" help:"Put an earlier policy back; the last ten are kept."`
 	Quarantine quarantineCmd `cmd:"" help:"Review held messages."`
 	User       userCmd       `cmd:"" help:"Manage the accounts of the review pages."`
 	Init       initCmd       `cmd:"" help:"Write a commented gatepost.yaml and policy.yaml."`

@@ -15,8 +15,6 @@ import (
 	"gatepost/gateway/journal"
 	"gatepost/policy"
 	"gatepost/rules/conf"
-
-	"gatepost/filters/catalog"
 )
 
 // past opens the journal for reading, beside whoever writes it.
@@ -169,7 +167,7 @@ func (c *replayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	draft, problems := policy.Load(c.Policy, policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()})
+	draft, problems := policy.Load(c.Policy, policyOptions())
 	if len(problems) > 0 {
 		return a.complain(problems)
 	}

@@ -53,6 +53,8 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 		return []conf.Problem{{Pos: conf.Pos{File: cfg.File}, Message: err.Error()}}
 	}
 	s.gateway.Swap(snap)
+	s.sources = next.sources
+	s.troubles.note("policy archive", s.archive())
 	s.server.Adjust(smtpLimits(cfg.Limits), smtpTimeouts(cfg.Timeouts), cfg.NormalizeBareLF)
 	return nil
 }

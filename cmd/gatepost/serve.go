@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,13 +20,31 @@ import (
 )
 
 // serveCmd is `gatepost serve`.
-type serveCmd struct{}
+type serveCmd struct {
+	CPUProfile string `name:"cpuprofile" placeholder:"FILE" help:"Write a CPU profile of the whole run, for make load."`
+}
 
 // drainLimit is how long DATA in progress may take to finish once the gateway is told to stop (P-19).
 const drainLimit = 30 * time.Second
 
 // Run serves until the context ends, then drains.
-func (*serveCmd) Run(a *app) error {
+func (c *serveCmd) Run(a *app) error {
+	if c.CPUProfile != "" {
+		f, err := os.Create(c.CPUProfile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	return serve(a)
+}
+
+// serve runs the gateway until the context ends.
+func serve(a *app) error {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -41,10 +60,19 @@ func (*serveCmd) Run(a *app) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	files := watch{loaded: s.stamps()}
+	looks := time.NewTicker(watchEvery)
+	defer looks.Stop()
 	for {
 		select {
 		case <-hup:
 			s.reload(a.ctx)
+			files.loaded = s.stamps()
+		case <-looks.C:
+			if files.changed(s.stamps()) {
+				s.reload(a.ctx)
+				files.loaded = s.stamps()
+			}
 		case err := <-s.failed:
 			return err
 		case <-a.ctx.Done():

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +29,7 @@ type site struct {
 	cfg      *config.Config
 	resolver *dns.Resolver
 	snap     *gateway.Snapshot
+	sources  bundle // the files that the policy was read from
 }
 
 // siteOptions say how much must be there.
@@ -78,7 +80,18 @@ func openSite(a *app, o siteOptions) (*site, error) {
 		}
 		cfg, _ = config.Parse("", []byte(scanConfig))
 	}
-	return buildSite(a, cfg)
+	s, err := buildSite(a, cfg)
+	if err != nil || !o.offline {
+		return s, err
+	}
+	// Nobody is waiting and nobody chose the questions: no limit by domain, so that results do not depend on the order.
+	s.resolver = s.resolver.Unlimited()
+	chain, problems := s.chain()
+	if len(problems) > 0 {
+		return nil, a.complain(problems)
+	}
+	s.snap.Chain = chain
+	return s, nil
 }
 
 // scanConfig is what scan judges by where nothing is configured.
@@ -109,7 +122,7 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded}, nil
 }
 
 // chain builds the enabled filters.
@@ -118,16 +131,34 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	return catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
+}
+
+// What the filters of one message may ask of the DNS (HOSTILE H-14, L-02).
+const (
+	maxQuestions = 100
+	maxAsking    = 20 * time.Second
+)
+
+func bounded(ctx context.Context) context.Context {
+	return dns.WithBudget(ctx, maxQuestions, maxAsking)
 }
 
 // policy loads the policy file, or the shipped policy where none is named.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
-	o := policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
+	o := policyOptions()
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
+	s.sources = bundle{}
+	o.ReadFile = s.sources.read
 	return policy.Load(string(s.cfg.Policy), o)
+}
+
+// policyOptions are what every policy is checked against.
+func policyOptions() policy.Options {
+	return policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
 }
 
 // domains says whom mail is accepted for.

@@ -39,10 +39,6 @@ func smtpTimeouts(t config.Timeouts) smtp.Timeouts {
 
 // tlsConfig gives the server its certificates; a reload takes effect at the next handshake.
 func (w *works) tlsConfig() func() *tls.Config {
-	version := uint16(tls.VersionTLS12)
-	if w.cfg.TLS.MinVersion == "1.3" {
-		version = tls.VersionTLS13
-	}
-	c := w.certs.Config(version)
+	c := w.certs.Config(w.cfg.TLS.Oldest())
 	return func() *tls.Config { return c }
 }

@@ -71,11 +71,7 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 			return err
 		}
 	}
-	url := w.cfg.Store.URL.Reveal()
-	if path, ok := strings.CutPrefix(url, "sqlite:"); ok && !filepath.IsAbs(path) {
-		url = "sqlite:" + filepath.Join(w.dir, path)
-	}
-	if w.db, err = db.Open(url); err != nil {
+	if w.db, err = db.Open(w.cfg.StoreURL()); err != nil {
 		return err
 	}
 	w.spool, err = spool.New(spool.Config{
@@ -142,6 +138,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
 	w.forwarder.Warm(background)
+	w.troubles.note("policy archive", w.archive())
 	go w.housekeep(background)
 	return nil
 }

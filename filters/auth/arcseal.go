@@ -4,7 +4,9 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -154,4 +156,24 @@ func (s *Sealer) sign(digest []byte) (string, error) {
 		return "", fmt.Errorf("seal message: %w", err)
 	}
 	return base64.StdEncoding.EncodeToString(sig), nil
+}
+
+// ParseSealingKey reads a private key in PEM: PKCS #8, or PKCS #1 for RSA.
+func ParseSealingKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("read sealing key: no PEM block")
+	}
+	if k, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return k, nil
+	}
+	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("read sealing key: %w", err)
+	}
+	s, ok := k.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("read sealing key: a key of type %T cannot sign", k)
+	}
+	return s, nil
 }

@@ -1,16 +1,10 @@
 package auth
 
 import (
-	"bytes"
-	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
-	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -20,113 +14,6 @@ import (
 
 	"gatepost/filters/mail"
 )
-
-// A table is a resolver for tests: "name TYPE" to records. A value of "TEMP" is a temporary failure.
-type table map[string][]string
-
-func (z table) find(kind, name string) ([]string, error) {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	list := z[name+" "+kind]
-	switch {
-	case len(list) == 0:
-		return nil, &net.DNSError{Err: "no such record", Name: name, IsNotFound: true}
-	case list[0] == "TEMP":
-		return nil, &net.DNSError{Err: "no answer in time", Name: name, IsTemporary: true, IsTimeout: true}
-	}
-	return list, nil
-}
-
-func (z table) LookupTXT(_ context.Context, name string) ([]string, error) {
-	return z.find("TXT", name)
-}
-
-func (z table) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
-	list, err := z.find("MX", name)
-	var out []*net.MX
-	for _, h := range list {
-		out = append(out, &net.MX{Host: h})
-	}
-	return out, err
-}
-
-func (z table) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
-	var out []netip.Addr
-	var last error
-	for _, kind := range []string{"A", "AAAA"} {
-		if network == "ip4" && kind == "AAAA" || network == "ip6" && kind == "A" {
-			continue
-		}
-		list, err := z.find(kind, host)
-		if err != nil {
-			last = err
-		}
-		for _, a := range list {
-			out = append(out, netip.MustParseAddr(a))
-		}
-	}
-	if len(out) > 0 {
-		return out, nil
-	}
-	return nil, last
-}
-
-func (z table) LookupAddr(_ context.Context, addr string) ([]string, error) {
-	return z.find("PTR", addr)
-}
-
-func (z table) Exists(_ context.Context, name string) (bool, error) {
-	if _, err := z.find("A", name); err != nil && !isNotFound(err) {
-		return false, err
-	}
-	for k := range z {
-		owner, _, _ := strings.Cut(k, " ")
-		if isSubdomain(owner, name) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// testKey is an RSA key of the test's own.
-func testKey(t testing.TB, bits int) (*rsa.PrivateKey, string) {
-	t.Helper()
-	k, err := rsa.GenerateKey(rand.Reader, bits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(&k.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k, "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(der)
-}
-
-// signed signs a message with the library, as a sender would.
-func signed(t testing.TB, k crypto.Signer, domain, message string, headers ...string) string {
-	t.Helper()
-	var b bytes.Buffer
-	err := dkim.Sign(&b, strings.NewReader(message), &dkim.SignOptions{
-		Domain: domain, Selector: "s", Signer: k, HeaderKeys: headers,
-		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-// plainMessage is a message like many, with a body of about size bytes.
-func plainMessage(size int) string {
-	var b strings.Builder
-	b.WriteString("Received: from a.example (a.example [192.0.2.1])\r\n\tby b.example; Mon, 23 Nov 2026 09:00:00 +0000\r\n" +
-		"From: Somebody <somebody@example.com>\r\nTo: Reader <reader@example.net>\r\nSubject: A plain message\r\n" +
-		"Date: Mon, 23 Nov 2026 09:00:00 +0000\r\nMessage-ID: <1@example.com>\r\nMIME-Version: 1.0\r\n" +
-		"Content-Type: text/plain; charset=utf-8\r\n\r\n")
-	for i := 0; b.Len() < size; i++ {
-		fmt.Fprintf(&b, "Line %d of a message that has words of usual lengths in it and ends here.\r\n", i)
-	}
-	return b.String()
-}
 
 // BenchmarkMessage is the whole filter over a 10 KB message with one RSA-2048 signature, answers of the DNS at hand.
 func BenchmarkMessage(b *testing.B) {

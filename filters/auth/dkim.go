@@ -13,8 +13,11 @@ import (
 	"gatepost/filters/mail"
 )
 
-// maxSignatures is how many signatures of one message are verified (D-24).
-const maxSignatures = 8
+// How many signatures of one message are verified, and how long that may take (D-24).
+const (
+	maxSignatures    = 8
+	maxSignatureTime = 10 * time.Second
+)
 
 // A dkimCheck verifies the signatures of one message.
 type dkimCheck struct {

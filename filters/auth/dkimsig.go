@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gatepost/filters/mail"
 )
 
 const (
@@ -60,7 +62,7 @@ func parseSignature(f *field) (*signature, error) {
 		return s, err
 	}
 	if !slices.ContainsFunc(s.signed, func(n string) bool { return strings.EqualFold(n, "from") }) {
-		return s, errors.New("From is not signed")
+		return s, errors.New("the From field is not signed")
 	}
 	return s, nil
 }
@@ -69,15 +71,29 @@ func parseSignature(f *field) (*signature, error) {
 func (s *signature) names(tags tagList) error {
 	d, sel := tags.value("d"), tags.value("s")
 	s.algorithm = strings.ToLower(dropFWS(tags.value("a")))
-	if !isDomain(d) {
+	var ok bool
+	if s.domain, ok = hostName(d); !ok {
 		return errors.New("d= is missing or no domain name")
 	}
-	s.domain = strings.ToLower(d)
-	if !isDomain(sel) || len(sel)+len(d)+len("._domainkey.") > 253 {
+	if s.selector, ok = hostName(sel); !ok || len(s.selector)+len(s.domain)+len("._domainkey.") > 253 {
+		s.selector = ""
 		return errors.New("s= is missing or no selector")
 	}
-	s.selector = strings.ToLower(sel)
 	return nil
+}
+
+// hostName is a name in lower case, with A-labels where it is written in Unicode (RFC 8616 section 5).
+func hostName(s string) (string, bool) {
+	if isDomain(s) {
+		return strings.ToLower(s), true
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			d, err := mail.CanonicalDomain(s)
+			return d, err == nil && mail.Printable(s, len(s)) == s // nothing that a reader cannot see
+		}
+	}
+	return "", false
 }
 
 // identityOf reads i=, which must be in d= or below. Domains are compared without regard to case.
@@ -89,10 +105,11 @@ func (s *signature) identityOf(tags tagList) error {
 	}
 	i := dropFWS(t.value)
 	at := strings.LastIndexByte(i, '@')
-	if at < 0 || !isDomain(i[at+1:]) || !isSubdomain(i[at+1:], s.domain) {
+	host, ok := hostName(i[at+1:])
+	if at < 0 || !ok || !isSubdomain(host, s.domain) {
 		return errors.New("i= is not in the domain of d=")
 	}
-	s.identity = i
+	s.identity = i[:at+1] + host
 	return nil
 }
 

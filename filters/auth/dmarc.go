@@ -171,7 +171,11 @@ func (c *dmarcCheck) author(domain string) evaluation {
 	}
 	if !ok {
 		e.Result = resultNone
-		e.align = c.aligned(domain, dmarcRecord{}, w)
+		if mail.IsPublicSuffix(domain) {
+			e.Result, e.Reason = resultPermerror, "the author domain is a public suffix" // D-33
+			return e
+		}
+		e.align = c.alignedByList(domain)
 		return e
 	}
 	e.Domain, e.record = f.domain, f.rec.text
@@ -257,6 +261,41 @@ func (c *dmarcCheck) aligned(domain string, rec dmarcRecord, w walk) alignment {
 		}
 	}
 	return a
+}
+
+// alignedByList looks for proof of a domain that publishes no policy. DMARC does not apply to it, but access rules
+// ask whether it is authenticated; without records the Public Suffix List says what belongs together.
+func (c *dmarcCheck) alignedByList(domain string) alignment {
+	org := mail.OrganizationalDomain(domain)
+	var a alignment
+	for _, id := range c.identifiers() {
+		switch {
+		case !id.pass:
+		case id.domain == domain:
+			return alignment{by: id.by, strict: true}
+		case a.by == "" && org != "" && isSubdomain(id.domain, org) && mail.OrganizationalDomain(id.domain) == org:
+			a.by = id.by
+		}
+	}
+	return a
+}
+
+// related reports whether a signature's domain aligns with an author domain, from what was found out before.
+func (c *dmarcCheck) related(signer, author string) bool {
+	if signer == author {
+		return true
+	}
+	w, known := c.walks[author]
+	if !known || w.err != nil {
+		return false
+	}
+	f, ok := w.applied()
+	if !ok {
+		org := mail.OrganizationalDomain(author)
+		return org != "" && mail.OrganizationalDomain(signer) == org
+	}
+	other, known := c.walks[signer]
+	return known && other.err == nil && !f.rec.strictDKIM && other.organizational() == w.organizational()
 }
 
 // An identifier is an authenticated domain, or one that could not be checked.

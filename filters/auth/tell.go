@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gatepost/filters"
@@ -117,9 +118,32 @@ func (r *run) tellWeak(v *verified, proof filters.Evidence) {
 	if v.testing {
 		r.add("dkim.testing", fmt.Sprintf("%s says that it is only testing DKIM (t=y).", v.Domain), proof)
 	}
+	if r.nobodyNamed(v) {
+		r.add("dkim.recipient-not-named", fmt.Sprintf("None of the recipients stands in the To and Cc that %s signed.", v.Domain), proof, evidence("envelope", "RCPT TO:<"+r.m.Rcpts[0].String()+">"))
+	}
 	if v.future {
 		r.add("dkim.future", fmt.Sprintf("The signature of %s claims to be made later than now.", v.Domain), proof)
 	}
+}
+
+// nobodyNamed reports whether a signature covers To, and no recipient stands in To or Cc: so it is with blind copies and
+// mailing lists, and with a genuine message that somebody replays to strangers (D-22).
+func (r *run) nobodyNamed(v *verified) bool {
+	if len(r.m.Rcpts) == 0 || !slices.ContainsFunc(v.sig.signed, func(n string) bool { return strings.EqualFold(n, "to") }) {
+		return false
+	}
+	rcpts := make(map[string]bool, len(r.m.Rcpts))
+	for _, a := range r.m.Rcpts {
+		rcpts[a.Canonical()] = true
+	}
+	for _, name := range []string{"To", "Cc"} {
+		for _, b := range r.m.Addresses(name) {
+			if rcpts[strings.ToLower(b.Address)] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func domainOr(d string) string {

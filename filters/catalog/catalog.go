@@ -14,7 +14,7 @@ import (
 // Deps is what filters may be given.
 type Deps struct {
 	Resolver   auth.Resolver
-	AuthServID string   // our name in Authentication-Results
+	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
 }
 

@@ -1,6 +1,6 @@
 package mail
 
-// A Severity says what HOSTILE mail a defect belongs to; what follows from it is policy.
+// A Severity says how much a defect can mislead; what follows from it is policy.
 type Severity int
 
 // The severities, mildest first.
@@ -67,5 +67,3 @@ func (d *defects) add(code string, sp Span) {
 	d.count[code]++
 	d.list = append(d.list, Defect{Code: code, Text: defectIndex[code].Meaning, Span: sp})
 }
-
-func (d *defects) has(code string) bool { return d.count[code] > 0 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
@@ -30,6 +31,9 @@ func CanonicalDomain(s string) (string, error) {
 			return "", ErrDomain
 		}
 		return strings.ToLower(s), nil
+	}
+	if !utf8.ValidString(s) {
+		return "", ErrDomain
 	}
 	d, err := uts46.ToASCII(s)
 	d = strings.TrimSuffix(d, ".")

@@ -2,12 +2,59 @@ package mail
 
 import (
 	"strings"
-	"unicode"
 )
 
-// single lists the fields that RFC 5322 section 3.6 and RFC 2045 allow once.
-var single = [...]string{"Date", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To",
-	"References", "Subject", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"}
+// A singleField is one that RFC 5322 section 3.6 or RFC 2045 allow once.
+type singleField int
+
+const (
+	notSingle singleField = iota
+	singleDate
+	singleFrom
+	singleSubject
+	singleMessageID
+	singleMIME
+	singleOther
+)
+
+// singleOf says which single field a name is, and a number for each of them.
+func singleOf(name string) (kind singleField, number int) {
+	switch len(name) {
+	case 2:
+		return pick(name, "To", singleOther, "Cc", singleOther, 0)
+	case 3:
+		return pick(name, "Bcc", singleOther, "", 0, 2)
+	case 4:
+		return pick(name, "From", singleFrom, "Date", singleDate, 4)
+	case 6:
+		return pick(name, "Sender", singleOther, "", 0, 6)
+	case 7:
+		return pick(name, "Subject", singleSubject, "", 0, 8)
+	case 8:
+		return pick(name, "Reply-To", singleOther, "", 0, 10)
+	case 10:
+		return pick(name, "Message-ID", singleMessageID, "References", singleOther, 12)
+	case 11:
+		return pick(name, "In-Reply-To", singleOther, "", 0, 14)
+	case 12:
+		return pick(name, "Content-Type", singleMIME, "MIME-Version", singleMIME, 16)
+	case 25:
+		return pick(name, "Content-Transfer-Encoding", singleMIME, "", 0, 18)
+	}
+	return notSingle, 0
+}
+
+const singles = 20 // numbers that singleOf gives
+
+func pick(name, a string, ka singleField, b string, kb singleField, number int) (singleField, int) {
+	switch {
+	case strings.EqualFold(name, a):
+		return ka, number
+	case b != "" && strings.EqualFold(name, b):
+		return kb, number + 1
+	}
+	return notSingle, 0
+}
 
 // lineEnds surveys the line ends of the whole message.
 func (w *walker) lineEnds() {
@@ -26,34 +73,51 @@ func (w *walker) lineEnds() {
 
 const maxLine = 64 << 10
 
-// checkFields records what is wrong with the fields that say who wrote the message.
+// checkFields records what is wrong with the fields that say who wrote the message, when, and of what kind it is.
 func (w *walker) checkFields() {
-	b := &w.m.block
-	var seen [len(single)]int
-	for _, f := range b.fields {
-		for i, name := range single {
-			if len(f.Name) != len(name) || f.Name[0]|0x20 != name[0]|0x20 || !strings.EqualFold(f.Name, name) {
-				continue
-			}
-			if seen[i]++; seen[i] == 2 {
-				w.duplicate(name, f)
-			}
-			if name == "Date" && len(f.Value) > maxDate || name == "Message-ID" && len(f.Value) > 1000 {
-				w.d.add("header.overlong-value", f.Span)
-			}
-			if (name == "Subject" || name == "From") && strings.Contains(f.Value, "=?") && Hidden(DecodeWords(Unfold(f.Value))) {
-				w.d.add("header.hidden-characters", f.Span)
-			}
+	var seen [singles]bool
+	froms := 0
+	for _, f := range w.m.block.fields {
+		kind, n := singleOf(f.Name)
+		if kind == notSingle {
+			continue
+		}
+		if seen[n] {
+			w.duplicate(kind, f)
+		}
+		seen[n] = true
+		switch kind {
+		case singleFrom:
+			froms++
+			w.checkHidden(f)
+		case singleSubject:
+			w.checkHidden(f)
+		case singleDate:
+			w.checkLength(f, maxDate)
+		case singleMessageID:
+			w.checkLength(f, 1000)
 		}
 	}
-	w.checkAuthors(seen[1])
+	w.checkAuthors(froms)
 }
 
-func (w *walker) duplicate(name string, f Field) {
-	switch {
-	case name == "From":
+func (w *walker) checkLength(f Field, longest int) {
+	if len(f.Value) > longest {
+		w.d.add("header.overlong-value", f.Span)
+	}
+}
+
+func (w *walker) checkHidden(f Field) {
+	if strings.Contains(f.Value, "=?") && Hidden(DecodeWords(Unfold(f.Value))) {
+		w.d.add("header.hidden-characters", f.Span)
+	}
+}
+
+func (w *walker) duplicate(kind singleField, f Field) {
+	switch kind {
+	case singleFrom:
 		w.d.add("header.from-twice", f.Span)
-	case strings.HasPrefix(name, "Content-") || name == "MIME-Version":
+	case singleMIME:
 		w.d.add("header.duplicate-mime", f.Span)
 	default:
 		w.d.add("header.duplicate", f.Span)
@@ -98,6 +162,3 @@ func (w *walker) checkAuthors(froms int) {
 		w.d.add("from.many", list[0].Span)
 	}
 }
-
-// wordsOf reports whether s has any letter at all.
-func wordsOf(s string) bool { return strings.IndexFunc(s, unicode.IsLetter) >= 0 }

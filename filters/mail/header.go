@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 )
@@ -42,6 +43,7 @@ type headerReader struct {
 	space   *space
 	defects *defects
 	kind    headerKind
+	plain   bool // no byte of the block needs a second look
 	block   string
 	off     int64 // of block in the space
 	headerBlock
@@ -60,6 +62,7 @@ func readHeader(s *space, sp Span, d *defects, kind headerKind) (headerBlock, er
 	if body == maxHeader && sp.End > r.body && end == body {
 		r.defect("header.too-long", Span{sp.Start, sp.End})
 	}
+	r.plain = plainHeader(b[:end])
 	r.fields = make([]Field, 0, min(count, maxFields))
 	r.split()
 	return r.headerBlock, nil
@@ -83,6 +86,34 @@ func headerEnd(b []byte) (end, body, count int) {
 		i += n + 1
 	}
 	return len(b), len(b), count
+}
+
+// plainHeader reports whether b is ASCII without NUL and without a CR that is not part of a CRLF.
+func plainHeader(b []byte) bool {
+	if bytes.IndexByte(b, 0) >= 0 {
+		return false
+	}
+	for n := bytes.IndexByte(b, '\r'); n >= 0; {
+		if n+1 >= len(b) || b[n+1] != '\n' {
+			return false
+		}
+		next := bytes.IndexByte(b[n+1:], '\r')
+		if next < 0 {
+			break
+		}
+		n += 1 + next
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.NativeEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *headerReader) defect(code string, sp Span) {
@@ -232,6 +263,9 @@ func (r *headerReader) notField(raw string, start, end int) {
 func (r *headerReader) checkValue(raw, name, value string, start int, sp Span) {
 	if strings.HasPrefix(value, ":") {
 		r.defect("header.double-colon", sp)
+	}
+	if r.plain {
+		return
 	}
 	ascii, odd := true, false
 	for i := 0; i < len(raw); i++ {

@@ -11,16 +11,18 @@ import (
 // An htmlReader turns HTML into what a reader sees and what is hidden. It follows the tokens and keeps a short
 // stack of styles: a tree would cost more and can be made too deep to build.
 type htmlReader struct {
-	view    *View
-	shown   spaced
-	hidden  spaced
-	tokens  int
-	open    []opened
-	css     map[string]bool // ".class", "#id" and "tag" that a style sheet hides
-	base    *url.URL
-	anchor  *Link // the link whose words are being read
-	words   spaced
-	comment int
+	view   *View
+	shown  spaced
+	hidden spaced
+	tokens int
+	open   []opened
+	css    map[string]bool // ".class", "#id" and "tag" that a style sheet hides
+	base   *url.URL
+	anchor *Link // the link whose words are being read
+	words  spaced
+
+	inComment bool // what is read stands in a conditional comment
+	comments  int  // conditional comments that were looked into
 }
 
 // An opened is an element that is open, with the style that its content has.
@@ -120,7 +122,10 @@ func (r *htmlReader) text(s string) {
 		r.view.addLinks(r.inside(textLinks(nil, s), "script"))
 		return
 	}
-	if r.comment > 0 || top.hidden || top.ink.like(top.paper) {
+	if r.anchor != nil && r.inComment {
+		r.words.add(s)
+	}
+	if r.inComment || top.hidden || top.ink.like(top.paper) {
 		if strings.TrimSpace(s) != "" {
 			r.hidden.gap = true
 			r.hidden.add(s)
@@ -217,7 +222,11 @@ func (r *htmlReader) conditional(s string) {
 		r.hidden.gap = true
 		r.hidden.add(s[:min(len(s), maxShown)])
 	}
-	if !strings.HasPrefix(s, "[if") || r.comment >= maxComment {
+	if !strings.HasPrefix(s, "[if") || r.inComment {
+		return
+	}
+	if r.comments++; r.comments > maxComment {
+		r.view.Truncated = true
 		return
 	}
 	_, inner, ok := strings.Cut(s, ">")
@@ -225,18 +234,16 @@ func (r *htmlReader) conditional(s string) {
 		return
 	}
 	links := len(r.view.Links)
-	sub := &htmlReader{view: r.view, css: r.css, base: r.base, tokens: r.tokens, comment: maxComment}
+	sub := &htmlReader{view: r.view, css: r.css, base: r.base, tokens: r.tokens, inComment: true}
 	sub.open = []opened{{hidden: true, ink: black, paper: white}}
 	sub.run(strings.TrimSuffix(inner, "<![endif]"))
 	sub.endAnchor()
 	r.tokens = sub.tokens
-	r.comment++
 	for i := links; i < len(r.view.Links); i++ {
 		r.view.Links[i].Where = "comment"
 	}
 	r.hidden.gap = true
 	r.hidden.add(sub.hidden.String())
-	r.comment--
 }
 
 // breaks reports whether an element begins a line of its own.

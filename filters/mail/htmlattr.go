@@ -17,7 +17,6 @@ type attributes struct {
 	img     string
 	refresh bool
 	content string
-	href    string
 }
 
 // read takes one attribute; its value is already unescaped.

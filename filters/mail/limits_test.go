@@ -3,7 +3,7 @@ package mail
 import (
 	"encoding/base64"
 	"fmt"
-	"runtime"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
@@ -11,12 +11,15 @@ import (
 
 // allocated is how many octets one call of f allocates.
 func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
+	before := heapAllocs()
 	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
+	return heapAllocs() - before
+}
+
+func heapAllocs() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func times(n int, s string) string { return strings.Repeat(s, n) }

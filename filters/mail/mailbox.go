@@ -27,7 +27,7 @@ const (
 	MailboxTooMany  = "too-many"         // it is the last of more than maxMailboxes
 )
 
-const maxMailboxes = 10000
+const maxMailboxes = 4000 // of one field
 
 // ParseMailboxes reads the value of an address field (RFC 5322 section 3.4) and returns every address that some mail
 // program would show for it, in order. Work and memory are linear in the length of value.
@@ -395,7 +395,7 @@ func (r *mailboxReader) add(name, spec string) *Mailbox {
 
 // squeeze removes comments and the blanks around dots that RFC 5322 section 4.4 allowed.
 func squeeze(s string) string {
-	if strings.IndexByte(s, '"') >= 0 || strings.IndexAny(s, " \t\r\n(") < 0 {
+	if strings.IndexByte(s, '"') >= 0 || !strings.ContainsAny(s, " \t\r\n(") {
 		return s
 	}
 	var b strings.Builder

@@ -11,7 +11,7 @@ import (
 
 // A Source holds the bytes of one message as received: dots unstuffed, CRLF kept, never modified.
 // ReadAt may be called concurrently. A *bytes.Reader is a Source; Memory is one that Parse does not copy, as is any
-// that also has a method Bytes() []byte.
+// that also has a method Bytes() []byte; nil from it means that the message is not in memory after all.
 type Source interface {
 	io.ReaderAt
 	Size() int64

@@ -26,7 +26,7 @@ func (b Memory) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// inMemory is a Source whose bytes can be had without a copy.
+// inMemory is a Source whose bytes can be had without a copy, or nil if it is not in memory after all.
 type inMemory interface{ Bytes() []byte }
 
 const (
@@ -46,8 +46,9 @@ type space struct {
 // newSpace reads a small source whole and leaves a large one where it is.
 func newSpace(src Source) (*space, error) {
 	if m, ok := src.(inMemory); ok {
-		b := m.Bytes()
-		return &space{data: b, size: int64(len(b))}, nil
+		if b := m.Bytes(); b != nil {
+			return &space{data: b, size: int64(len(b))}, nil
+		}
 	}
 	s := &space{src: src, size: src.Size(), step: window}
 	if s.size > smallSource {

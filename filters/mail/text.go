@@ -79,7 +79,7 @@ func (p *Part) makeView() *View {
 			continue
 		}
 		v.Source = text
-		v.Unknown = !known || strings.ContainsRune(text, '\uFFFD')
+		v.Unknown = !known || strings.Contains(text, "\uFFFD")
 		if v.HTML {
 			v.readHTML(text)
 		} else {

@@ -78,7 +78,7 @@ func uuLine(dst, line []byte) ([]byte, bool) {
 		}
 		return uint32(line[i]-' ') & 63
 	}
-	for i := 1; n > 0; i, n = i+4, n-3 {
+	for i := 1; n > 0 && i < len(line); i, n = i+4, n-3 { // what is not there at all is not made up: lines must not grow
 		g := at(i)<<18 | at(i+1)<<12 | at(i+2)<<6 | at(i+3)
 		group := [3]byte{byte(g >> 16), byte(g >> 8), byte(g)}
 		dst = append(dst, group[:min(n, 3)]...)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -228,13 +227,4 @@ func (r *result) defects() []string {
 		}
 	}
 	return out
-}
-
-// total is the judging time in milliseconds, empty if unknown.
-func (r *result) total() string {
-	us, ok := r.Timings["total"]
-	if !ok {
-		return ""
-	}
-	return strconv.FormatFloat(float64(us)/1000, 'f', 1, 64)
 }

@@ -50,7 +50,6 @@ var (
 	errBadForm   = &problem{status: http.StatusBadRequest, key: "error.request"}
 	errForged    = &problem{status: http.StatusForbidden, key: "error.forged"}
 	errLogin     = &problem{status: http.StatusUnauthorized, key: "error.login"}
-	errSlowDown  = &problem{status: http.StatusTooManyRequests, key: "error.slow"}
 	errTooLarge  = &problem{status: http.StatusRequestEntityTooLarge, key: "error.large"}
 	errMediaType = &problem{status: http.StatusUnsupportedMediaType, key: "error.json"}
 )

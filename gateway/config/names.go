@@ -3,27 +3,21 @@ package config
 import (
 	"errors"
 	"net/netip"
-	"strings"
 
-	"golang.org/x/net/idna"
+	"gatepost/filters/mail"
 )
 
-// errName is returned for what no DNS server could be asked for.
+// errName is returned for what is no name that mail could be sent to.
 var errName = errors.New("not a domain name")
 
-// canonical is a domain in lower case and A-labels, without trailing dot.
+// canonical is a host or domain name as mail.CanonicalDomain spells it. An IP address is none.
 func canonical(name string) (string, error) {
-	a, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
-	if err != nil || a == "" || len(a) > 253 {
+	d, err := mail.CanonicalDomain(name)
+	if err != nil {
+		return "", err
+	}
+	if _, err := netip.ParseAddr(d); err == nil {
 		return "", errName
 	}
-	if _, err := netip.ParseAddr(a); err == nil {
-		return "", errName
-	}
-	for label := range strings.SplitSeq(a, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return "", errName
-		}
-	}
-	return strings.ToLower(a), nil
+	return d, nil
 }

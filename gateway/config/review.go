@@ -331,8 +331,10 @@ func (r *review) admin() {
 }
 
 func (r *review) stores() {
-	r.scheme(r.c.Node.Key("store").Key("url"), r.c.Store.URL.Reveal(), "sqlite:", "postgres://", "postgresql://")
-	r.scheme(r.c.Node.Key("state").Key("url"), r.c.State.URL.Reveal(), "redis://", "rediss://", "redis-sentinel://", "redis-cluster://")
+	r.scheme(r.c.Node.Key("store").Key("url"), r.c.Store.URL.Reveal(), "sqlite:")
+	if r.c.State.URL.Reveal() != "" {
+		r.problem(r.c.Node.Key("state").Key("url"), "state cannot be shared between gateways by this version; leave it empty")
+	}
 	servers := r.c.Node.Key("dns").Key("servers")
 	for i, s := range r.c.DNS.Servers {
 		if !validServer(s) {
@@ -352,11 +354,6 @@ func (r *review) scheme(at conf.Node, url string, known ...string) {
 func (r *review) files() {
 	if r.c.Policy != "" {
 		r.readable(r.c.Node.Key("policy"), string(r.c.Policy))
-	}
-	for i, p := range r.c.Rules {
-		if _, err := os.Stat(string(p)); err != nil && p != "" {
-			r.problem(r.c.Node.Key("rules").Item(i), "%s: %v", p, cause(err))
-		}
 	}
 	if info, err := os.Stat(string(r.c.DataDir)); err == nil && !info.IsDir() {
 		r.problem(r.c.Node.Key("data_dir"), "%s is not a directory", r.c.DataDir)

@@ -16,19 +16,18 @@ type DNS struct {
 
 // Store names the durable store.
 type Store struct {
-	URL conf.Secret `yaml:"url" default:"sqlite:gatepost.db" doc:"sqlite:FILE, relative to data_dir, or postgres://USER:PASSWORD@HOST/DATABASE."`
+	URL conf.Secret `yaml:"url" default:"sqlite:gatepost.db" doc:"sqlite:FILE, relative to data_dir."`
 }
 
 // State names the shared memory of a site.
 type State struct {
-	URL conf.Secret `yaml:"url" doc:"redis://, rediss://, redis-sentinel:// or redis-cluster://; without one every gateway counts for itself."`
+	URL conf.Secret `yaml:"url" doc:"Empty: every gateway counts for itself, in its own memory."`
 }
 
 // Quarantine says how long what is kept.
 type Quarantine struct {
 	Retention Retention `yaml:"retention" doc:"How long a message is kept, by what is wrong with it."`
-	MaxBytes  conf.Size `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"The most that it may take on disk; then the oldest go first, with a warning at 80 %."`
-	Digest    Digest    `yaml:"digest" doc:"Mail that tells recipients what is held for them."`
+	MaxBytes  conf.Size `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
 }
 
 // Retention is a time for each class.
@@ -38,21 +37,6 @@ type Retention struct {
 	Malware time.Duration `yaml:"malware" default:"14d" min:"1h" doc:"Malware."`
 	Policy  time.Duration `yaml:"policy" default:"30d" min:"1h" doc:"What a site's own rule held."`
 	Refused time.Duration `yaml:"refused" default:"14d" min:"1h" doc:"Copies of what was refused."`
-}
-
-// Digest says when recipients are told what is held for them.
-type Digest struct {
-	Enabled bool   `yaml:"enabled" doc:"Send them."`
-	At      string `yaml:"at" default:"07:00" doc:"The hour of the day, HH:MM in local time."`
-	From    string `yaml:"from" doc:"The sender's address. Without one, postmaster at hostname."`
-}
-
-// CheckConf looks at the hour.
-func (d *Digest) CheckConf(n conf.Node) []conf.Problem {
-	if _, err := time.Parse("15:04", d.At); err != nil {
-		return []conf.Problem{n.Key("at").Problemf("expected an hour of the day such as 07:00, found %q", d.At)}
-	}
-	return nil
 }
 
 // Admin says where people look at the gateway.
@@ -86,7 +70,6 @@ type Limits struct {
 	ClientConnections  int `yaml:"client_connections" default:"20" min:"1" doc:"Most connections at once from one IPv4 address or IPv6 /64. 421 4.7.0"`
 	NetworkConnections int `yaml:"network_connections" default:"60" min:"1" doc:"Most connections at once from one IPv4 /24 or IPv6 /48. 421 4.7.0"`
 	ConnectRate        int `yaml:"connects_per_minute" default:"60" min:"1" doc:"Most connections a minute from one client. 421 4.7.0"`
-	TLSRate            int `yaml:"tls_per_minute" default:"30" min:"1" doc:"Most new TLS sessions a minute from one client. 454 4.7.0"`
 	MessageRate        int `yaml:"messages_per_minute" default:"120" min:"1" doc:"Most messages a minute from one client. 450 4.7.1"`
 	RecipientRate      int `yaml:"recipients_per_minute" default:"600" min:"1" doc:"Most recipients a minute from one client. 450 4.7.1"`
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,14 +19,16 @@ type job struct {
 	do   func(*sql.Tx) error
 	err  error
 	done chan struct{}
+	// taken is set once, by the writer when it begins or by a caller that waits no longer.
+	taken atomic.Bool
 }
 
 // Write runs do in a transaction and returns nil once the commit is durable. Transactions that wait at the same time
 // share one commit, each with a savepoint of its own: an error of do undoes its own changes and no other's. do must
 // not keep tx, and must be quick: all writers wait for it.
 //
-// If ctx ends while the transaction is under way, Write still waits for the outcome, so that an error never hides a
-// commit: it is bounded by the database's own timeout.
+// If ctx ends before the transaction begins, it never does. If it ends later, Write still waits for the outcome, so
+// that an error never hides a commit: the wait is bounded by the database's own timeout.
 func (d *DB) Write(ctx context.Context, do func(tx *sql.Tx) error) error {
 	j := &job{ctx: ctx, do: do, done: make(chan struct{})}
 	select {
@@ -39,6 +42,12 @@ func (d *DB) Write(ctx context.Context, do func(tx *sql.Tx) error) error {
 	case <-j.done:
 		return j.err
 	case <-d.done:
+	case <-ctx.Done():
+		if j.taken.CompareAndSwap(false, true) {
+			return fmt.Errorf("wait for the database: %w", ctx.Err())
+		}
+		<-j.done
+		return j.err
 	}
 	select { // it may have been the last one that was done
 	case <-j.done:
@@ -118,6 +127,9 @@ func (d *DB) transact(batch []*job) error {
 
 // step runs one job within its savepoint. lost says that the whole transaction is unusable.
 func step(ctx context.Context, tx *sql.Tx, j *job) (lost bool, err error) {
+	if !j.taken.CompareAndSwap(false, true) {
+		return false, context.Canceled // nobody waits for it
+	}
 	if err := j.ctx.Err(); err != nil {
 		return false, fmt.Errorf("wait for the database: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -27,7 +29,30 @@ func LockDir(dir string) (*Lock, error) {
 	if err := TryLock(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
 	}
+	// The number is for people and for gatepost reload; the lock itself is what counts.
+	if err := f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("write lock: %w", err), f.Close())
+		}
+	}
 	return &Lock{f}, nil
+}
+
+// Holder is the process that holds the lock of a data directory; ok is false if none does.
+func Holder(dir string) (pid int, ok bool) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	if TryLock(f) == nil { // nobody holds it: closing the file gives it back
+		return 0, false
+	}
+	b := make([]byte, 20)
+	n, _ := f.Read(b)
+	pid, err = strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	return pid, err == nil && pid > 1
 }
 
 // Release gives the lock up.

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,9 +55,10 @@ func newLimiter(perMinute int) (*limiter, error) {
 	return &limiter{perMinute: perMinute, zones: zones}, err
 }
 
-// allow counts a question about name and reports whether it may be asked.
+// allow counts a question about name and reports whether it may be asked. Reverse names are not counted: they follow
+// from who connects, not from what a sender writes, and a large site hears from many addresses of one network.
 func (l *limiter) allow(name string, now int64) bool {
-	if l == nil {
+	if l == nil || strings.HasSuffix(name, ".arpa") {
 		return true
 	}
 	zone, minute := zoneOf(name), now/int64(time.Minute)

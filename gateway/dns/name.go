@@ -58,21 +58,13 @@ func spelled(name string) string {
 	return name + "."
 }
 
-// zoneOf is about the domain somebody registered: it is what a flood of questions would be aimed at. Two labels, three
-// where the last two look like a registry's (co.uk), and a /16 or /32 of reverse names.
+// zoneOf is about the domain somebody registered: it is what a flood of questions would be aimed at. Two labels, or
+// three where the last two look like a registry's (co.uk).
 func zoneOf(name string) string {
-	labels := 2
-	if strings.HasSuffix(name, ".in-addr.arpa") {
-		labels = 4
-	} else if strings.HasSuffix(name, ".ip6.arpa") {
-		labels = 10
-	}
-	at := cut(name, labels)
+	at := cut(name, 2)
 	z := name[at:]
-	if labels == 2 && at > 0 {
-		if i := strings.IndexByte(z, '.'); i >= 0 && i <= 3 && len(z)-i-1 == 2 {
-			return name[cut(name, 3):]
-		}
+	if i := strings.IndexByte(z, '.'); at > 0 && i >= 0 && i <= 3 && len(z)-i-1 == 2 {
+		return name[cut(name, 3):]
 	}
 	return z
 }

@@ -343,6 +343,11 @@ func TestQuestionsAboutOneDomainAreLimited(t *testing.T) {
 	if _, err := r.LookupTXT(t.Context(), "other.example"); err != nil {
 		t.Errorf("another domain: %v", err)
 	}
+	for i := range 8 {
+		if _, err := r.LookupAddr(t.Context(), fmt.Sprintf("192.0.2.%d", i)); kind(t, err) != "none" {
+			t.Errorf("reverse name %d: %v", i, err)
+		}
+	}
 	if _, err := r.Unlimited().LookupTXT(t.Context(), "x.victim.example"); err != nil {
 		t.Errorf("an administrator's own name: %v", err)
 	}

@@ -64,8 +64,10 @@ type edited struct {
 // WriteTo writes the message with its edits. If there is a sum, the whole source is hashed on the way, and ErrChanged is
 // returned, before the last bytes are written, if it is another.
 func (m *edited) WriteTo(w io.Writer) (int64, error) {
-	if b, ok := m.src.(interface{ Bytes() []byte }); ok {
-		return m.fromMemory(w, b.Bytes())
+	if held, ok := m.src.(interface{ Bytes() []byte }); ok {
+		if b := held.Bytes(); b != nil { // nil: it is in a file after all
+			return m.fromMemory(w, b)
+		}
 	}
 	return m.fromSource(w)
 }

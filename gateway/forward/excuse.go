@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gatepost/gateway/smtp"
 )
@@ -25,7 +26,7 @@ var (
 func verdict(r *smtp.Reply) (reply *smtp.Reply, err error) {
 	switch {
 	case r.Code == 421:
-		return &smtp.Reply{Code: 451, Enhanced: r.Enhanced, Text: r.Text}, nil
+		return smtp.Custom(451, r.Enhanced, r.Text), nil
 	case r.Code/100 == 5 && r.Code < 550:
 		return excuse(ErrNotUs), fmt.Errorf("%w: %w", ErrNotUs, r)
 	}
@@ -37,15 +38,20 @@ func excuse(err error) *smtp.Reply {
 	step := &smtp.StepError{}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &smtp.Reply{Code: 451, Enhanced: "4.4.5", Text: "Not delivered in time; try again later"}
+		return smtp.ReplyTooLate()
 	case errors.Is(err, ErrBusy):
-		return &smtp.Reply{Code: 451, Enhanced: "4.3.2", Text: "Next hop is busy; try again later"}
+		return smtp.ReplyBusy()
 	case errors.Is(err, ErrChanged), errors.Is(err, smtp.ErrContent):
-		return &smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "Content was damaged here; try again later"}
+		return smtp.ReplyLocalError()
+	case errors.Is(err, ErrNoRoute), errors.Is(err, ErrNotUs):
+		return smtp.ReplyMisconfigured()
 	case errors.Is(err, ErrWithheld):
-		return &smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "Not sent, as another recipient was not accepted; try again later"}
-	case errors.As(err, &step) && (step.Step == "MAIL" || step.Step == "RCPT" || step.Step == "DATA" || step.Step == "content" || step.Step == "end of data"):
-		return &smtp.Reply{Code: 451, Enhanced: "4.4.2", Text: "Connection to next hop was lost; try again later"}
+		return smtp.Custom(451, "4.3.0", "Not sent, as another recipient was not accepted; please try again later")
+	case errors.As(err, &step) && slices.Contains(begun, step.Step):
+		return smtp.Custom(451, "4.4.2", "Connection to the mail server of the recipient was lost; please try again later")
 	}
-	return &smtp.Reply{Code: 451, Enhanced: "4.4.1", Text: "Next hop cannot be reached now; try again later"}
+	return smtp.ReplyNextHopDown()
 }
+
+// begun are the steps at which the next hop has been talking to us about a message.
+var begun = []string{"XCLIENT", "MAIL", "RCPT", "DATA", "RSET", "content", "end of data"}

@@ -61,7 +61,8 @@ type Route struct {
 type Forwarder struct {
 	cfg    Config
 	routes map[string]*Route
-	hops   []*hop // each once, in order of first mention
+	hops   []*hop          // each once, in order of first mention
+	byKey  map[string]*hop // the same, by how they are spoken to
 	known  *memory
 }
 
@@ -69,8 +70,7 @@ type Forwarder struct {
 // Nothing is connected yet; see Warm.
 func New(cfg Config, domains []Domain) (*Forwarder, error) {
 	cfg = cfg.filled()
-	f := &Forwarder{cfg: cfg, routes: make(map[string]*Route, len(domains)), known: newMemory(cfg.Verify)}
-	byKey := make(map[string]*hop)
+	f := &Forwarder{cfg: cfg, routes: make(map[string]*Route, len(domains)), known: newMemory(cfg.Verify), byKey: make(map[string]*hop)}
 	for _, d := range domains {
 		route := &Route{Domain: d}
 		for _, address := range d.Downstream {
@@ -79,11 +79,11 @@ func New(cfg Config, domains []Domain) (*Forwarder, error) {
 				return nil, fmt.Errorf("route of %s: %w", d.Name, err)
 			}
 			key := fmt.Sprint(opts.Address, opts.LMTP, opts.Security.Mode, opts.Security.Pins, opts.Announce)
-			if byKey[key] == nil {
-				byKey[key] = newHop(&f.cfg, opts)
-				f.hops = append(f.hops, byKey[key])
+			if f.byKey[key] == nil {
+				f.byKey[key] = newHop(&f.cfg, opts)
+				f.hops = append(f.hops, f.byKey[key])
 			}
-			route.hops = append(route.hops, byKey[key])
+			route.hops = append(route.hops, f.byKey[key])
 		}
 		f.routes[strings.ToLower(d.Name)] = route
 	}
@@ -183,6 +183,17 @@ func (f *Forwarder) Close() {
 	for _, h := range f.hops {
 		h.close()
 	}
+}
+
+// Succeed takes over what old has learnt: what next hops can take, which are down, and whom they know. It is for a reload,
+// before f is used; old is then closed by the caller and finishes what it has begun.
+func (f *Forwarder) Succeed(old *Forwarder) {
+	for key, h := range f.byKey {
+		if was := old.byKey[key]; was != nil {
+			h.succeed(was)
+		}
+	}
+	f.known.succeed(old.known)
 }
 
 // Hops are the states of all next hops, in order of first mention in the configuration.

@@ -289,7 +289,7 @@ func TestNoRouteIsTemporary(t *testing.T) { // K-09
 	s := start(t, badsink.Script{})
 	f := forwarder(t, forward.Config{}, s.Address())
 	out := f.Send(t.Context(), delivery(t, "x\r\n", "b@b.test", "b@sub.b.test"))
-	if replies(out) != "250 2.0.0, 451 4.4.1" || !errors.Is(out[1].Err, forward.ErrNoRoute) {
+	if replies(out) != "250 2.0.0, 451 4.3.5" || !errors.Is(out[1].Err, forward.ErrNoRoute) {
 		t.Errorf("%+v", out)
 	}
 	if _, ok := f.Lookup("sub.b.test"); ok {
@@ -466,7 +466,7 @@ func TestAHopThatTakesNoConnectionIsDownHoweverManyAsk(t *testing.T) { // R-14
 
 func TestWhatConcernsUsIsNotBouncedToTheSender(t *testing.T) {
 	for reply, want := range map[string]string{
-		"530 5.7.0 Must issue a STARTTLS command first": "451 4.4.1", "502 5.5.1 what": "451 4.4.1", "421 4.3.2 leaving": "451 4.3.2",
+		"530 5.7.0 Must issue a STARTTLS command first": "451 4.3.5", "502 5.5.1 what": "451 4.3.5", "421 4.3.2 leaving": "451 4.3.2",
 		"550 5.7.1 not this sender": "550 5.7.1",
 	} {
 		s := start(t, badsink.Script{Replies: map[string]string{badsink.Rcpt: reply}})

@@ -109,6 +109,21 @@ func (h *hop) worked(c *smtp.Client) {
 	}
 }
 
+// succeed takes over the state of the hop that was in this place before, and has it probed if that is down.
+func (h *hop) succeed(was *hop) {
+	h.learnt.Store(was.learnt.Load())
+	old, s := &was.health, &h.health
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since, s.err, s.failures, s.tried = old.since, old.err, old.failures, old.tried
+	s.tls, s.expires, s.issuer = old.tls, old.expires, old.issuer
+	if s.err != nil {
+		s.next = time.AfterFunc(pause(s.failures), h.start)
+	}
+}
+
 // start begins a probe, unless one is in progress or the last attempt was within the second.
 func (h *hop) start() {
 	s := &h.health

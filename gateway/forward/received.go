@@ -140,5 +140,5 @@ func Loop(header []mail.Field, by By, most int) *smtp.Reply {
 	if all < most && ours < 2 {
 		return nil
 	}
-	return &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Mail loop: the message has come through too many hosts"}
+	return smtp.ReplyLoop()
 }

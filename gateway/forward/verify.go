@@ -150,6 +150,18 @@ func newMemory(cfg VerifyConfig) *memory {
 	return &memory{cfg: cfg, kept: make(map[string]answer), asking: make(map[string]*question)}
 }
 
+// succeed takes over what old remembers.
+func (m *memory) succeed(old *memory) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, a := range old.kept {
+		m.room(key)
+		m.kept[key] = a
+	}
+}
+
 // answer is what is remembered and needs no new question.
 func (m *memory) answer(key string) (answer, bool) {
 	m.mu.Lock()

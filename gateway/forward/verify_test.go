@@ -109,3 +109,23 @@ func TestTheMemoryOfRecipientsIsBounded(t *testing.T) {
 		t.Errorf("%d questions", questions.Load())
 	}
 }
+
+func TestAReloadForgetsNothing(t *testing.T) { // P-18
+	s, questions, _ := asked(t)
+	gone := dead(t)
+	old := forwarder(t, forward.Config{}, s.Address(), gone)
+	old.Warm(t.Context())
+	old.Verify(t.Context(), address(t, "b@b.test"))
+	f := forwarder(t, forward.Config{}, gone, s.Address())
+	f.Succeed(old)
+	old.Close()
+	if got, _ := f.Verify(t.Context(), address(t, "b@b.test")); got != forward.Known || questions.Load() != 1 {
+		t.Error(got, questions.Load())
+	}
+	if c, ok := f.Capabilities("b.test"); !ok || !c.SMTPUTF8 {
+		t.Error(c, ok)
+	}
+	if h := f.Hops(); h[0].Up || h[0].Err == nil || !h[1].Up {
+		t.Errorf("%+v", h)
+	}
+}

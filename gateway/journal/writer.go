@@ -24,6 +24,7 @@ type writer struct {
 	dirty    time.Time
 	spare    batch // to swap with the pending one
 	upkeep   time.Time
+	suspect  bool // the last turn failed: only a sync shows that the disk works again
 }
 
 // maintainEvery is how often old and foreign segments are looked after.
@@ -60,12 +61,13 @@ func (w *writer) turn() time.Duration {
 
 	err := w.write(got)
 	w.spare = batch{lines: got.lines[:0], keys: got.keys[:0]}
-	if err == nil && len(w.unsynced) > 0 && (len(waiting) > 0 || time.Since(w.dirty) >= syncEvery) {
+	if err == nil && len(w.unsynced) > 0 && (len(waiting) > 0 || w.suspect || time.Since(w.dirty) >= syncEvery) {
 		err = w.sync()
 	}
 	if err != nil {
 		w.abandon()
 	}
+	w.suspect = err != nil
 	w.report(err)
 	for _, c := range waiting {
 		c <- err

@@ -111,9 +111,9 @@ func safePath(s string) bool {
 func (c *Client) unfit(t *Transaction) *Reply {
 	switch {
 	case c.ext.Size > 0 && t.Size > c.ext.Size:
-		return &Reply{Code: 552, Enhanced: "5.3.4", Text: "Message is larger than the next hop takes"}
+		return ReplyTooLarge()
 	case t.SMTPUTF8 && !c.ext.SMTPUTF8:
-		return &Reply{Code: 553, Enhanced: "5.6.7", Text: "The next hop does not take internationalized mail"} // RFC 6531 section 3.5
+		return ReplyNeedsUTF8() // RFC 6531 section 3.5
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (f *FS) op(kind, name string) error {
 
 // Crash is the file system as it may be found after power was lost at this moment. pick(n) chooses among n
 // possibilities for each thing that was not synced: a change of names happened or not; content is as last synced, as
-// last written, half of that, or of that length with zeros.
+// last written, half of what was added since, or zeros in its place.
 func (f *FS) Crash(pick func(n int) int) *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,18 +134,19 @@ func (f *FS) clone() *FS {
 	return c
 }
 
-// survives is the content after a crash.
+// survives is the content after a crash. Files are only appended to, so what was synced is not touched.
 func (n *inode) survives(pick func(int) int) []byte {
-	if bytes.Equal(n.live, n.durable) {
+	synced, tail := len(n.durable), len(n.live)-len(n.durable)
+	if tail == 0 {
 		return bytes.Clone(n.live)
 	}
 	switch pick(4) {
 	case 0:
 		return bytes.Clone(n.live)
 	case 1:
-		return bytes.Clone(n.live[:len(n.live)/2])
+		return bytes.Clone(n.live[:synced+tail/2])
 	case 2:
-		return make([]byte, len(n.live))
+		return append(bytes.Clone(n.durable), make([]byte, tail)...)
 	}
 	return bytes.Clone(n.durable)
 }

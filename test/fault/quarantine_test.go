@@ -65,14 +65,6 @@ func (p *place) put(id string) error {
 	return p.Put(context.Background(), e, bytes.NewReader(content(id)))
 }
 
-func (p *place) release(id, rcpt string) error {
-	ctx := context.Background()
-	if _, err := p.Claim(ctx, id, quarantine.Release{Key: "k", Rcpts: []string{rcpt}}); err != nil {
-		return err
-	}
-	return p.MarkReleased(ctx, id, "k", []quarantine.Outcome{{Address: rcpt, Released: true}})
-}
-
 // An image is what is on disk at one moment of a scenario.
 type image struct {
 	what  string

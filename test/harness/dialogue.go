@@ -19,6 +19,12 @@ type Dialogue struct {
 	said []string // the transcript so far, shown when an expectation fails
 }
 
+// patience is how long a peer may take for one step; it is no assertion about time, but the end of a hung test.
+const patience = 60 * time.Second
+
+// maxSaid bounds the transcript that is kept.
+const maxSaid = 60
+
 // Dial connects to addr; the banner is still to be read.
 func Dial(t testing.TB, addr string) *Dialogue {
 	t.Helper()
@@ -28,7 +34,6 @@ func Dial(t testing.TB, addr string) *Dialogue {
 	}
 	d := &Dialogue{t: t, conn: conn, r: bufio.NewReader(conn)}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(60 * time.Second))
 	return d
 }
 
@@ -56,7 +61,8 @@ func (d *Dialogue) Talk(transcript string) *Dialogue {
 // Raw sends bytes as they are.
 func (d *Dialogue) Raw(s string) {
 	d.t.Helper()
-	d.said = append(d.said, "C: "+s)
+	d.said = append(d.said[max(0, len(d.said)-maxSaid):], "C: "+s)
+	d.conn.SetDeadline(time.Now().Add(patience))
 	if _, err := d.conn.Write([]byte(s)); err != nil {
 		d.fail(fmt.Sprintf("write: %v", err))
 	}
@@ -66,6 +72,7 @@ func (d *Dialogue) Raw(s string) {
 func (d *Dialogue) Reply() string {
 	d.t.Helper()
 	var lines []string
+	d.conn.SetDeadline(time.Now().Add(patience))
 	for {
 		line, err := d.r.ReadString('\n')
 		if err != nil {

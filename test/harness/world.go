@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -61,7 +60,6 @@ domains:
 {{.Domain}}
 dns: {servers: ["{{.DNS}}"], timeout: 1s}
 admin: {address: "127.0.0.1:0"}
-trusted_networks: []
 policy: policy.yaml
 {{.Config}}
 `
@@ -193,6 +191,13 @@ func (w *World) end() {
 // Log is what gatepost wrote to standard error so far.
 func (w *World) Log() string { return w.log.String() }
 
+// Logged counts how often text stands in what gatepost wrote to standard error so far.
+func (w *World) Logged(text string) int {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	return bytes.Count(w.log.b.Bytes(), []byte(text))
+}
+
 // Command runs another gatepost command in this world and returns what it printed and its exit code.
 func (w *World) Command(args ...string) (stdout string, code int) {
 	w.t.Helper()
@@ -257,5 +262,5 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 			return
 		}
 	}
-	t.Fatal(fmt.Sprintf("never came true: %s", what))
+	t.Fatalf("never came true: %s", what)
 }

@@ -89,6 +89,6 @@ func prose(random *mathrand.Rand, n int) string {
 			line++
 		}
 	}
-	b.WriteString(".\r\n")
+	b.WriteString("end.\r\n")
 	return b.String()
 }

@@ -73,7 +73,7 @@ func measure(ctx context.Context, o options) error {
 			fmt.Println("  " + s.note)
 		}
 	}
-	return nil
+	return b.steady(ctx)
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

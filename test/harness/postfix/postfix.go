@@ -40,28 +40,55 @@ func Start(t testing.TB, cfg Config) *Postfix {
 		}
 		t.Skip("Postfix is not installed, or this is not root, whom it needs to start")
 	}
+	p, err := Launch(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p
+}
+
+// Launch makes an instance for a program that is no test; Stop ends it and removes its files.
+func Launch(cfg Config) (*Postfix, error) {
 	p := &Postfix{Domain: "b.test"}
 	var err error
 	// Postfix's sockets need a short path that its own user may pass through, which a test's own directory is not.
 	if p.dir, err = os.MkdirTemp("", "postfix"); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	t.Cleanup(func() { os.RemoveAll(p.dir) })
 	p.conf = filepath.Join(p.dir, "conf")
 	if p.Address, err = freeAddress(); err == nil {
 		err = p.prepare(cfg)
 	}
 	if err != nil {
-		t.Fatalf("prepare Postfix: %v", err)
+		os.RemoveAll(p.dir)
+		return nil, fmt.Errorf("prepare Postfix: %w", err)
 	}
 	if out, err := exec.Command(program, "-c", p.conf, "start").CombinedOutput(); err != nil {
-		t.Fatalf("start Postfix: %v: %s", err, out)
+		os.RemoveAll(p.dir)
+		return nil, fmt.Errorf("start Postfix: %w: %s", err, out)
 	}
-	t.Cleanup(p.stop)
 	if err := p.wait(); err != nil {
-		t.Fatalf("wait for Postfix: %v\n%s", err, p.Log())
+		log := p.Log()
+		p.Stop()
+		return nil, fmt.Errorf("wait for Postfix: %w\n%s", err, log)
 	}
-	return p
+	return p, nil
+}
+
+// Master is the process id of the instance's master, the root of its processes.
+func (p *Postfix) Master() (int, error) {
+	b, err := os.ReadFile(filepath.Join(p.dir, "queue", "pid", "master.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
+// Stop ends the instance and removes its files.
+func (p *Postfix) Stop() {
+	exec.Command(program, "-c", p.conf, "stop").Run()
+	os.RemoveAll(p.dir)
 }
 
 func freeAddress() (string, error) {
@@ -172,10 +199,6 @@ func (p *Postfix) wait() error {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return last
-}
-
-func (p *Postfix) stop() {
-	exec.Command(program, "-c", p.conf, "stop").Run()
 }
 
 // Log is what Postfix has logged so far.

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"time"
+)
+
+// watchEvery is how often the files of the configuration are looked at.
+const watchEvery = 2 * time.Second
+
+// A stamp tells one state of a file from another.
+type stamp struct {
+	size  int64
+	mtime time.Time
+}
+
+// stamps looks at the configuration, the policy and the files that its lists name.
+func (s *service) stamps() map[string]stamp {
+	paths := []string{s.cfg.File}
+	for path := range s.sources {
+		paths = append(paths, path)
+	}
+	now := make(map[string]stamp, len(paths))
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			now[path] = stamp{info.Size(), info.ModTime()}
+		}
+	}
+	return now
+}
+
+// A watch notices that files changed and then stayed the same for one look, so that a file being written is not read half.
+type watch struct{ loaded, last map[string]stamp }
+
+// changed reports whether now should be loaded.
+func (w *watch) changed(now map[string]stamp) bool {
+	settled := same(now, w.last)
+	w.last = now
+	if !settled || same(now, w.loaded) {
+		return false
+	}
+	w.loaded = now
+	return true
+}
+
+func same(a, b map[string]stamp) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for path, s := range a {
+		if other, ok := b[path]; !ok || other.size != s.size || !other.mtime.Equal(s.mtime) {
+			return false
+		}
+	}
+	return true
+}
