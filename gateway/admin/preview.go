@@ -213,8 +213,8 @@ func sanitizer() *bluemonday.Policy {
 	p.AllowAttrs("color", "bgcolor").Matching(color).OnElements("font", "table", "tr", "td", "th", "div")
 	p.AllowAttrs("alt").Matching(bluemonday.Paragraph).OnElements("img")
 	p.AllowAttrs("dir").Matching(regexp.MustCompile(`(?i)^(ltr|rtl)$`)).Globally()
-	p.AllowDataURIImages()
-	p.AllowAttrs("src").OnElements("img")
+	p.AllowDataURIImages() // SVG among them, which can act: the pattern narrows it (N-06)
+	p.AllowAttrs("src").Matching(regexp.MustCompile(`^data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+$`)).OnElements("img")
 	p.AllowStyles("color", "background-color").Matching(color).Globally()
 	length := regexp.MustCompile(`(?i)^-?[0-9]{1,3}(\.[0-9]{1,2})?(px|pt|em|rem|%)?( [0-9]{1,3}(\.[0-9]{1,2})?(px|pt|em|rem|%)?){0,3}$`)
 	p.AllowStyles("font-size", "line-height", "padding", "padding-left", "padding-right", "padding-top", "padding-bottom").
