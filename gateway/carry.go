@@ -44,7 +44,7 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	if err := j.g.Journal.Health(); err != nil {
 		return j.refuseAll(smtp.ReplyLocalError())
 	}
-	kept, passed := split(j.env.Rcpts, dec.Recipients)
+	kept, passed := split(j.env.Rcpts, dec)
 	if len(kept) > 0 {
 		copies := make([]held, len(kept))
 		for i, r := range kept {
@@ -66,12 +66,14 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 }
 
 // split sorts the recipients into those whose copy is kept for review and those whose copy goes on.
-func split(rcpts []mail.Address, verdicts []policy.Verdict) (kept, passed []mail.Address) {
+// A copy that a rule asks to strip is kept, for nothing can be stripped yet, and what was to go must not pass.
+func split(rcpts []mail.Address, dec *policy.Decision) (kept, passed []mail.Address) {
 	for i, r := range rcpts {
-		switch verdicts[i].Action {
-		case policy.Accept, policy.Tag:
+		v := &dec.Recipients[i]
+		switch {
+		case v.Action == policy.Discard:
+		case (v.Action == policy.Accept || v.Action == policy.Tag) && len(v.Strip)+len(dec.Strip) == 0:
 			passed = append(passed, r)
-		case policy.Discard:
 		default:
 			kept = append(kept, r)
 		}
@@ -82,14 +84,14 @@ func split(rcpts []mail.Address, verdicts []policy.Verdict) (kept, passed []mail
 // send forwards to the passed recipients and folds what the next hop said into one reply. The content goes out only once
 // the next hop has answered for every recipient, so that nobody has a copy when the client is told to come again.
 func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *smtp.Reply {
-	outcomes := j.g.Carrier.Send(ctx, j.delivery(passed, true))
+	outcomes := j.give(ctx, passed, true)
 	taken, later, never, withheld := sortOutcomes(outcomes)
 	if len(withheld) > 0 && len(later) == 0 { // some were refused for good: the others shall have theirs all the same
 		if r := j.keepRefused(ctx, never); r != nil {
 			return r
 		}
 		keptSome, never = true, nil
-		outcomes = j.g.Carrier.Send(ctx, j.delivery(withheld, false))
+		outcomes = j.give(ctx, withheld, false)
 		var refused []forward.Outcome
 		taken, later, refused, _ = sortOutcomes(outcomes)
 		never = append(never, refused...)
@@ -112,6 +114,7 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 	for _, o := range taken {
 		j.fates = append(j.fates, journal.Fate{Rcpt: o.Rcpt.String(), Fate: "delivered", Hop: o.Hop, Reply: o.Reply.Text})
 	}
+	j.copies(ctx)
 	return smtp.ReplyAccepted(j.env.ID)
 }
 
@@ -224,7 +227,7 @@ func (j *job) refuseAll(r *smtp.Reply) *smtp.Reply {
 // describe completes the record of the message.
 func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
 	rec.Reply, rec.Fates, rec.Generation = policyReply(r), j.fates, j.snap.Gen
-	rec.Decision, rec.Report = &j.in.Decision, &j.in.Report
+	rec.Decision, rec.Report = &j.in.Decision, j.snap.Policy.Kept(&j.in.Report)
 	rec.Size, rec.SHA256 = j.content.Size(), hexOf(j.content.Sum())
 	if f := j.in.Report.Message; f != nil {
 		rec.Subject, rec.Author, rec.MsgID = f.Subject, f.From, f.MessageID

@@ -12,35 +12,27 @@ import (
 // by is how this gateway signs what it writes.
 func (g *Gateway) by() forward.By { return forward.By{Hostname: g.Hostname, Instance: g.Instance} }
 
-// delivery is the message for rcpts as it goes on: our fields put first, forged ones left out, every other byte as it came.
+// delivery is the message for rcpts, whose copies are alike, as it goes on: our fields put first, forged ones left out,
+// every other byte as it came.
 func (j *job) delivery(rcpts []mail.Address, whole bool) forward.Delivery {
-	var b strings.Builder
 	dec := &j.in.Decision
+	v := j.verdict(rcpts[0])
+	var b strings.Builder
 	b.WriteString(forward.Received(j.env, j.g.by()))
 	b.WriteString(auth.Results(j.env, &j.in.Report, j.g.Hostname))
 	b.WriteString("X-Gatepost-Id: " + j.env.ID + "\r\n")
 	b.WriteString("X-Gatepost-Score: " + dec.Score.String() + "\r\n")
-	b.WriteString("X-Gatepost-Action: " + string(action(dec, rcpts)) + "\r\n")
-	if action(dec, rcpts) == policy.Tag {
+	b.WriteString("X-Gatepost-Action: " + string(v.Action) + "\r\n")
+	if v.Action == policy.Tag {
 		b.WriteString("X-Spam-Flag: YES\r\n")
 	}
-	for _, f := range dec.AddHeaders {
-		b.WriteString(mail.Printable(f.Name, 78) + ": " + mail.Printable(f.Value, 900) + "\r\n")
+	for _, list := range [][]policy.HeaderField{dec.AddHeaders, v.AddHeaders} {
+		for _, f := range list {
+			b.WriteString(mail.Printable(f.Name, 78) + ": " + mail.Printable(f.Value, 900) + "\r\n")
+		}
 	}
 	return forward.Delivery{
 		Envelope: j.env, Rcpts: rcpts, Source: j.content, Sum: j.content.Sum(), Whole: whole,
 		Edits: forward.Edits{Drop: auth.Forged(j.in.Message, j.g.Hostname), Add: b.String()},
 	}
-}
-
-// action is what was decided for the recipients of one delivery: tag if any of them asked for it.
-func action(dec *policy.Decision, rcpts []mail.Address) policy.Action {
-	for _, v := range dec.Recipients {
-		for _, r := range rcpts {
-			if v.Address == r.String() && v.Action == policy.Tag {
-				return policy.Tag
-			}
-		}
-	}
-	return policy.Accept
 }

@@ -144,7 +144,7 @@ func (reading) Body(src mail.Source, limit int) (admin.Body, error) {
 	b := admin.Body{Text: text[:min(len(text), limit)], TextCut: len(text) > limit}
 	for p := range m.Parts() {
 		if p.Type == "text/html" && !p.Attachment() {
-			html := p.Markup()
+			html := p.View().Source
 			b.HTML, b.HTMLCut = html[:min(len(html), limit)], len(html) > limit
 			break
 		}

@@ -113,19 +113,10 @@ func (s *site) judge(ctx context.Context, e errand, timings bool) (*policy.Resul
 func (s *site) inspect(ctx context.Context, env *mail.Envelope, content []byte) *gateway.Inspection {
 	var before filters.Report
 	<-s.snap.Chain.Run(ctx, filters.AtEnvelope, &mail.Mail{Envelope: env}, &before)
-	in := s.snap.Inspect(ctx, env, memory{bytes.NewReader(content), content}, before)
+	in := s.snap.Inspect(ctx, env, mail.Memory(content), before)
 	<-in.Ended
 	return in
 }
-
-// memory is a Source whose bytes may be used as they are.
-type memory struct {
-	*bytes.Reader
-	b []byte
-}
-
-// Bytes is the whole message.
-func (m memory) Bytes() []byte { return m.b }
 
 // readMessage reads a file and gives it the line ends that it would have had on the wire.
 func readMessage(name string) ([]byte, error) {

@@ -99,3 +99,28 @@ rules:
 		t.Errorf("held: %s", out)
 	}
 }
+
+func TestRulesAddHeadersRedirectAndCopy(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend, Config: unlimited, Policy: `version: 1
+rules:
+  - {name: mark, when: 'message.subject == "Hello"', then: {add_header: {name: X-Site, value: read}}, for: ["bob@example.com"], reason: r}
+  - {name: away, when: 'message.subject == "Hello"', then: {redirect: dave@example.com}, for: ["carol@example.com"], reason: r}
+  - {name: archive, when: 'message.subject == "Hello"', then: {bcc: archive@example.com}, for: ["bob@example.com"], reason: r}
+`})
+	d := harness.Dial(t, w.SMTP)
+	d.Talk("S: 220\nC: EHLO c.example\nS: 250\nC: MAIL FROM:<ann@friend.example>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: RCPT TO:<carol@example.com>\nS: 250\nC: DATA\nS: 354")
+	d.Raw(harness.Wire(hello) + ".\r\n")
+	d.Expect("250 2.0.0")
+	got := map[string]bool{}
+	for _, m := range w.Sink.Messages() {
+		got[strings.Join(m.Rcpts, ",")] = bytes.Contains(m.Data, []byte("X-Site: read"))
+	}
+	for rcpt, marked := range map[string]bool{"bob@example.com": true, "dave@example.com": false, "archive@example.com": false} {
+		if m, ok := got[rcpt]; !ok || m != marked {
+			t.Errorf("%s: arrived %v, marked %v", rcpt, ok, m)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("delivered to %v", got)
+	}
+}
