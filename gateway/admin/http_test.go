@@ -84,8 +84,13 @@ func TestConnectionsAreBounded(t *testing.T) {
 	l := &limitedListener{total: 3, each: 2, from: nil}
 	l.from = map[addr]int{}
 	a, c := mustAddr("192.0.2.1"), mustAddr("192.0.2.2")
-	if !l.take(a) || !l.take(a) || l.take(a) || !l.take(c) || l.take(c) {
-		t.Error("the bounds do not hold")
+	for i, try := range []struct {
+		from addr
+		want bool
+	}{{a, true}, {a, true}, {a, false}, {c, true}, {c, false}} {
+		if l.take(try.from) != try.want {
+			t.Errorf("connection %d: taken: %v", i, !try.want)
+		}
 	}
 	l.give(a)
 	if !l.take(c) {
@@ -210,11 +215,10 @@ func TestPeopleAreManagedOnPages(t *testing.T) {
 	if w.Code != 200 || !strings.Contains(w.Body.String(), `class="secret"`) {
 		t.Fatalf("create: %d", w.Code)
 	}
-	bob := b.as("bob")
 	if err := b.people.SetPassword(t.Context(), "bob", goodPassword, false); err != nil {
 		t.Fatal(err)
 	}
-	bob = b.as("bob")
+	bob := b.as("bob")
 	if w := b.do(bob, get, "/quarantine/m2", nil); w.Code != 200 {
 		t.Errorf("bob's own message: %d", w.Code)
 	}

@@ -112,7 +112,7 @@ func TestAnothersMessageIsNotThere(t *testing.T) {
 			default:
 				w = b.do(alice, rt.method, path, url.Values{"rcpt": {"bob@example.com"}})
 			}
-			return w.Code, requestID.ReplaceAllString(strings.ReplaceAll(w.Body.String(), id, "ID"), "REQ")
+			return w.Code, strings.ReplaceAll(requestID.ReplaceAllString(w.Body.String(), "REQ"), id, "ID")
 		}
 		code, body := answer("m2")
 		missing, other := answer("zz")
