@@ -2,12 +2,16 @@
 # Installs the Debian or Ubuntu packages whose programs the tests drive. It starts nothing: tests start what they
 # need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
 set -euo pipefail
-packages=(postfix swaks redis-server openssl)
-programs=(postfix swaks redis-server openssl)
+packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei)
+programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei)
 
 missing=()
 for i in "${!programs[@]}"; do
-  PATH="$PATH:/usr/sbin:/sbin" command -v "${programs[$i]}" >/dev/null || missing+=("${packages[$i]}")
+  if [[ ${programs[$i]} == fonts-* ]]; then
+    dpkg -s "${programs[$i]}" >/dev/null 2>&1 || missing+=("${packages[$i]}")
+  else
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${programs[$i]}" >/dev/null || missing+=("${packages[$i]}")
+  fi
 done
 if [ ${#missing[@]} -eq 0 ]; then
   echo "setup: all test programs are here (${programs[*]})"

@@ -114,8 +114,12 @@ func (d *demo) start(a *app, adminAddr string) error {
 	if d.service, err = startService(a, cfg); err != nil {
 		return err
 	}
-	d.password = d.service.setup
-	return nil
+	accounts, err := d.service.accounts(a.ctx)
+	if err != nil {
+		return err
+	}
+	d.password = d.service.setup // nobody else knows it and all is gone afterwards: it need not be changed first
+	return accounts.SetPassword(a.ctx, demoLogin, d.password, false)
 }
 
 // show sends the letters and prints what became of them.

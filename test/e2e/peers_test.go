@@ -103,7 +103,7 @@ rules:
 func TestRulesAddHeadersRedirectAndCopy(t *testing.T) {
 	w := harness.Start(t, harness.Setup{Zone: friend, Config: unlimited, Policy: `version: 1
 rules:
-  - {name: mark, when: 'message.subject == "Hello"', then: {add_header: {name: X-Site, value: read}}, for: ["bob@example.com"], reason: r}
+  - {name: mark, when: 'message.subject == "Hello"', then: {add_header: 'X-Site: read'}, for: ["bob@example.com"], reason: r}
   - {name: away, when: 'message.subject == "Hello"', then: {redirect: dave@example.com}, for: ["carol@example.com"], reason: r}
   - {name: archive, when: 'message.subject == "Hello"', then: {bcc: archive@example.com}, for: ["bob@example.com"], reason: r}
 `})
