@@ -29,6 +29,7 @@ type cli struct {
 	Replay     replayCmd     `cmd:"" help:"Judge the recorded facts again under a draft policy and show what would differ."`
 	Test       testCmd       `cmd:"" help:"Run the policy's tests and print which rules no test reaches."`
 	Quarantine quarantineCmd `cmd:"" help:"Review held messages."`
+	Hold       holdCmd       `cmd:"" help:"Look after accepted mail that waits for its next hop."`
 	User       userCmd       `cmd:"" help:"Manage the accounts of the review pages."`
 	Init       initCmd       `cmd:"" help:"Write a commented gatepost.yaml and policy.yaml."`
 	Demo       demoCmd       `cmd:"" help:"Show the whole product on loopback, with nothing set up."`
