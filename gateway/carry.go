@@ -27,13 +27,12 @@ type job struct {
 	in      *Inspection
 	content *spool.Body
 	fates   []journal.Fate
+	entries []string // ids under which copies stand in the quarantine
 }
 
 // carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what
 // the next hop then refuses for now takes them back, for the client will come again with the whole message.
 func (j *job) carry(ctx context.Context) *smtp.Reply {
-	ctx, cancel := context.WithTimeout(ctx, carryLimit)
-	defer cancel()
 	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.g.MaxReceived); r != nil {
 		return j.refuseAll(r)
 	}
@@ -84,25 +83,32 @@ func split(rcpts []mail.Address, dec *policy.Decision) (kept, passed []mail.Addr
 // send forwards to the passed recipients and folds what the next hop said into one reply. The content goes out only once
 // the next hop has answered for every recipient, so that nobody has a copy when the client is told to come again.
 func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *smtp.Reply {
-	outcomes := j.give(ctx, passed, true)
+	wait, cancel := context.WithTimeout(ctx, carryLimit)
+	defer cancel()
+	outcomes := j.give(wait, passed, true)
 	taken, later, never, withheld := sortOutcomes(outcomes)
 	if len(withheld) > 0 && len(later) == 0 { // some were refused for good: the others shall have theirs all the same
 		if r := j.keepRefused(ctx, never); r != nil {
 			return r
 		}
-		keptSome, never = true, nil
-		outcomes = j.give(ctx, withheld, false)
-		var refused []forward.Outcome
-		taken, later, refused, _ = sortOutcomes(outcomes)
-		never = append(never, refused...)
+		keptSome = true
+		outcomes = j.give(wait, withheld, false)
+		var more []forward.Outcome
+		more, later, never, _ = sortOutcomes(outcomes)
+		taken = append(taken, more...)
 	}
 	switch {
 	case len(taken) > 0: // some have it: the others must not be lost, and must not make the client send it again
-		if r := j.keepRefused(ctx, append(later, never...)); r != nil {
+		if r := j.keepRest(ctx, later, never); r != nil {
 			return r
 		}
+	case allDown(outcomes) && j.holds():
+		if r := j.hold(ctx, outcomes); r != nil {
+			j.withdraw()
+			return j.refuseAll(r)
+		}
 	case len(later) > 0:
-		j.withdraw(keptSome)
+		j.withdraw()
 		return j.passOn(outcomes, later[0].Reply)
 	case keptSome:
 		if r := j.keepRefused(ctx, never); r != nil {
@@ -114,8 +120,26 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 	for _, o := range taken {
 		j.fates = append(j.fates, journal.Fate{Rcpt: o.Rcpt.String(), Fate: "delivered", Hop: o.Hop, Reply: o.Reply.Text})
 	}
-	j.copies(ctx)
+	j.copies(wait)
 	return smtp.ReplyAccepted(j.env.ID)
+}
+
+// keepRest keeps the copies that the next hop did not take while it took others: on hold where that is asked for and
+// another attempt may succeed without doubling anything, else where people see them.
+func (j *job) keepRest(ctx context.Context, later, never []forward.Outcome) *smtp.Reply {
+	rest := never
+	var waiting []forward.Outcome
+	for _, o := range later {
+		if j.holds() && !o.Doubtful {
+			waiting = append(waiting, o)
+		} else {
+			rest = append(rest, o)
+		}
+	}
+	if r := j.hold(ctx, waiting); r != nil {
+		rest = append(rest, waiting...)
+	}
+	return j.keepRefused(ctx, rest)
 }
 
 // sortOutcomes tells apart who has the message, who may have it later, who never will, and who would have been served
@@ -159,7 +183,11 @@ func (j *job) keepRefused(ctx context.Context, refused []forward.Outcome) *smtp.
 	}
 	copies := make([]held, len(refused))
 	for i, o := range refused {
-		copies[i] = held{o.Rcpt, "the next hop refused this recipient: " + o.Reply.Error()}
+		why := "the next hop refused this recipient: "
+		if o.Doubtful {
+			why = "the next hop did not answer at the end of the message, and may have it: "
+		}
+		copies[i] = held{o.Rcpt, why + o.Reply.Error()}
 	}
 	return j.keep(ctx, mail.NewID(j.env.Time), copies)
 }
@@ -174,21 +202,22 @@ func (j *job) keep(ctx context.Context, id string, copies []held) *smtp.Reply {
 		j.g.Log.LogAttrs(ctx, levelError, "quarantine cannot keep a message", idAttr(j.env.ID), errAttr(err))
 		return smtp.ReplyLocalError()
 	}
+	j.entries = append(j.entries, id)
 	for _, c := range copies {
 		j.fates = append(j.fates, journal.Fate{Rcpt: c.rcpt.String(), Fate: "quarantined", Reply: c.why})
 	}
 	return nil
 }
 
-// withdraw takes back what keep did for a message that the client will send again.
-func (j *job) withdraw(kept bool) {
-	if !kept {
-		return
+// withdraw takes back what keep did for a message that the client will send again. The books are set right even if the
+// client has gone.
+func (j *job) withdraw() {
+	for _, id := range j.entries {
+		if err := j.g.Quarantine.Delete(context.Background(), id, "gateway", nil); err != nil {
+			j.g.Log.LogAttrs(context.Background(), levelError, "quarantine cannot take a copy back", idAttr(j.env.ID), errAttr(err))
+		}
 	}
-	// The books are set right even if the client has gone.
-	if err := j.g.Quarantine.Delete(context.Background(), j.env.ID, "gateway", nil); err != nil {
-		j.g.Log.LogAttrs(context.Background(), levelError, "quarantine cannot take a copy back", idAttr(j.env.ID), errAttr(err))
-	}
+	j.entries = nil
 }
 
 // entry describes the message for the quarantine.

@@ -49,6 +49,7 @@ type Deps struct {
 	Instance   string // tells the gateways of one hostname apart
 	Gate       Gate
 	Carrier    Carrier
+	Hold       Holder // nil: nothing is held, and every failure of a next hop is the client's to wait out
 	Namer      Namer
 	Spool      *spool.Spool
 	Quarantine *quarantine.Store

@@ -54,7 +54,10 @@ func (r *Releaser) Release(ctx context.Context, id string, q quarantine.Release)
 		if sendErr == nil {
 			o := outcomes[i]
 			results[i].OK, results[i].Reply = o.Reply.Positive(), o.Reply.Error()
-			fate.Hop, fate.Reply = o.Hop, o.Reply.Error()
+			if o.Doubtful { // nobody can know: whoever releases again must know that it may be a second copy
+				results[i].Reply += " (no answer came at the end of the message: it may have arrived all the same)"
+			}
+			fate.Hop, fate.Reply = o.Hop, results[i].Reply
 			if results[i].OK {
 				fate.Fate = "released"
 			}

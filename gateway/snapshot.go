@@ -25,6 +25,7 @@ type Domain struct {
 	Route      string          // the same for domains whose mail may share a transaction
 	Recipients string          // who says which recipients exist: downstream, any, file
 	Users      map[string]bool // of file: canonical addresses
+	Hold       bool            // keep its mail while its next hops are down
 }
 
 // An Inspection is what was found out about one message and what follows from it.

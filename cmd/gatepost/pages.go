@@ -165,7 +165,7 @@ func (s *service) health() []admin.Check {
 	add("spool", s.spool.Admit(), admin.Critical, time.Time{}, "New mail is told to come back (452).", "Make room on the disk of data_dir, or wait until mail in progress is done.")
 	add("quarantine", s.quarantine.Admit(), admin.Critical, time.Time{}, "Mail that would be held is told to come back (452).", "Make room, raise quarantine.max_bytes, or shorten retention.")
 	add("journal", s.journal.Health(), admin.Critical, time.Time{}, "New mail is told to come back (451).", "Make room on the disk of data_dir and look at its state.")
-	for _, h := range s.forwarder.Hops() {
+	for _, h := range s.carrier.hops() {
 		var err error
 		if !h.Up {
 			err = h.Err
@@ -175,6 +175,11 @@ func (s *service) health() []admin.Check {
 	if left := time.Until(s.certs.Expiry()); !s.certs.SelfSigned() && left < 7*24*time.Hour {
 		add("certificate", fmt.Errorf("expires in %s", left.Round(time.Hour)), admin.Warning, time.Time{}, "Senders that check will stop sending.", "Renew it; it is read again by itself.")
 	}
+	_, since, err := s.depot.givenUp()
+	add("held mail", err, admin.Warning, since, "It could not be delivered, and is in the quarantine now; its senders believe that it arrived.", "Look at it there, and release it once the cause is mended.")
+	if oldest := s.depot.Oldest(); oldest > longHold {
+		add("hold queue", fmt.Errorf("the oldest message waits since %s", oldest.Round(time.Minute)), admin.Warning, time.Now().Add(-oldest), "Mail that was accepted waits for its mail server.", "Look at the mail server; gatepost hold list says what it answered.")
+	}
 	names, all := s.troubles.list()
 	for _, n := range names {
 		add(n, all[n].err, admin.Warning, all[n].since, "The last good state is in use.", "Mend what the message names.")
@@ -182,16 +187,25 @@ func (s *service) health() []admin.Check {
 	return checks
 }
 
+// longHold is how long mail may be on hold before that is a trouble.
+const longHold = time.Hour
+
 // gauges are numbers beyond what records add up to.
 func (s *service) gauges() []admin.Gauge {
 	u := s.spool.Usage()
 	used, limit := s.quarantine.Used()
+	held, heldBytes := s.depot.Depth()
+	givenUp, _, _ := s.depot.givenUp()
 	return []admin.Gauge{
 		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},
 		{Name: "gatepost_spool_bytes", Help: "Bytes of messages being received.", Value: float64(u.Memory), Label: "where", Of: "memory"},
 		{Name: "gatepost_spool_bytes", Help: "Bytes of messages being received.", Value: float64(u.Disk), Label: "where", Of: "disk"},
 		{Name: "gatepost_quarantine_bytes", Help: "Bytes that held messages take on disk.", Value: float64(used)},
 		{Name: "gatepost_quarantine_limit_bytes", Help: "Most bytes that held messages may take; 0 is no limit.", Value: float64(limit)},
+		{Name: "gatepost_hold_messages", Help: "Accepted messages that wait for their next hop.", Value: float64(held)},
+		{Name: "gatepost_hold_bytes", Help: "Bytes of content on hold.", Value: float64(heldBytes)},
+		{Name: "gatepost_hold_oldest_seconds", Help: "How long the message that waits longest is on hold.", Value: s.depot.Oldest().Seconds()},
+		{Name: "gatepost_hold_given_up_total", Help: "Messages that could not be delivered and went from hold to the quarantine.", Value: float64(givenUp), Counter: true},
 		{Name: "gatepost_policy_generation", Help: "Generation of the policy that judges now.", Value: float64(s.gateway.Snapshot().Gen)},
 	}
 }

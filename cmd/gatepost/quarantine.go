@@ -164,11 +164,11 @@ type releaseCmd struct {
 // Run releases and prints what the next hop really said.
 func (c *releaseCmd) Run(a *app) error {
 	return withStores(a, func(w *works) error {
-		f, err := w.newForwarder()
+		f, err := w.newForwarder(w.site, nil)
 		if err != nil {
 			return err
 		}
-		w.forwarder = f
+		w.carrier.set(f, w.routes())
 		results, err := w.releaser().Release(a.ctx, c.ID, quarantine.Release{Key: rand.Text(), By: operator(), Rcpts: c.Rcpt})
 		if err != nil {
 			return err
@@ -197,7 +197,7 @@ func (c *releaseCmd) Run(a *app) error {
 
 // releaser gives held copies to the next hop.
 func (w *works) releaser() *gateway.Releaser {
-	return &gateway.Releaser{Quarantine: w.quarantine, Carrier: w.forwarder, Journal: recorder{w.journal, w.meter}, Hostname: w.cfg.Hostname}
+	return &gateway.Releaser{Quarantine: w.quarantine, Carrier: w.carrier, Journal: recorder{w.journal, w.meter}, Hostname: w.cfg.Hostname}
 }
 
 // operator names who works in the shell.

@@ -7,6 +7,7 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/config"
+	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/rules/conf"
 )
@@ -49,8 +50,22 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if failed := failures(next.runTests(ctx)); len(failed) > 0 {
 		return failed
 	}
-	if _, err := s.certs.Reload(); err != nil {
+	fail := func(err error) []conf.Problem {
 		return []conf.Problem{{Pos: conf.Pos{File: cfg.File}, Message: err.Error()}}
+	}
+	routes := next.routes()
+	var way *forward.Forwarder
+	if !s.carrier.leads(routes) {
+		var err error
+		if way, err = s.newForwarder(next, s.own()); err != nil {
+			return fail(err)
+		}
+	}
+	if _, err := s.certs.Reload(); err != nil {
+		return fail(err)
+	}
+	if way != nil { // before the snapshot, so that whatever is accepted has a way to go
+		s.carrier.set(way, routes)
 	}
 	s.gateway.Swap(snap)
 	s.sources = next.sources

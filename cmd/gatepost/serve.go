@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/pprof"
@@ -141,6 +142,12 @@ func (s *service) listen(ctx context.Context) error {
 		}
 		s.listeners = append(s.listeners, ln)
 	}
+	way, err := s.newForwarder(s.site, s.own())
+	if err != nil {
+		return err
+	}
+	s.carrier.set(way, s.routes())
+	s.start(ctx)
 	handler, err := s.pages(ctx)
 	if err != nil {
 		return err
@@ -157,6 +164,17 @@ func (s *service) listen(ctx context.Context) error {
 	}
 	go s.watch("review pages", func() error { return s.web.Serve(admin.Limit(web, 200, 20)) })
 	return nil
+}
+
+// own are the addresses on which mail for us arrives.
+func (s *service) own() []netip.AddrPort {
+	var own []netip.AddrPort
+	for _, l := range s.listeners {
+		if a, ok := l.Addr().(*net.TCPAddr); ok {
+			own = append(own, a.AddrPort())
+		}
+	}
+	return own
 }
 
 // watch reports a listener that ended although nobody stopped it.

@@ -166,7 +166,9 @@ func (s *site) domains() (map[string]gateway.Domain, []conf.Problem) {
 	var problems []conf.Problem
 	domains := make(map[string]gateway.Domain, len(s.cfg.Domains))
 	for _, d := range s.cfg.Domains {
-		g := gateway.Domain{Route: strings.Join(append([]string{d.Protocol, d.TLS}, d.Downstream...), " "), Recipients: d.Recipients.Mode}
+		g := gateway.Domain{
+			Route: strings.Join(append([]string{d.Protocol, d.TLS, d.WhenDown}, d.Downstream...), " "), Recipients: d.Recipients.Mode, Hold: d.WhenDown == "hold",
+		}
 		if d.Recipients.Mode == "file" {
 			users, p := readUsers(string(d.Recipients.File))
 			g.Users, problems = users, append(problems, p...)

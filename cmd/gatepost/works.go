@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"gatepost/filters/mail"
@@ -39,13 +40,15 @@ type works struct {
 	quarantine *quarantine.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
-	forwarder  *forward.Forwarder
+	carrier    *carrier
+	depot      *depot
 	certs      *certs.Store
 	gate       *access.Gate
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	troubles   troubles
 	cancel     context.CancelFunc
+	running    sync.WaitGroup // what cancel ends
 }
 
 // maxClients bounds how many clients the rate limits remember (HOSTILE I-08).
@@ -53,7 +56,7 @@ const maxClients = 1 << 20
 
 // openStores opens what lasts: database, spool, quarantine, journal. Only serve is the daemon.
 func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*works, error) {
-	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), meter: admin.NewMeter()}
+	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), meter: admin.NewMeter(), carrier: &carrier{}}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -118,11 +121,11 @@ func (w *works) openGateway(ctx context.Context) error {
 	} else if len(rec.Missing)+len(rec.Corrupt) > 0 {
 		w.log.Error("quarantine recovered with losses", "report", fmt.Sprint(rec))
 	}
-	var err error
-	if w.forwarder, err = w.newForwarder(); err != nil {
+	if err := w.openCerts(); err != nil {
 		return err
 	}
-	if err := w.openCerts(); err != nil {
+	var err error
+	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
 	l := w.cfg.Limits
@@ -131,30 +134,59 @@ func (w *works) openGateway(ctx context.Context) error {
 		ConnectionsAMinute: l.ConnectRate, MessagesAMinute: l.MessageRate, RecipientsAMinute: l.RecipientRate,
 	}, w.cfg.TrustedNetworks, state.NewLocal(maxClients, time.Now), func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
 	w.gateway = gateway.New(gateway.Deps{
-		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.forwarder, Namer: namer{w.resolver},
+		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.carrier, Hold: w.depot, Namer: namer{w.resolver},
 		Spool: w.spool, Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Log: w.log,
 		Trusted: w.cfg.TrustedNetworks, Now: time.Now, MessageBytes: int64(l.MessageBytes), Recipients: l.Recipients, MaxReceived: l.Received,
 	}, w.snap)
-	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w.cancel = cancel
-	w.forwarder.Warm(background)
-	w.troubles.note("policy archive", w.archive())
-	go w.housekeep(background)
 	return nil
 }
 
-// newForwarder makes the way to the next hops.
-func (w *works) newForwarder() (*forward.Forwarder, error) {
-	var own []netip.AddrPort
-	for _, l := range w.cfg.Listeners {
-		if ap, err := netip.ParseAddrPort(l.Address); err == nil && ap.Port() != 0 {
-			own = append(own, ap)
+// start sets going what runs beside the mail. The way to the next hops must be open.
+func (w *works) start(ctx context.Context) {
+	warm, done := context.WithTimeout(ctx, warmTime)
+	w.carrier.now.Load().Warm(warm)
+	done()
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w.cancel = cancel
+	w.troubles.note("policy archive", w.archive())
+	w.running.Go(func() { w.depot.run(background) })
+	w.running.Go(func() { w.finishReleases(background) })
+	w.running.Go(func() { w.housekeep(background) })
+}
+
+// newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
+func (w *works) newForwarder(s *site, own []netip.AddrPort) (*forward.Forwarder, error) {
+	return forward.New(forward.Config{Hostname: s.cfg.Hostname, Own: own, Changed: w.hopChanged}, s.routes())
+}
+
+// hopChanged tells of a next hop that went down or came back, and wakes the mail that waited for it.
+func (w *works) hopChanged(h forward.HopState) {
+	if h.Up {
+		w.log.Info("next hop is back", "address", h.Address, "up", true)
+		if w.depot != nil {
+			w.depot.Wake(w.carrier.domainsOf(h.Address)...)
 		}
+		return
 	}
-	return forward.New(forward.Config{
-		Hostname: w.cfg.Hostname, Own: own,
-		Changed: func(h forward.HopState) { w.log.Warn("next hop changed", "hop", fmt.Sprint(h)) },
-	}, w.routes())
+	w.log.Warn("next hop is down", "address", h.Address, "up", false, "error", mail.Printable(fmt.Sprint(h.Err), 300))
+}
+
+// finishReleases ends what a process that was killed had begun to release (FP-20): the copies wait again, with a word
+// that they may have arrived, for only a person can decide to risk a second one.
+func (w *works) finishReleases(ctx context.Context) {
+	list, err := w.quarantine.Unfinished(ctx, 0)
+	w.troubles.note("unfinished releases", err)
+	for _, c := range list {
+		outcome := quarantine.Outcome{Address: c.Address, Reply: "the release by " + c.By + " was cut off; it may have arrived"}
+		if err := w.quarantine.MarkReleased(ctx, c.ID, c.Key, []quarantine.Outcome{outcome}); err != nil {
+			w.troubles.note("unfinished releases", err)
+			continue
+		}
+		w.log.Warn("a release was cut off; the copy waits again", "id", c.ID, "by", c.By)
+		rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: c.ID, Time: time.Now(), Actor: "gateway", Action: "release cut off", Rcpts: []string{c.Address},
+			Fates: []journal.Fate{{Rcpt: c.Address, Fate: "quarantined", Reply: outcome.Reply}}}
+		w.troubles.note("journal", w.journal.Append(rec))
+	}
 }
 
 // openCerts loads the certificates, or makes one and says so.
@@ -217,10 +249,12 @@ func (w *works) close() {
 	if w.cancel != nil {
 		w.cancel()
 	}
-	if w.forwarder != nil {
-		w.forwarder.Close()
-	}
+	w.running.Wait()
+	w.carrier.close()
 	var errs []error
+	if w.depot != nil {
+		errs = append(errs, w.depot.close())
+	}
 	if w.journal != nil {
 		errs = append(errs, w.journal.Close())
 	}

@@ -35,6 +35,7 @@ type Config struct {
 
 	Filters    Filters    `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
 	Quarantine Quarantine `yaml:"quarantine" doc:"What is held for people to look at."`
+	Hold       Hold       `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`
 	Admin      Admin      `yaml:"admin" doc:"Review pages, API, metrics and health."`
 	Limits     Limits     `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
 	Timeouts   Timeouts   `yaml:"timeouts" doc:"How long the SMTP server waits."`

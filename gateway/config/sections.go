@@ -39,6 +39,12 @@ type Retention struct {
 	Refused time.Duration `yaml:"refused" default:"14d" min:"1h" doc:"Copies of what was refused."`
 }
 
+// Hold bounds the hold queue.
+type Hold struct {
+	Lifetime time.Duration `yaml:"lifetime" default:"5d" min:"1m" max:"30d" doc:"How long delivery is tried; what is left then goes to the quarantine, and an alarm is raised. Senders never get a bounce."`
+	MaxBytes conf.Size     `yaml:"max_bytes" default:"20GiB" min:"1MiB" doc:"Most bytes of content on hold; mail that would have to be held beyond it is deferred with 452."`
+}
+
 // Admin says where people look at the gateway.
 type Admin struct {
 	Address     string        `yaml:"address" default:"127.0.0.1:8025" doc:"HOST:PORT of the review pages, the API, metrics and health."`

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"gatepost/filters/mail"
+	"gatepost/gateway"
+	"gatepost/gateway/forward"
+)
+
+// A depot is the hold queue of a running gateway, with what people ask of it. Commands leave their wishes as files in
+// a directory of its own, for the queue belongs to one process.
+type depot struct {
+	*forward.Hold
+	dir       *forward.Dir
+	requests  string
+	custodian *gateway.Custodian
+	log       *slog.Logger
+
+	mu      sync.Mutex
+	gaveUp  int // messages, since the start
+	lastUp  time.Time
+	lastWhy string
+}
+
+// holdDir is where the queue is, below the data directory.
+func holdDir(data string) string { return filepath.Join(data, "hold") }
+
+// requestDir is where commands leave their wishes.
+func requestDir(data string) string { return filepath.Join(data, "hold-requests") }
+
+// openDepot opens the hold queue. Nothing is sent before run.
+func (w *works) openDepot() (*depot, error) {
+	c := w.cfg.Hold
+	d := &depot{requests: requestDir(w.dir), log: w.log}
+	d.custodian = &gateway.Custodian{
+		Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Retention: w.cfg.Quarantine.Retention.Policy, Alarm: d.alarm,
+	}
+	if err := os.MkdirAll(d.requests, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory of hold requests: %w", err)
+	}
+	var err error
+	if d.dir, err = forward.OpenDir(holdDir(w.dir)); err != nil {
+		return nil, err
+	}
+	var damaged []string
+	d.Hold, damaged, err = forward.OpenHold(forward.HoldConfig{
+		Directory: d.dir, Sender: w.carrier, GiveUp: d.custodian.GiveUp, Lifetime: c.Lifetime, MaxBytes: int64(c.MaxBytes),
+		Tried: func(h forward.Held, out []forward.Outcome) {
+			w.troubles.note("journal", d.custodian.Tried(h, out))
+		},
+		Trouble: func(id string, err error) {
+			w.log.Error("held message", "id", id, "error", err.Error())
+			w.troubles.note("hold queue", fmt.Errorf("message %s: %w", id, err))
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(err, d.dir.Close())
+	}
+	if len(damaged) > 0 {
+		w.log.Error("hold queue has damaged files, set aside as *.damaged", "files", damaged)
+		w.troubles.note("hold queue files", fmt.Errorf("%d damaged files were set aside, the first is %s", len(damaged), damaged[0]))
+	}
+	return d, nil
+}
+
+// alarm remembers that a message was given up.
+func (d *depot) alarm(h forward.Held, why []forward.Outcome) {
+	d.log.Error("held mail is given up and in the quarantine now", "id", h.Envelope.ID, "recipients", len(why), "reply", why[0].Reply.Error())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gaveUp++
+	d.lastUp, d.lastWhy = time.Now(), h.Envelope.ID+": "+why[0].Reply.Error()
+}
+
+// alarmed is how long a message given up is shown as a trouble; the quarantine shows it until somebody decides.
+const alarmed = 24 * time.Hour
+
+// givenUp is how many messages were given up since the start, and the trouble with the last of them.
+func (d *depot) givenUp() (n int, last time.Time, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.gaveUp > 0 && time.Since(d.lastUp) < alarmed {
+		err = fmt.Errorf("%d given up, the last %s", d.gaveUp, d.lastWhy)
+	}
+	return d.gaveUp, d.lastUp, err
+}
+
+// lookEvery is how often wishes are looked for.
+const lookEvery = time.Second
+
+// run delivers what is on hold and does what people ask, until ctx ends.
+func (d *depot) run(ctx context.Context) {
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		t := time.NewTicker(lookEvery)
+		defer t.Stop()
+		for {
+			d.answer()
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	d.Run(ctx)
+	looking.Wait()
+}
+
+// A wish is what a command asks of the queue.
+type wish struct {
+	Do  string   `json:"do"`            // retry, cancel
+	IDs []string `json:"ids,omitempty"` // none: all, for retry
+	By  string   `json:"by"`
+}
+
+const (
+	wishSuffix = ".json"
+	maxWish    = 1 << 20
+)
+
+// leave puts a wish where the gateway finds it, whole or not at all.
+func (w wish) leave(dir string) (path string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make directory of hold requests: %w", err)
+	}
+	text, err := json.Marshal(w)
+	if err != nil {
+		return "", fmt.Errorf("write request: %w", err)
+	}
+	path = filepath.Join(dir, mail.NewID(time.Now())+wishSuffix)
+	if err := os.WriteFile(path+".part", text, 0o600); err != nil {
+		return "", fmt.Errorf("write request: %w", err)
+	}
+	if err := os.Rename(path+".part", path); err != nil {
+		return "", fmt.Errorf("write request: %w", err)
+	}
+	return path, nil
+}
+
+// answer does what wishes ask for, and takes them away.
+func (d *depot) answer() {
+	names, err := os.ReadDir(d.requests)
+	if err != nil {
+		return // nobody can have asked
+	}
+	for _, n := range names {
+		if !n.Type().IsRegular() || !strings.HasSuffix(n.Name(), wishSuffix) {
+			continue
+		}
+		path := filepath.Join(d.requests, n.Name())
+		if err := errors.Join(d.fulfil(path), os.Remove(path)); err != nil {
+			d.log.Warn("request to the hold queue", "error", err.Error())
+		}
+	}
+}
+
+// fulfil does what one wish asks for.
+func (d *depot) fulfil(path string) error {
+	if info, err := os.Lstat(path); err != nil || info.Size() > maxWish {
+		return errors.Join(err, fmt.Errorf("read request: %s is no request", filepath.Base(path)))
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	var w wish
+	if err := json.Unmarshal(text, &w); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	switch w.Do {
+	case "retry":
+		return d.Retry(w.IDs...)
+	case "cancel":
+		var errs []error
+		for _, id := range w.IDs {
+			errs = append(errs, d.cancel(id, w.By))
+		}
+		return errors.Join(errs...)
+	}
+	return fmt.Errorf("read request: it asks for %q", w.Do)
+}
+
+// cancel removes a message for good and records who wanted it.
+func (d *depot) cancel(id, by string) error {
+	h, _, c, err := d.Show(id)
+	if err != nil {
+		return fmt.Errorf("cancel %s: %w", id, err)
+	}
+	c.Close()
+	if err := d.Cancel(id); err != nil {
+		return fmt.Errorf("cancel %s: %w", id, err)
+	}
+	return d.custodian.Cancelled(h, by)
+}
+
+// close gives the directory up.
+func (d *depot) close() error { return d.dir.Close() }
