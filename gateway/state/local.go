@@ -17,9 +17,10 @@ type Rate struct {
 // A Local counts in this process alone. It forgets the keys that were not used for longest, so that strangers
 // cannot make it grow (HOSTILE I-08).
 type Local struct {
-	mu   sync.Mutex
-	keys *lru.Cache[string, *window]
-	now  func() time.Time
+	mu    sync.Mutex
+	keys  *lru.Cache[string, *window]
+	marks *lru.Cache[string, time.Time] // when each ends
+	now   func() time.Time
 }
 
 // window is the two-bucket estimate of a sliding window: the current bucket, and the one before by the share of it that
@@ -29,16 +30,20 @@ type window struct {
 	now, past int
 }
 
-// NewLocal makes a Local for at most keys keys.
+// NewLocal makes a Local for at most keys counters and as many marks.
 func NewLocal(keys int, now func() time.Time) *Local {
-	c, err := lru.New[string, *window](keys)
+	windows, err := lru.New[string, *window](keys)
 	if err != nil {
 		panic("state: a positive number of keys is needed") // a programmer's mistake, not input
 	}
-	return &Local{keys: c, now: now}
+	marks, err := lru.New[string, time.Time](keys)
+	if err != nil {
+		panic("state: a positive number of keys is needed")
+	}
+	return &Local{keys: windows, marks: marks, now: now}
 }
 
-// Take counts n events for key if the rate allows them; if not, it counts nothing and says how long to wait.
+// Take counts n events for key if the rate allows them; if not, it counts nothing and says how long to wait at most.
 func (l *Local) Take(_ context.Context, key string, n int, r Rate) (ok bool, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,16 +54,33 @@ func (l *Local) Take(_ context.Context, key string, n int, r Rate) (ok bool, wai
 		l.keys.Add(key, w)
 	}
 	switch age := now.Sub(w.start); {
-	case age >= 2*r.Window || age < 0:
+	case age < 0: // the clock was set back: what was counted stays counted
+		w.start = now
+	case age >= 2*r.Window:
 		*w = window{start: now}
 	case age >= r.Window:
 		*w = window{start: w.start.Add(r.Window), past: w.now}
 	}
 	left := r.Window - now.Sub(w.start)
-	estimate := w.now + int(int64(w.past)*int64(left)/int64(r.Window))
+	estimate := w.now + int(float64(w.past)*float64(left)/float64(r.Window))
 	if estimate+n > r.Count {
 		return false, left
 	}
 	w.now += n
 	return true, 0
+}
+
+// Remember marks key until life has passed.
+func (l *Local) Remember(_ context.Context, key string, life time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.marks.Add(key, l.now().Add(life))
+}
+
+// Known reports whether key is marked now.
+func (l *Local) Known(_ context.Context, key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end, found := l.marks.Get(key)
+	return found && l.now().Before(end)
 }
