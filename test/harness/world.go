@@ -173,15 +173,17 @@ func (w *World) Signal(sig syscall.Signal) { w.cmd.Process.Signal(sig) }
 // end takes gatepost down after the test and shows its log if the test failed.
 func (w *World) end() {
 	select {
-	case <-w.exited:
+	case err := <-w.exited:
+		w.exited <- err // a world that ran twice is ended twice
 	default:
 		w.Signal(syscall.SIGTERM)
 		select {
-		case <-w.exited:
+		case err := <-w.exited:
+			w.exited <- err
 		case <-time.After(20 * time.Second):
 			w.Signal(syscall.SIGKILL)
 			w.t.Error("gatepost did not end on SIGTERM")
-			<-w.exited
+			w.exited <- <-w.exited
 		}
 	}
 	if w.t.Failed() {
