@@ -46,6 +46,10 @@ func TestMailOnHoldSurvivesAKillAndIsDeliveredOnce(t *testing.T) { // P-01, R-01
 	if reply := w.Send("ann@friend.example", "bob@example.com", hello); !strings.HasPrefix(reply, "250 2.0.0 ") {
 		t.Fatalf("reply %q", reply)
 	}
+	harness.Eventually(t, "the journal tells that it is held", func() bool { // its writer is a moment behind the reply
+		out, _ := w.Command("trace", "bob@example.com")
+		return strings.Contains(out, "bob@example.com: held")
+	})
 	w.Kill()
 	list := onHold(t, w) // also without a gateway
 	if len(list) != 1 || len(list[0].Rcpt) != 1 || list[0].Rcpt[0] != "bob@example.com" {

@@ -180,14 +180,16 @@ func (w *World) end() {
 		if !w.asked {
 			w.t.Errorf("gatepost ended by itself: %v", err)
 		}
+		w.exited <- err // a world that ran twice is ended twice
 	default:
 		w.Signal(syscall.SIGTERM)
 		select {
-		case <-w.exited:
+		case err := <-w.exited:
+			w.exited <- err
 		case <-time.After(20 * time.Second):
 			w.Signal(syscall.SIGKILL)
 			w.t.Error("gatepost did not end on SIGTERM")
-			<-w.exited
+			w.exited <- <-w.exited
 		}
 	}
 	if w.t.Failed() {
