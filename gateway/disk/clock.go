@@ -9,31 +9,33 @@ import (
 // along with the monotonic clock for two hours, so that a jump deletes nothing at once (S-06). The zero value is ready.
 type Clock struct {
 	mu    sync.Mutex
-	since time.Time // of the agreement, with its monotonic reading
-	last  time.Time
+	start time.Time     // of the monotonic clock
+	wall  time.Time     // at the last look
+	mono  time.Duration // likewise, since start
+	since time.Duration // beginning of the agreement
 }
 
 const (
 	grace = 2 * time.Hour
-	slip  = time.Minute // by which the two may part, as clocks are slewed
+	slip  = time.Minute // by which the two may part between looks, as clocks are slewed
 )
 
-// Agreed is the time now, and whether it may be believed.
-func (c *Clock) Agreed() (now time.Time, ok bool) { return c.agreed(time.Now()) }
-
-// agreed is Agreed at now, which has both readings.
-func (c *Clock) agreed(now time.Time) (time.Time, bool) {
+// Agreed is the time now, and whether it may be believed. It must be asked from time to time to become so.
+func (c *Clock) Agreed() (now time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.since.IsZero() || parted(c.last, now) {
-		c.since = now
+	now = time.Now()
+	if c.start.IsZero() {
+		c.start = now
 	}
-	c.last = now
-	return now, now.Sub(c.since) >= grace
+	return now, c.look(now.Round(0), now.Sub(c.start)) // Round strips the monotonic reading
 }
 
-// parted reports whether wall and monotonic clock disagree about the time between two readings.
-func parted(from, to time.Time) bool {
-	wall := to.Round(0).Sub(from.Round(0)) // Round strips the monotonic reading
-	return (wall - to.Sub(from)).Abs() > slip
+// look takes a reading of both clocks.
+func (c *Clock) look(wall time.Time, mono time.Duration) bool {
+	if !c.wall.IsZero() && (wall.Sub(c.wall)-(mono-c.mono)).Abs() > slip {
+		c.since = mono
+	}
+	c.wall, c.mono = wall, mono
+	return mono-c.since >= grace
 }

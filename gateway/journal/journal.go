@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
 	"time"
@@ -212,6 +213,9 @@ func (j *Journal) maintain(own string) error {
 // adopt seals a segment whose writer is gone.
 func (j *Journal) adopt(stem string) error {
 	f, err := j.fs.Open(filepath.Join(j.dir, stem+rawSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // sealed since it was listed
+	}
 	if err != nil {
 		return fmt.Errorf("adopt segment: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -45,9 +46,9 @@ func TestJournalGivesUpAfterTenSeconds(t *testing.T) {
 		for _, fault := range []error{syscall.ENOSPC, syscall.EIO, Short{7}} {
 			synctest.Test(t, func(t *testing.T) {
 				fs := NewFS()
-				bad := false
+				var bad atomic.Bool
 				fs.Hook = func(op Op) error {
-					if bad && op.Kind == kind {
+					if bad.Load() && op.Kind == kind {
 						return fault
 					}
 					return nil
@@ -72,7 +73,7 @@ func TestJournalGivesUpAfterTenSeconds(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				bad = true
+				bad.Store(true)
 				for range 9 {
 					if err := add(); err != nil {
 						t.Fatalf("%s: refused within ten seconds: %v", when, err)
@@ -86,7 +87,7 @@ func TestJournalGivesUpAfterTenSeconds(t *testing.T) {
 				if err := add(); !errors.Is(err, journal.ErrUnwritable) {
 					t.Errorf("%s: after twelve seconds: %v", when, err)
 				}
-				bad = false
+				bad.Store(false)
 				time.Sleep(time.Second)
 				if err := add(); err != nil {
 					t.Errorf("%s: room again, and refused: %v", when, err)
