@@ -5,94 +5,201 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
+	"gatepost/rules/danger"
 )
 
 // Config is the filter's section.
 type Config struct{}
 
-// A Filter is the attach filter. It keeps no state.
-type Filter struct{}
+// A Filter is the attach filter. It is immutable.
+type Filter struct {
+	table danger.Table
+	err   error
+}
 
 // New makes the filter.
-func New(Config) *Filter { return &Filter{} }
+func New(Config) *Filter {
+	table, err := danger.Shipped()
+	return &Filter{table, err}
+}
 
 // Check implements filters.Filter. Facts.Attachments is never nil after it looked.
-func (*Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error) {
-	facts := filters.Facts{Attachments: []filters.Attachment{}}
+func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error) {
+	w := &walk{table: f.table, budget: budget{ctx: ctx, until: time.Now().Add(maxWall)}}
+	w.facts.Attachments = []filters.Attachment{}
+	if f.err != nil {
+		return w.facts, fmt.Errorf("load dangerous extensions: %w", f.err)
+	}
 	for p := range m.Parts() {
 		if err := ctx.Err(); err != nil {
-			return facts, err
+			return w.facts, err
 		}
-		look(p, &facts)
+		w.part(p)
 	}
-	return facts, m.Err()
+	if err := ctx.Err(); err != nil {
+		return w.facts, err
+	}
+	return w.facts, m.Err()
 }
 
-// look examines one leaf in every reading that a mail program could take.
-func look(p *mail.Part, facts *filters.Facts) {
+// A walk is the examination of one message.
+type walk struct {
+	table  danger.Table
+	budget budget
+	facts  filters.Facts
+	said   map[string]int // findings by code
+}
+
+// An item is one thing that a person could open: a part, or a member of a container.
+type item struct {
+	part     *mail.Part
+	names    []string
+	declared string
+	path     []string // of containers and the item itself
+	data     []byte
+	office   bool // a member of an office document, which nobody opens by itself
+}
+
+// part examines one leaf in every reading that a mail program could take.
+func (w *walk) part(p *mail.Part) {
 	readings := p.Decoded()
-	for _, r := range readings {
-		if i := indexEICAR(r.Data); i >= 0 {
-			facts.Findings = append(facts.Findings, finding(p, "attach.eicar", "The EICAR test file, which every scanner must find.", fmt.Sprintf("%s, read as %s, at byte %d", label(p), r.How, i)))
-			break
+	plain := !p.Attachment() && p.Name() == "" && strings.HasPrefix(p.Type, "text/")
+	for i, r := range readings {
+		it := &item{part: p, names: p.Names(), declared: p.Type, path: []string{mail.Printable(p.Name(), 255)}, data: r.Data}
+		if plain {
+			w.eicar(it)
+			if p.Type != "text/plain" || program(r.Data) != "" {
+				w.active(it)
+			}
+			continue
 		}
+		if i > 0 && bytes.Equal(r.Data, readings[0].Data) {
+			continue
+		}
+		if i == 0 {
+			w.examineFields(it)
+		}
+		w.look(it, i == 0)
 	}
-	if !p.Attachment() && p.Name() == "" && strings.HasPrefix(p.Type, "text/") {
-		return
-	}
-	if len(readings) == 0 {
-		return
-	}
-	a := describe(p, readings[0].Data)
-	if kind := executable(readings); kind != "" {
-		a.Executable = true
-		facts.Findings = append(facts.Findings, finding(p, "attach.executable", "An attachment is a program by its content.", fmt.Sprintf("%s: %s", label(p), kind)))
-	}
-	if outer, inner, ok := doubleExtension(a.Names); ok {
-		facts.Findings = append(facts.Findings, finding(p, "attach.double-extension", "A dangerous file name pretends to be a harmless one.", fmt.Sprintf("%s: .%s behind .%s", label(p), inner, outer)))
-	}
-	if macros(readings) {
-		a.Macro = true
-		facts.Findings = append(facts.Findings, finding(p, "attach.macro", "An office document holds macros.", label(p)))
-	}
-	facts.Attachments = append(facts.Attachments, a)
 }
 
-// describe states what a part is.
-func describe(p *mail.Part, data []byte) filters.Attachment {
-	sum := sha256.Sum256(data)
-	a := filters.Attachment{
-		Name: mail.Printable(p.Name(), 255), Type: typeOf(data), Declared: mail.Printable(p.Type, 127),
-		Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:]),
+// member examines what a container holds, one level deeper.
+func (w *walk) member(outer *item, name string, data []byte) {
+	path := append(append([]string{}, outer.path...), mail.Printable(name, 255))
+	w.look(&item{part: outer.part, names: []string{name}, path: path, data: data, office: outer.office}, !outer.office)
+}
+
+// look examines one item and all that is in it.
+func (w *walk) look(it *item, list bool) {
+	a := describe(it)
+	if class := w.examineNames(it); class.Runs() && !it.office {
+		w.named(it, class)
 	}
-	for _, n := range p.Names() {
+	w.eicar(it)
+	if kind := program(it.data); kind != "" {
+		a.Executable = true
+		code, text := "attach.executable", "An attachment is a program by its content."
+		if strings.HasPrefix(kind, "Windows shortcut") {
+			code, text = "attach.shortcut", "An attachment is a shortcut that runs something."
+		}
+		w.find(it, code, text, kind)
+	}
+	w.mismatch(it, a.Type)
+	before := len(w.facts.Findings)
+	w.active(it)
+	w.open(it)
+	for _, f := range w.facts.Findings[before:] {
+		switch f.Code {
+		case "attach.macro", "attach.macro-auto":
+			a.Macro = true
+		case "attach.encrypted":
+			a.Encrypted = true
+		}
+		if d := strings.TrimPrefix(f.Code, "attach."); strings.HasPrefix(d, "archive-") || strings.HasPrefix(d, "unscannable") {
+			a.Defects = append(a.Defects, d)
+		}
+	}
+	if list && len(w.facts.Attachments) < maxListed {
+		w.facts.Attachments = append(w.facts.Attachments, a)
+	}
+}
+
+// named states what opening the item would do by its name alone.
+func (w *walk) named(it *item, class danger.Class) {
+	code := map[danger.Class]string{danger.Program: "attach.executable-name", danger.Script: "attach.script", danger.Shortcut: "attach.shortcut", danger.DiskImage: "attach.disk-image"}[class]
+	w.find(it, code, "By its name an attachment is a "+string(class)+".", strings.Join(it.names, " | "))
+}
+
+// mismatch compares the content with what the part declares.
+func (w *walk) mismatch(it *item, kind string) {
+	for _, n := range it.names {
+		if format, _ := w.container(it.data); format == "" && strings.HasSuffix(fold(n), ".zip") {
+			w.find(it, "attach.type-mismatch", "The declared type is not what the content is.", n+" is "+kind)
+		}
+	}
+	declared, _, _ := strings.Cut(it.declared, "/")
+	actual, _, _ := strings.Cut(kind, "/")
+	if declared == "image" || declared == "audio" || declared == "video" {
+		if actual != declared && len(it.data) > 0 && kind != "application/octet-stream" {
+			w.find(it, "attach.type-mismatch", "The declared type is not what the content is.", it.declared+" is "+kind)
+		}
+	}
+}
+
+// describe states what an item is.
+func describe(it *item) filters.Attachment {
+	sum := sha256.Sum256(it.data)
+	a := filters.Attachment{
+		Name: it.path[len(it.path)-1], Path: it.path, Type: typeOf(it.data), Declared: mail.Printable(it.declared, 127),
+		Size: int64(len(it.data)), SHA256: hex.EncodeToString(sum[:]),
+	}
+	for _, n := range it.names {
 		a.Names = append(a.Names, mail.Printable(n, 255))
 	}
-	a.Path = []string{a.Name}
 	return a
 }
 
-// label names a part for people.
-func label(p *mail.Part) string {
-	if n := p.Name(); n != "" {
-		return mail.Printable(n, 100)
+// eicar finds the test file. Its text is put together here so that this program is not taken for it.
+func (w *walk) eicar(it *item) {
+	if i := bytes.Index(it.data, []byte(`X5O!P%@AP[4\PZX54(P^)7CC)7}$`+`EICAR-STANDARD-ANTIVIRUS-`+`TEST-FILE!$H+H*`)); i >= 0 {
+		w.find(it, "attach.eicar", "The EICAR test file, which every scanner must find.", fmt.Sprintf("at byte %d", i))
 	}
-	return "part " + p.Path()
 }
 
-// finding makes a finding about a part.
-func finding(p *mail.Part, code, text, what string) filters.Finding {
-	return filters.Finding{Code: code, Text: text, Proof: []filters.Evidence{{
-		Where: "part " + p.Path(), At: &[2]int64{p.Body.Start, p.Body.End - p.Body.Start}, What: mail.Printable(what, 200),
-	}}}
+// find states a finding about an item, at most maxPerCode times per code.
+func (w *walk) find(it *item, code, text, what string) {
+	if w.said == nil {
+		w.said = map[string]int{}
+	}
+	if w.said[code]++; w.said[code] > maxPerCode {
+		return
+	}
+	label := mail.Printable(strings.Join(it.path, " > "), 100)
+	if label == "" {
+		label = "part " + it.part.Path()
+	}
+	w.facts.Findings = append(w.facts.Findings, filters.Finding{Code: code, Text: text, Proof: []filters.Evidence{{
+		Where: "part " + it.part.Path(), At: &[2]int64{it.part.Body.Start, it.part.Body.End - it.part.Body.Start},
+		What: mail.Printable(label+": "+what, 200),
+	}}})
 }
 
-// indexEICAR finds the test file. Its text is put together here so that this program is not taken for it.
-func indexEICAR(b []byte) int {
-	return bytes.Index(b, []byte(`X5O!P%@AP[4\PZX54(P^)7CC)7}$`+`EICAR-STANDARD-ANTIVIRUS-`+`TEST-FILE!$H+H*`))
+// blind states that something could not be looked into, and why.
+func (w *walk) blind(it *item, format string, err error) {
+	var limit limitError
+	switch {
+	case errors.As(err, &limit):
+		w.find(it, "attach.unscannable.limit", "An attachment needs more than the gateway spends on one message, so not all of it was seen.", format+": "+err.Error())
+	case w.budget.ctx.Err() != nil:
+		// The caller hears of it from Check.
+	default:
+		w.find(it, "attach.unscannable.corrupt", "An attachment is broken, so not all of it was seen.", format+": "+err.Error())
+	}
 }

@@ -152,9 +152,10 @@ func module(path string) string {
 	return strings.Join(parts[:min(n, len(parts))], "/")
 }
 
-// shared names the modules that more than one room may use: one is made of separate parts for separate purposes, the other is a plain data structure.
+// shared names the modules that more than one room may use: go-msgauth and compress are
+// made of separate parts for separate purposes (compress serves the disk's store and what senders compressed), golang-lru is a plain data structure.
 func shared(module string) bool {
-	return module == "github.com/emersion/go-msgauth" || module == "github.com/hashicorp/golang-lru"
+	return module == "github.com/emersion/go-msgauth" || module == "github.com/hashicorp/golang-lru" || module == "github.com/klauspost/compress"
 }
 
 func TestNoJunkDrawers(t *testing.T) {

@@ -1,0 +1,243 @@
+package attach
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+
+	"gatepost/filters"
+	"gatepost/filters/mail"
+)
+
+var eicar = []byte(`X5O!P%@AP[4\PZX54(P^)7CC)7}$` + `EICAR-STANDARD-ANTIVIRUS-` + `TEST-FILE!$H+H*`)
+
+// check examines a message with one attachment.
+func check(t testing.TB, name, kind string, data []byte) filters.Facts {
+	t.Helper()
+	facts, err := New(Config{}).Check(context.Background(), letter(name, kind, data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+func letter(name, kind string, data []byte) *mail.Mail {
+	var b strings.Builder
+	b.WriteString("From: a@a.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\n")
+	fmt.Fprintf(&b, "Content-Type: %s\r\nContent-Disposition: attachment; filename=\"%s\"\r\nContent-Transfer-Encoding: base64\r\n\r\n", kind, name)
+	text := base64.StdEncoding.EncodeToString(data)
+	for len(text) > 76 {
+		b.WriteString(text[:76] + "\r\n")
+		text = text[76:]
+	}
+	b.WriteString(text + "\r\n--b--\r\n")
+	return &mail.Mail{Message: mail.Parse(mail.Memory(b.String()))}
+}
+
+func codes(f filters.Facts) []string {
+	var list []string
+	for _, x := range f.Findings {
+		list = append(list, x.Code)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func zipped(name string, data []byte) []byte {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, _ := z.Create(name)
+	w.Write(data)
+	z.Close()
+	return b.Bytes()
+}
+
+func through(make func(io.Writer) io.WriteCloser, data []byte) []byte {
+	var b bytes.Buffer
+	w := make(&b)
+	w.Write(data)
+	w.Close()
+	return b.Bytes()
+}
+
+func gzipped(data []byte) []byte {
+	return through(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, data)
+}
+
+func tarred(name string, data []byte) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	w.WriteHeader(&tar.Header{Name: name, Size: int64(len(data)), Mode: 0o600})
+	w.Write(data)
+	w.Close()
+	return b.Bytes()
+}
+
+func formats() map[string][]byte {
+	return map[string][]byte{
+		"plain": eicar, "zip": zipped("a.com", eicar), "gzip": gzipped(eicar), "tar": tarred("a", eicar), "tar.gz": gzipped(tarred("a", eicar)),
+		"zip in zip": zipped("a.zip", zipped("b", eicar)), "gzip in zip in tar": tarred("x", zipped("y", gzipped(eicar))),
+		"xz":   through(func(w io.Writer) io.WriteCloser { z, _ := xz.NewWriter(w); return z }, eicar),
+		"zstd": through(func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z }, eicar),
+	}
+}
+
+func TestEICARIsFoundInEachFormat(t *testing.T) {
+	for name, data := range formats() {
+		if got := codes(check(t, "a.bin", "application/octet-stream", data)); !slices.Contains(got, "attach.eicar") {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// F-04, F-05, F-06
+func TestNamesThatDeceive(t *testing.T) {
+	for name, want := range map[string]string{
+		"invoice.pdf.exe": "attach.double-extension", "x.exe.": "attach.executable-name", "x.exe%00.pdf": "attach.hidden-extension",
+		"x.EXE ": "attach.executable-name", "x.exe:stream": "attach.hidden-extension", "x.pif;.jpg": "attach.hidden-extension",
+		"x.pdf" + strings.Repeat(" ", 40) + ".exe": "attach.double-extension", "a.iso": "attach.disk-image", "a.lnk": "attach.shortcut", "a.hta": "attach.script",
+		"invoice\u202egpj.exe": "attach.bidi-name", "../../etc/cron.d/x": "attach.path-name",
+	} {
+		got := codes(check(t, name, "application/octet-stream", []byte("some text")))
+		if !slices.Contains(got, want) {
+			t.Errorf("%q: %v, want %s", name, got, want)
+		}
+	}
+	if got := codes(check(t, "report.v2.pdf", "application/pdf", []byte("%PDF-1.4\n%%EOF\n"))); len(got) > 0 {
+		t.Errorf("a plain PDF: %v", got)
+	}
+}
+
+// G-01
+func TestOverlappingEntriesAreNotInflated(t *testing.T) {
+	b := zipped("a", bytes.Repeat([]byte("a"), 1000))
+	at, _ := zipDirectoryEnd(b)
+	dir := int(le.Uint32(b[at+16:]))
+	entry := slices.Clone(b[dir:at])
+	second := slices.Clone(entry)
+	second[46] = 'b'
+	out := slices.Concat(b[:dir], entry, second, b[at:])
+	end := out[len(out)-22:]
+	le.PutUint16(end[8:], 2)
+	le.PutUint16(end[10:], 2)
+	le.PutUint32(end[12:], uint32(2*len(entry)))
+	facts := check(t, "a.zip", "application/zip", out)
+	if got := codes(facts); !slices.Contains(got, "attach.archive-overlap") || len(facts.Attachments) != 1 {
+		t.Errorf("%v, %d attachments", got, len(facts.Attachments))
+	}
+}
+
+// G-02
+func TestABombStopsAtTheRatio(t *testing.T) {
+	bomb := gzipped(make([]byte, 150<<20))
+	allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			check(b, "a.gz", "application/gzip", bomb)
+		}
+	}).AllocedBytesPerOp()
+	if allocated > 128<<20 {
+		t.Errorf("%d octets allocated", allocated)
+	}
+	if got := codes(check(t, "a.gz", "application/gzip", bomb)); !slices.Contains(got, "attach.unscannable.limit") {
+		t.Errorf("%v", got)
+	}
+}
+
+// G-03
+func TestDepthIsLimited(t *testing.T) {
+	b := eicar
+	for range 8 {
+		b = zipped("a.zip", b)
+	}
+	if got := codes(check(t, "a.zip", "application/zip", b)); !slices.Contains(got, "attach.unscannable.limit") {
+		t.Errorf("%v", got)
+	}
+}
+
+// G-04, G-05
+func TestAnInconsistentArchiveIsNeverClean(t *testing.T) {
+	good := zipped("a.txt", []byte("hello hello hello"))
+	if got := codes(check(t, "a.zip", "application/zip", good)); len(got) > 0 {
+		t.Fatalf("a good archive: %v", got)
+	}
+	renamed := slices.Clone(good)
+	renamed[30] = 'b'
+	cut := slices.Clone(good)
+	cut[bytes.Index(cut, []byte("PK\x01\x02"))+2] = 9
+	for name, b := range map[string][]byte{
+		"prefix": append([]byte("PK\x03\x04 junk"), good...), "suffix": append(slices.Clone(good), "junk"...), "two": append(slices.Clone(good), good...), "renamed": renamed, "cut": cut,
+		"no end": good[:len(good)-22],
+	} {
+		if got := codes(check(t, "a.zip", "application/zip", b)); !slices.Contains(got, "attach.archive-ambiguous") && !slices.Contains(got, "attach.archive-corrupt") {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// G-18
+func TestABrokenContainerIsUnscannable(t *testing.T) {
+	for _, head := range []string{"Rar!\x1a\x07\x01\x00", "7z\xbc\xaf\x27\x1c", "\xfd7zXZ\x00", "\x1f\x8b\x08", "BZh9", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "MSCF\x00\x00\x00\x00"} {
+		got := codes(check(t, "a.bin", "application/octet-stream", []byte(head+strings.Repeat("\xff", 600))))
+		if !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "attach.unscannable.") }) {
+			t.Errorf("%q: %v", head, got)
+		}
+	}
+}
+
+func FuzzZip(f *testing.F) {
+	f.Add(zipped("a", []byte("hello")))
+	f.Add(zipped("a", zipped("b", eicar)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if z, err := readZip(b); err == nil && len(z.entries) > maxEntries+1 {
+			t.Error("too many entries")
+		}
+	})
+}
+
+func FuzzInflateVBA(f *testing.F) {
+	f.Add([]byte("\x01\x19\xb0\x00abcdefgh\x00ijklmnop\x00qrstuv."))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n := len(inflateVBA(b)); n > maxVBA+8192*8 {
+			t.Errorf("%d octets", n)
+		}
+	})
+}
+
+func BenchmarkFormats(b *testing.B) {
+	data := make([]byte, 1<<20)
+	for i := range data {
+		data[i] = byte(i*i>>8) ^ byte(i>>3)
+	}
+	for name, packed := range map[string][]byte{"plain": data, "zip": zipped("a", data), "gzip": gzipped(data), "tar": tarred("a", data)} {
+		b.Run(name, func(b *testing.B) {
+			m := letter("a.bin", "application/octet-stream", packed)
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				if _, err := New(Config{}).Check(context.Background(), m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkPlainText(b *testing.B) {
+	m := &mail.Mail{Message: mail.Parse(mail.Memory("From: a@a.example\r\n\r\n" + strings.Repeat("hello world\r\n", 1000)))}
+	f := New(Config{})
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Check(context.Background(), m)
+	}
+}
