@@ -21,6 +21,10 @@ type Gate interface {
 	// Mail and Rcpt count one message and one recipient of it.
 	Mail(ctx context.Context, env *mail.Envelope) *smtp.Reply
 	Rcpt(ctx context.Context, env *mail.Envelope, rcpt mail.Address) *smtp.Reply
+	// Content counts the bytes of a message that came, Refused what was refused, and Accepted who sent good mail.
+	Content(ctx context.Context, env *mail.Envelope, size int64) *smtp.Reply
+	Refused(ctx context.Context, env *mail.Envelope, r *smtp.Reply)
+	Accepted(ctx context.Context, addr netip.Addr)
 }
 
 // A Carrier knows the next hops. *forward.Forwarder is the real one.

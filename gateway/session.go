@@ -192,10 +192,17 @@ func (s *session) Message(ctx context.Context, body io.Reader) *smtp.Reply {
 	if err != nil {
 		return s.lost(ctx, tx.env, err)
 	}
+	if r := s.g.Gate.Content(ctx, tx.env, content.Size()); r != nil {
+		content.Close()
+		return s.refuseFor(ctx, "DATA", r, tx.env)
+	}
 	in := tx.snap.Inspect(ctx, tx.env, content, tx.report)
 	defer func() { s.g.release(content, in.Ended) }()
 	j := &job{g: s.g, snap: tx.snap, env: tx.env, in: in, content: content}
 	reply := j.carry(ctx)
+	if reply.Positive() {
+		s.g.Gate.Accepted(ctx, s.peer.Remote)
+	}
 	rec := s.record(journal.Message, tx.env)
 	j.describe(rec, reply)
 	return s.write(ctx, rec, reply)
@@ -233,6 +240,7 @@ func (s *session) refuse(ctx context.Context, verb string, r *smtp.Reply) *smtp.
 
 // refuseFor records a refusal within a transaction, and for which recipient.
 func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env *mail.Envelope, rcpt ...mail.Address) *smtp.Reply {
+	s.g.Gate.Refused(ctx, env, r)
 	rec := s.record(journal.Refusal, env)
 	rec.ID = mail.NewID(s.g.Now()) // one transaction may see many refusals and still be accepted
 	rec.Verb, rec.Reply = verb, policyReply(r)

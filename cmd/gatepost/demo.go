@@ -31,6 +31,7 @@ type demoCmd struct {
 
 const demoConfig = `version: 1
 hostname: mx.shop.example
+timeouts: {greet_delay: 0s}
 data_dir: data
 listeners:
   - {address: "127.0.0.1:0", tls: offered}

@@ -165,6 +165,16 @@ func (s *service) health() []admin.Check {
 	add("spool", s.spool.Admit(), admin.Critical, time.Time{}, "New mail is told to come back (452).", "Make room on the disk of data_dir, or wait until mail in progress is done.")
 	add("quarantine", s.quarantine.Admit(), admin.Critical, time.Time{}, "Mail that would be held is told to come back (452).", "Make room, raise quarantine.max_bytes, or shorten retention.")
 	add("journal", s.journal.Health(), admin.Critical, time.Time{}, "New mail is told to come back (451).", "Make room on the disk of data_dir and look at its state.")
+	if s.shared != nil {
+		var err error
+		if s.shared.Away() {
+			err = errors.New("no answer in time")
+		}
+		add("shared state", err, admin.Warning, time.Time{}, "Each gateway counts for itself, with its part of every rate.", "Look at the Redis of state.url and the way to it.")
+	}
+	if since := s.gate.Stressed(); !since.IsZero() {
+		add("load", errors.New("most connections are taken"), admin.Warning, since, "Timeouts are short and errors end a session.", "If it is no attack, raise limits.connections.")
+	}
 	for _, h := range s.carrier.hops() {
 		var err error
 		if !h.Up {

@@ -44,6 +44,7 @@ type works struct {
 	depot      *depot
 	certs      *certs.Store
 	gate       *access.Gate
+	shared     *state.Redis // nil: each gateway counts for itself
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	troubles   troubles
@@ -128,17 +129,38 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	counter, err := w.counter()
+	if err != nil {
+		return err
+	}
 	l := w.cfg.Limits
 	w.gate = access.New(access.Limits{
 		Connections: l.Connections, PerClient: l.ClientConnections, PerNetwork: l.NetworkConnections,
 		ConnectionsAMinute: l.ConnectRate, MessagesAMinute: l.MessageRate, RecipientsAMinute: l.RecipientRate,
-	}, w.cfg.TrustedNetworks, state.NewLocal(maxClients, time.Now), func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
+		BytesAMinute: int(l.ByteRate), ErrorsAMinute: l.ErrorRate, UnknownAMinute: l.UnknownRate, TLSAMinute: l.TLSRate,
+		GreetDelay: w.cfg.Timeouts.Greet, StressGreetDelay: time.Second,
+	}, w.cfg.TrustedNetworks, counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
+	w.gate.OnStress(func(on bool) { w.log.Warn("stress", "on", on) })
 	w.gateway = gateway.New(gateway.Deps{
 		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.carrier, Hold: w.depot, Namer: namer{w.resolver},
 		Spool: w.spool, Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Log: w.log,
 		Trusted: w.cfg.TrustedNetworks, Now: time.Now, MessageBytes: int64(l.MessageBytes), Recipients: l.Recipients, MaxReceived: l.Received,
 	}, w.snap)
 	return nil
+}
+
+// counter is what counts: Redis where the gateways of a site share one, else this process.
+func (w *works) counter() (access.Counter, error) {
+	url := w.cfg.State.URL.Reveal()
+	if url == "" {
+		return state.NewLocal(maxClients, time.Now), nil
+	}
+	var err error
+	w.shared, err = state.NewRedis(state.RedisConfig{
+		URL: url, Gateways: w.cfg.State.Gateways, Keys: maxClients, Now: time.Now,
+		Changed: func(away bool) { w.log.Warn("shared state changed", "away", away) },
+	})
+	return w.shared, err
 }
 
 // start sets going what runs beside the mail. The way to the next hops must be open.
@@ -249,8 +271,17 @@ func (w *works) close() {
 	if w.cancel != nil {
 		w.cancel()
 	}
+<<<<<<< HEAD
 	w.running.Wait()
 	w.carrier.close()
+=======
+	if w.shared != nil {
+		w.shared.Close()
+	}
+	if w.forwarder != nil {
+		w.forwarder.Close()
+	}
+>>>>>>> edge
 	var errs []error
 	if w.depot != nil {
 		errs = append(errs, w.depot.close())
@@ -353,7 +384,10 @@ func (e exemption) allows(peer netip.Addr, from, rcpt mail.Address) bool {
 func (w *works) smtpConfig() smtp.Config {
 	return smtp.Config{
 		Hostname: w.cfg.Hostname, Limits: smtpLimits(w.cfg.Limits), Timeouts: smtpTimeouts(w.cfg.Timeouts),
-		TLS: w.tlsConfig(), Reserved: w.reserved, NormalizeBareLF: w.cfg.NormalizeBareLF,
+		TLS: w.tlsConfig(), Reserved: w.reserved, Stress: w.gate.Stress,
+		GreetDelay:      func(p smtp.Peer) time.Duration { return w.gate.Greet(context.Background(), p.Remote) },
+		AllowTLS:        func(p smtp.Peer) *smtp.Reply { return w.gate.TLS(context.Background(), p.Remote) },
+		NormalizeBareLF: w.cfg.NormalizeBareLF,
 		Panicked: func(v any, stack []byte) {
 			w.log.Error("session crashed", "panic", fmt.Sprint(v), "stack", string(stack))
 		},

@@ -22,11 +22,29 @@ type Limits struct {
 	ConnectionsAMinute int // new ones of one client
 	MessagesAMinute    int // of one client
 	RecipientsAMinute  int // of one client
+	BytesAMinute       int // of content, of one client
+	ErrorsAMinute      int // commands and recipients refused for good, of one client
+	UnknownAMinute     int // recipients that do not exist, of one client
+	TLSAMinute         int // handshakes of one client
+	// GreetDelay is how long a stranger waits for the banner, and StressGreetDelay the same under stress.
+	GreetDelay, StressGreetDelay time.Duration
 }
 
-// A Counter counts events in windows of time. *state.Local is one.
+// networkShare is how many clients' rates the network of a client has: /24, or /48.
+const networkShare = 3
+
+// How long is remembered who sent mail that was accepted, and who looked for addresses (HOSTILE C-16).
+const (
+	passLife    = 30 * 24 * time.Hour
+	penaltyLife = 10 * time.Minute
+	errorsLife  = time.Minute
+)
+
+// A Counter counts events in windows of time and remembers marks. *state.Local and *state.Redis are Counters.
 type Counter interface {
 	Take(ctx context.Context, key string, n int, r state.Rate) (ok bool, wait time.Duration)
+	Remember(ctx context.Context, key string, life time.Duration)
+	Known(ctx context.Context, key string) bool
 }
 
 // A Gate counts who speaks.
@@ -39,11 +57,13 @@ type Gate struct {
 	mu   sync.Mutex
 	open map[netip.Prefix]int
 	all  int
+
+	stress stress
 }
 
 // New makes a Gate. Clients in trusted are counted, but never refused.
 func New(l Limits, trusted []netip.Prefix, c Counter, rules func() []policy.Limit) *Gate {
-	return &Gate{limits: l, trusted: trusted, counter: c, rules: rules, open: map[netip.Prefix]int{}}
+	return &Gate{limits: l, trusted: trusted, counter: c, rules: rules, open: map[netip.Prefix]int{}, stress: stress{now: time.Now}}
 }
 
 // client and network are the blocks that an address is counted by (HOSTILE I-06).
@@ -71,12 +91,17 @@ func (g *Gate) Connect(ctx context.Context, a netip.Addr) (leave func(), refusal
 	g.all++
 	g.open[one]++
 	g.open[many]++
+	g.stress.see(g.all, g.limits.Connections)
 	g.mu.Unlock()
 	leave = func() { g.leave(one, many) }
 	if free {
 		return leave, nil
 	}
-	if ok, _ := g.counter.Take(ctx, key("connect", one.String()), 1, aMinute(g.limits.ConnectionsAMinute)); !ok {
+	if g.counter.Known(ctx, key("penalty", one.String())) {
+		leave()
+		return nil, smtp.ReplyTooManyErrors()
+	}
+	if !g.take(ctx, "connect", a, 1, g.limits.ConnectionsAMinute) || g.ruled(ctx, &mail.Envelope{Remote: a}, tally{policy.Connections, 1, ""}) != nil {
 		leave()
 		return nil, smtp.ReplyTooManyConnections()
 	}
@@ -88,6 +113,7 @@ func (g *Gate) leave(blocks ...netip.Prefix) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all--
+	g.stress.see(g.all, g.limits.Connections)
 	for _, b := range blocks {
 		if g.open[b]--; g.open[b] <= 0 {
 			delete(g.open, b)
@@ -107,10 +133,10 @@ func (g *Gate) Mail(ctx context.Context, env *mail.Envelope) *smtp.Reply {
 	if env.Trusted {
 		return nil
 	}
-	if ok, _ := g.counter.Take(ctx, key("messages", client(env.Remote).String()), 1, aMinute(g.limits.MessagesAMinute)); !ok {
+	if !g.take(ctx, "messages", env.Remote, 1, g.limits.MessagesAMinute) || g.erring(ctx, env) {
 		return smtp.ReplyRate()
 	}
-	return g.ruled(ctx, env, policy.Messages, "")
+	return g.ruled(ctx, env, tally{policy.Messages, 1, ""})
 }
 
 // Rcpt counts one recipient.
@@ -118,27 +144,10 @@ func (g *Gate) Rcpt(ctx context.Context, env *mail.Envelope, rcpt mail.Address) 
 	if env.Trusted || rcpt.Canonical() == "postmaster@"+rcpt.Domain() {
 		return nil
 	}
-	if ok, _ := g.counter.Take(ctx, key("recipients", client(env.Remote).String()), 1, aMinute(g.limits.RecipientsAMinute)); !ok {
+	if !g.take(ctx, "recipients", env.Remote, 1, g.limits.RecipientsAMinute) {
 		return smtp.ReplyRate()
 	}
-	return g.ruled(ctx, env, policy.Recipients, rcpt.Canonical())
-}
-
-// ruled applies the administrator's limits of one kind of count.
-func (g *Gate) ruled(ctx context.Context, env *mail.Envelope, count policy.LimitCount, rcpt string) *smtp.Reply {
-	for _, l := range g.rules() {
-		if l.Count != count {
-			continue
-		}
-		value := valueOf(l.Key, env, rcpt)
-		if value == "" {
-			continue
-		}
-		if ok, _ := g.counter.Take(ctx, key("limit", l.Name, value), 1, state.Rate{Count: int(l.Most), Window: l.Window}); !ok {
-			return smtp.ReplyRate()
-		}
-	}
-	return nil
+	return g.ruled(ctx, env, tally{policy.Recipients, 1, rcpt.Canonical()})
 }
 
 // valueOf is what a limit counts by; empty if this message has none.
@@ -169,8 +178,6 @@ func (g *Gate) exempt(a netip.Addr) bool {
 	}
 	return false
 }
-
-func aMinute(n int) state.Rate { return state.Rate{Count: n, Window: time.Minute} }
 
 // key hashes what a stranger may have chosen, so that no text of theirs becomes part of a key (HOSTILE C-20).
 func key(parts ...string) string {

@@ -332,9 +332,7 @@ func (r *review) admin() {
 
 func (r *review) stores() {
 	r.scheme(r.c.Node.Key("store").Key("url"), r.c.Store.URL.Reveal(), "sqlite:")
-	if r.c.State.URL.Reveal() != "" {
-		r.problem(r.c.Node.Key("state").Key("url"), "state cannot be shared between gateways by this version; leave it empty")
-	}
+	r.scheme(r.c.Node.Key("state").Key("url"), r.c.State.URL.Reveal(), "redis://", "rediss://")
 	servers := r.c.Node.Key("dns").Key("servers")
 	for i, s := range r.c.DNS.Servers {
 		if !validServer(s) {

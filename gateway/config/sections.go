@@ -21,7 +21,8 @@ type Store struct {
 
 // State names the shared memory of a site.
 type State struct {
-	URL conf.Secret `yaml:"url" doc:"Empty: every gateway counts for itself, in its own memory."`
+	URL      conf.Secret `yaml:"url" doc:"redis:// or rediss:// (TLS), USER:PASSWORD@HOST:PORT/NUMBER. Empty: every gateway counts for itself, in its own memory."`
+	Gateways int         `yaml:"gateways" default:"2" min:"1" max:"1000" doc:"How many gateways share it; while it cannot be reached, each allows this part of every rate."`
 }
 
 // Quarantine says how long what is kept.
@@ -79,6 +80,11 @@ type Limits struct {
 	MessageRate        int `yaml:"messages_per_minute" default:"120" min:"1" doc:"Most messages a minute from one client. 450 4.7.1"`
 	RecipientRate      int `yaml:"recipients_per_minute" default:"600" min:"1" doc:"Most recipients a minute from one client. 450 4.7.1"`
 
+	ByteRate    conf.Size `yaml:"bytes_per_minute" default:"1GiB" min:"1MiB" doc:"Most bytes of messages a minute from one client. 450 4.7.1"`
+	ErrorRate   int       `yaml:"errors_per_minute" default:"120" min:"1" doc:"Most commands and recipients of one client that are refused for good in a minute; then it is turned away for a minute. 421 4.7.0"`
+	UnknownRate int       `yaml:"unknown_recipients_per_minute" default:"40" min:"1" doc:"Most unknown recipients a minute from one client; then it is turned away for ten minutes. 421 4.7.0"`
+	TLSRate     int       `yaml:"tls_per_minute" default:"60" min:"1" doc:"Most TLS handshakes a minute with one client. 454 4.7.0"`
+
 	CommandBytes int       `yaml:"command_bytes" default:"2048" min:"512" max:"4096" doc:"Longest command line. 500 5.5.2 and close"`
 	LineBytes    conf.Size `yaml:"line_bytes" default:"64KiB" min:"998" doc:"Longest line of text. 550 5.6.0"`
 	HeaderBytes  conf.Size `yaml:"header_bytes" default:"512KiB" min:"16KiB" doc:"Largest header. 550 5.6.0"`
@@ -127,8 +133,9 @@ func (l *Limits) CheckConf(n conf.Node) []conf.Problem {
 
 // Timeouts are how long the SMTP server waits.
 type Timeouts struct {
-	Normal Normal `yaml:"normal" doc:"In ordinary times."`
-	Stress Stress `yaml:"stress" doc:"While the gateway has more to do than it can."`
+	Greet  time.Duration `yaml:"greet_delay" default:"3s" max:"30s" doc:"How long a client must wait in silence for the banner; who speaks first is no mail server. Not for trusted networks, nor for thirty days after a message was accepted. At most one second under stress."`
+	Normal Normal        `yaml:"normal" doc:"In ordinary times."`
+	Stress Stress        `yaml:"stress" doc:"While the gateway has more to do than it can."`
 }
 
 // Normal are the timeouts of ordinary times.

@@ -96,6 +96,9 @@ func Prepare(t testing.TB, s Setup) *World {
 	template.Must(template.New("").Parse(configText)).Execute(&config, map[string]string{
 		"Dir": w.Dir, "TLS": s.TLS, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
 	})
+	if !strings.Contains(s.Config, "timeouts:") {
+		config.WriteString("timeouts: {greet_delay: 0s}\n") // strangers wait; tests do not
+	}
 	files := map[string]string{"gatepost.yaml": config.String(), "policy.yaml": s.Policy}
 	for name, text := range s.Files {
 		files[name] = text

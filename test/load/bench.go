@@ -43,6 +43,7 @@ trusted_networks: [127.0.0.0/8]
 dns: {servers: ["%[3]s"]}
 admin: {address: "127.0.0.1:0"}
 limits: {messages_per_session: 100000}
+timeouts: {greet_delay: 0s}
 `
 
 // newBench starts a sink, a name server, Postfix and Gatepost.
