@@ -271,17 +271,11 @@ func (w *works) close() {
 	if w.cancel != nil {
 		w.cancel()
 	}
-<<<<<<< HEAD
 	w.running.Wait()
 	w.carrier.close()
-=======
 	if w.shared != nil {
 		w.shared.Close()
 	}
-	if w.forwarder != nil {
-		w.forwarder.Close()
-	}
->>>>>>> edge
 	var errs []error
 	if w.depot != nil {
 		errs = append(errs, w.depot.close())
