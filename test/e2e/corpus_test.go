@@ -29,6 +29,8 @@ rules:
   - {name: dmarc-quarantine, mode: monitor}
   - {name: own-domain-from-outside, mode: monitor}
   - {name: macro-from-stranger, mode: monitor}
+  - {name: unscannable, mode: monitor}
+  - {name: inconsistent-archive, mode: monitor}
 failures: {auth: accept, attach: accept, headers: accept}
 `
 
