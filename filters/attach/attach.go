@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,17 +114,17 @@ func (w *walk) look(it *item, list bool) {
 		w.find(it, code, text, kind)
 	}
 	w.mismatch(it, a.Type)
-	before := len(w.facts.Findings)
+	before := maps.Clone(w.said)
 	w.active(it)
 	w.open(it)
-	for _, f := range w.facts.Findings[before:] {
-		switch f.Code {
-		case "attach.macro", "attach.macro-auto":
-			a.Macro = true
-		case "attach.encrypted":
-			a.Encrypted = true
+	for _, code := range slices.Sorted(maps.Keys(w.said)) {
+		if w.said[code] == before[code] {
+			continue
 		}
-		if d := strings.TrimPrefix(f.Code, "attach."); strings.HasPrefix(d, "archive-") || strings.HasPrefix(d, "unscannable") {
+		d := strings.TrimPrefix(code, "attach.")
+		a.Macro = a.Macro || d == "macro" || d == "macro-auto"
+		a.Encrypted = a.Encrypted || d == "encrypted"
+		if strings.HasPrefix(d, "archive-") || strings.HasPrefix(d, "unscannable") {
 			a.Defects = append(a.Defects, d)
 		}
 	}

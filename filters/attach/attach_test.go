@@ -196,6 +196,29 @@ func TestABrokenContainerIsUnscannable(t *testing.T) {
 	}
 }
 
+func TestFactsHoldBeyondTheMostFindings(t *testing.T) {
+	locked := zipped("a", eicar)
+	locked[6] |= 1
+	locked[bytes.Index(locked, []byte("PK\x01\x02"))+8] |= 1
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := range 2 * maxPerCode {
+		w, _ := z.Create(fmt.Sprintf("%d.zip", i))
+		w.Write(locked)
+	}
+	z.Close()
+	facts := check(t, "a.zip", "application/zip", b.Bytes())
+	encrypted := 0
+	for _, a := range facts.Attachments {
+		if a.Encrypted {
+			encrypted++
+		}
+	}
+	if encrypted != 2*maxPerCode+1 {
+		t.Errorf("%d of %d attachments are encrypted", encrypted, len(facts.Attachments))
+	}
+}
+
 func FuzzZip(f *testing.F) {
 	f.Add(zipped("a", []byte("hello")))
 	f.Add(zipped("a", zipped("b", eicar)))
