@@ -9,7 +9,7 @@ SOURCES := $(shell find cmd gateway filters policy rules -name '*.go' -o -name '
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all demo test check race fuzz bench load cover corpus setup clean
+.PHONY: all demo test check race fuzz bench load cover setup clean
 
 all: gatepost
 
@@ -49,9 +49,6 @@ cover: ## coverage of the whole by all tests
 	@mkdir -p coverage
 	$(GO) test -coverpkg=./cmd/...,./gateway/...,./filters/...,./policy/...,./rules/... -coverprofile=coverage/all.out ./...
 	$(GO) tool cover -func=coverage/all.out | tail -1
-
-corpus: gatepost ## judgment over public corpora, where they are
-	$(GO) run ./test/corpus
 
 clean:
 	rm -rf gatepost coverage
