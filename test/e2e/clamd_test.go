@@ -113,3 +113,89 @@ func TestAClamdThatCouldNotLookIsNeverClean(t *testing.T) {
 		t.Errorf("a clamd that is well: %+v", got)
 	}
 }
+
+// checkup is what gatepost doctor says in a world.
+type checkup struct {
+	OK     bool
+	Checks []struct{ Name, State, Detail, Effect, Hint string }
+}
+
+func doctor(t *testing.T, w *harness.World) (c checkup, exit int) {
+	t.Helper()
+	out, code := w.Command("doctor", "--json")
+	if err := json.Unmarshal([]byte(out), &c); err != nil {
+		t.Fatalf("doctor: exit %d, %v\n%s", code, err, out)
+	}
+	return c, code
+}
+
+// G-16, section 5.2: who looks at the doctor or at the health of a running gateway sees what a hung clamd does to mail.
+func TestAHungClamdIsSeenInDoctorAndInHealth(t *testing.T) {
+	d := clamav.Start(t)
+	w := harness.Start(t, harness.Setup{Zone: friend, Config: "filters: {clamd: {address: '" + d.Address + "', timeout: 500ms}}"})
+	c, code := doctor(t, w)
+	if !c.OK || code != 0 {
+		t.Errorf("all is well: exit %d, %+v", code, c)
+	}
+	for _, name := range []string{"configuration", "dns", "next hop ", "clamd unix:", "certificate", "disk of ", "clock"} {
+		found := false
+		for _, x := range c.Checks {
+			found = found || strings.HasPrefix(x.Name, name)
+			if x.State != "ok" && x.State != "warning" {
+				t.Errorf("all is well: %+v", x)
+			}
+		}
+		if !found {
+			t.Errorf("nothing is said of %s: %+v", name, c.Checks)
+		}
+	}
+	if reply := w.Send("ann@friend.example", "bob@example.com", hello); !strings.HasPrefix(reply, "250 ") {
+		t.Errorf("clean mail: %q", reply)
+	}
+
+	d.Hang()
+	if reply := w.Send("ann@friend.example", "bob@example.com", hello); !strings.HasPrefix(reply, "451 4.7.1 ") {
+		t.Errorf("clamd hangs: %q", reply)
+	}
+	c, code = doctor(t, w)
+	seen := false
+	for _, x := range c.Checks {
+		if strings.HasPrefix(x.Name, "clamd unix:") {
+			seen = x.State == "critical" && strings.Contains(x.Detail, "timeout") && strings.Contains(x.Effect, "451") && x.Hint != ""
+		}
+	}
+	if c.OK || code != 1 || !seen {
+		t.Errorf("clamd hangs: exit %d, %+v", code, c)
+	}
+	harness.Eventually(t, "the gateway is not ready", func() bool {
+		status, body := w.Get("/readyz")
+		return status == 503 && strings.Contains(body, "clamd unix:")
+	})
+
+	d.Wake()
+	harness.Eventually(t, "mail passes again", func() bool {
+		return strings.HasPrefix(w.Send("ann@friend.example", "bob@example.com", hello), "250 ")
+	})
+}
+
+// Section 5.3: an open door is loud: on the message itself, and in doctor.
+func TestMailThatPassedUnscannedSaysSo(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend, Config: "filters: {clamd: {address: 'unix:/nowhere/clamd'}}", Policy: "version: 1\nfailures: {clamd: accept}\n"})
+	if reply := w.Send("ann@friend.example", "bob@example.com", "X-Gatepost-Not-Run: nobody\n"+hello); !strings.HasPrefix(reply, "250 ") {
+		t.Fatalf("%q", reply)
+	}
+	got := string(w.Sink.Messages()[0].Data)
+	if !strings.Contains(got, "\r\nX-Gatepost-Not-Run: clamd\r\n") || strings.Contains(got, "nobody") {
+		t.Errorf("the message does not say so:\n%s", got)
+	}
+	c, _ := doctor(t, w)
+	loud := 0
+	for _, x := range c.Checks {
+		if x.Name == "policy" && strings.Contains(x.Detail, "clamd says accept") || strings.HasPrefix(x.Name, "clamd") && strings.Contains(x.Effect, "without having been looked at") {
+			loud++
+		}
+	}
+	if loud != 2 {
+		t.Errorf("%+v", c.Checks)
+	}
+}
