@@ -27,6 +27,12 @@ func (j *job) delivery(rcpts []mail.Address, whole bool) forward.Delivery {
 	if v.Action == policy.Tag {
 		b.WriteString("X-Spam-Flag: YES\r\n")
 	}
+	for i, f := range j.in.Report.Failures { // whoever reads it shall know who did not look
+		b.WriteString([]string{"X-Gatepost-Not-Run: ", ", "}[min(i, 1)] + f.Filter)
+		if i == len(j.in.Report.Failures)-1 {
+			b.WriteString("\r\n")
+		}
+	}
 	for _, list := range [][]policy.HeaderField{dec.AddHeaders, v.AddHeaders} {
 		for _, f := range list {
 			b.WriteString(mail.Printable(f.Name, 78) + ": " + mail.Printable(f.Value, 900) + "\r\n")
