@@ -47,6 +47,7 @@ type works struct {
 	shared     *state.Redis // nil: each gateway counts for itself
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
+	lists      *listWatch
 	troubles   troubles
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
@@ -129,6 +130,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
 		return err
@@ -174,6 +176,7 @@ func (w *works) start(ctx context.Context) {
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.finishReleases(background) })
 	w.running.Go(func() { w.housekeep(background) })
+	w.running.Go(func() { w.lists.run(background) })
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
