@@ -109,7 +109,7 @@ func (s *site) kept(name string) (bundle, *policy.Policy, error) {
 	if err := json.Unmarshal(data, &b); err != nil {
 		return nil, nil, fmt.Errorf("read kept policy %s: %w", name, err)
 	}
-	o := policyOptions()
+	o := policyOptions(s.cfg)
 	o.ReadFile = b.stored
 	p, problems := policy.Load(string(s.cfg.Policy), o)
 	if len(problems) > 0 {
@@ -173,7 +173,7 @@ func (c *diffCmd) Run(a *app) error {
 	if c.Draft == "" {
 		c.Draft = string(cfg.Policy)
 	}
-	draft, problems := policy.Load(c.Draft, policyOptions())
+	draft, problems := policy.Load(c.Draft, policyOptions(cfg))
 	if len(problems) > 0 {
 		return a.complain(problems)
 	}

@@ -159,15 +159,16 @@ type replayCmd struct {
 
 // Run judges what was recorded under the draft. It needs no network.
 func (c *replayCmd) Run(a *app) error {
-	r, err := a.past()
+	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
 	}
+	r := journal.NewReader(filepath.Join(string(cfg.DataDir), "journal"))
 	since, err := sinceTime(c.Since)
 	if err != nil {
 		return err
 	}
-	draft, problems := policy.Load(c.Policy, policyOptions())
+	draft, problems := policy.Load(c.Policy, policyOptions(cfg))
 	if len(problems) > 0 {
 		return a.complain(problems)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/auth"
 	"gatepost/filters/catalog"
+	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
@@ -28,6 +30,7 @@ const inspectBudget = 45 * time.Second
 type site struct {
 	cfg      *config.Config
 	resolver *dns.Resolver
+	sentry   *dnsbl.Sentry // which block lists may be believed; it outlives reloads
 	snap     *gateway.Snapshot
 	sources  bundle // the files that the policy was read from
 }
@@ -103,7 +106,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver}
+	s := &site{cfg: cfg, resolver: resolver, sentry: dnsbl.NewSentry(time.Now)}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -150,7 +153,9 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry,
+	})
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
@@ -164,9 +169,18 @@ func bounded(ctx context.Context) context.Context {
 	return dns.WithBudget(ctx, maxQuestions, maxAsking)
 }
 
+// A listAsker asks block lists. Their questions do not count against the budget of a message, which is for what its sender
+// makes us ask: the filter bounds them itself, and no flood of links may keep SPF from being looked up.
+type listAsker struct{ r *dns.Resolver }
+
+// LookupNetIP implements dnsbl.Resolver.
+func (l listAsker) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return l.r.LookupNetIP(dns.WithBudget(ctx, 1, maxAsking), network, host)
+}
+
 // policy loads the policy file, or the shipped policy where none is named.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
-	o := policyOptions()
+	o := policyOptions(s.cfg)
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
@@ -176,8 +190,8 @@ func (s *site) policy() (*policy.Policy, []conf.Problem) {
 }
 
 // policyOptions are what every policy is checked against.
-func policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
+func policyOptions(c *config.Config) policy.Options {
+	return policy.Options{Codes: catalog.CodesOf(c.Filters), Filters: catalog.Names()}
 }
 
 // domains says whom mail is accepted for.
