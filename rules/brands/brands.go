@@ -35,12 +35,16 @@ func (b *Brand) Owns(host string) bool {
 	}
 }
 
+// Owner is the brand that owns a registered domain, nil if nobody does who stands in the table.
+func (t *Table) Owner(domain string) *Brand { return t.owners[domain] }
+
 // A Table finds brands by their names and by labels of domains. It is immutable.
 type Table struct {
 	look    *lookalike.Table
 	first   map[string][]entry // names by their first word
 	service map[string]bool
 	labels  map[string][]*Brand // by the skeleton of a domain's own label
+	owners  map[string]*Brand   // by domain
 	long    []label             // labels that mean the brand wherever they stand in another
 }
 
@@ -66,7 +70,7 @@ func Shipped(l *lookalike.Table) (*Table, error) { return Parse(shipped, l) }
 // Parse reads a table. A line is "name" or "word", names with commas between, "=", and domains; or "service" and words.
 // # begins a comment.
 func Parse(text string, l *lookalike.Table) (*Table, error) {
-	t := &Table{look: l, first: map[string][]entry{}, service: map[string]bool{}, labels: map[string][]*Brand{}}
+	t := &Table{look: l, first: map[string][]entry{}, service: map[string]bool{}, labels: map[string][]*Brand{}, owners: map[string]*Brand{}}
 	for i, line := range strings.Split(text, "\n") {
 		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
 			continue
@@ -119,6 +123,9 @@ func (t *Table) add(word bool, line string) error {
 			return fmt.Errorf("%q is no domain in lower case, or stands here twice", d)
 		}
 		b.domains[d] = true
+		if t.owners[d] == nil {
+			t.owners[d] = b
+		}
 		t.addLabel(b, d, word)
 	}
 	return nil
