@@ -120,6 +120,7 @@ type Auth struct {
 	DMARC   DMARC  `json:"dmarc"`
 	ARC     ARC    `json:"arc"`
 	IPRev   string `json:"iprev,omitempty"`  // RFC 8601 section 2.7.3
+	Origin  string `json:"origin,omitempty"` // behind a trusted forwarder: the client that SPF and IPRev are about, or "unknown"
 	Domain  string `json:"domain,omitempty"` // the authenticated domain: aligned with From and proven; empty if none
 	By      string `json:"by,omitempty"`     // what proved Domain: "dkim", "spf" or "arc"
 }

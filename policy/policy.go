@@ -349,6 +349,14 @@ func (p *Policy) sumRelief() Points {
 	return sum
 }
 
+// OnFailure is what is done with a message that a filter could not look at.
+func (p *Policy) OnFailure(filter string) Action {
+	if f, ok := p.failures[filter]; ok {
+		return f.action
+	}
+	return Defer // law 6: what nobody classified is temporary
+}
+
 // Threshold is the score from which on an action is taken; ok is false if it is switched off.
 func (p *Policy) Threshold(a Action) (points Points, ok bool) {
 	for _, t := range p.thresholds {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/auth"
 	"gatepost/filters/catalog"
-
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
@@ -119,10 +119,29 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	problems = append(problems, p...)
 	pol, p := s.policy()
 	problems = append(problems, p...)
+	sealer, p := s.sealer()
+	problems = append(problems, p...)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded}, nil
+}
+
+// sealer makes what seals forwarded mail; nil where nothing is to be sealed.
+func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
+	c := s.cfg.ARCSeal
+	if !c.On() {
+		return nil, nil
+	}
+	key, err := auth.ParseSealingKey([]byte(c.Key.Reveal()))
+	if err != nil {
+		return nil, []conf.Problem{c.Node.Key("key").Problemf("%v", err)}
+	}
+	sealer, err := auth.NewSealer(c.Domain, c.Selector, key)
+	if err != nil {
+		return nil, []conf.Problem{c.Node.Problemf("%v", err)}
+	}
+	return sealer, nil
 }
 
 // chain builds the enabled filters.

@@ -48,6 +48,7 @@ type works struct {
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	troubles   troubles
+	ward       ward
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -174,6 +175,7 @@ func (w *works) start(ctx context.Context) {
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.finishReleases(background) })
 	w.running.Go(func() { w.housekeep(background) })
+	w.running.Go(func() { w.attend(background) })
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.

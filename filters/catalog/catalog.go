@@ -7,6 +7,7 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/clamd"
 	"gatepost/filters/headers"
 	"gatepost/rules/conf"
 )
@@ -25,7 +26,8 @@ type Sections interface {
 	Enabled(name string) bool
 }
 
-// An entry says when a filter runs, how long it may take, what it may find and how it is made.
+// An entry says when a filter runs, how long it may take, what it may find and how it is made: nil, if what it needs is
+// not configured.
 type entry struct {
 	stage   filters.Stage
 	timeout time.Duration
@@ -34,7 +36,7 @@ type entry struct {
 }
 
 // order is the order of reports.
-func order() []string { return []string{"headers", "auth", "attach"} }
+func order() []string { return []string{"headers", "auth", "attach", "clamd"} }
 
 // entries is the catalog.
 func entries() map[string]entry {
@@ -54,6 +56,14 @@ func entries() map[string]entry {
 			var c attach.Config
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
+		}},
+		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+			var c clamd.Config
+			problems := s.Decode("clamd", &c)
+			if f := clamd.New(c); f != nil {
+				return f, problems
+			}
+			return nil, problems
 		}},
 	}
 }
@@ -80,7 +90,7 @@ func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {
 		e := list[name]
 		f, p := e.build(s, d)
 		problems = append(problems, p...)
-		if s.Enabled(name) {
+		if f != nil && s.Enabled(name) {
 			links = append(links, filters.Link{Name: name, Stage: e.stage, Timeout: e.timeout, Filter: f})
 		}
 	}
