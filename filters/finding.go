@@ -1,5 +1,7 @@
 package filters
 
+import "time"
+
 // A Finding is one fact with the evidence for it. It has no weight: weight is policy.
 type Finding struct {
 	Filter string     `json:"filter"`
@@ -31,6 +33,7 @@ type Facts struct {
 	Attachments []Attachment  `json:"attachments,omitzero"` // set by attach; non-nil, perhaps empty, once it looked
 	URLs        []URL         `json:"urls,omitzero"`        // set by links; likewise
 	Text        *Text         `json:"text,omitempty"`       // set by content
+	Sender      *Sender       `json:"sender,omitempty"`     // set by spoof, if there is an author
 }
 
 // A Failure is a filter that could not look, and why.
@@ -91,6 +94,16 @@ type URL struct {
 	Host   string `json:"host"`
 	Domain string `json:"domain"` // organisational domain
 	Text   string `json:"text,omitempty"`
+}
+
+// Sender is what is remembered of the author's address. It proves nothing: an address can be forged, see Auth.
+type Sender struct {
+	Known         bool      `json:"known"`                   // enough is remembered for Messages to mean something
+	FirstSeen     time.Time `json:"first_seen,omitzero"`     // the first accepted message of this address; zero if there was none
+	Messages      int       `json:"messages"`                // how many were accepted, ageing; 0 of a stranger
+	Authenticated bool      `json:"authenticated,omitempty"` // most of them were authenticated
+	FirstContact  bool      `json:"first_contact,omitempty"` // none of them was to one of the recipients
+	FreeMail      bool      `json:"free_mail,omitempty"`     // a mailbox that anybody can open
 }
 
 // Text is what the readable text looks like.
