@@ -7,6 +7,7 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/config"
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/rules/conf"
@@ -62,6 +63,9 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 		}
 	}
 	if _, err := s.certs.Reload(); err != nil {
+		return fail(err)
+	}
+	if err := failpoint.Hit(failpoint.AtSwap); err != nil {
 		return fail(err)
 	}
 	if way != nil { // before the snapshot, so that whatever is accepted has a way to go
