@@ -23,7 +23,12 @@ func (a *app) past() (*journal.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return journal.NewReader(filepath.Join(string(cfg.DataDir), "journal")), nil
+	return (&site{cfg: cfg}).records(), nil
+}
+
+// records reads the journal, beside whoever writes it.
+func (s *site) records() *journal.Reader {
+	return journal.NewReader(filepath.Join(string(s.cfg.DataDir), "journal"))
 }
 
 // explainCmd is `gatepost explain`.
@@ -159,15 +164,17 @@ type replayCmd struct {
 
 // Run judges what was recorded under the draft. It needs no network.
 func (c *replayCmd) Run(a *app) error {
-	r, err := a.past()
+	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
 	}
+	s := &site{cfg: cfg}
+	r := s.records()
 	since, err := sinceTime(c.Since)
 	if err != nil {
 		return err
 	}
-	draft, problems := policy.Load(c.Policy, policyOptions())
+	draft, problems := policy.Load(c.Policy, s.policyOptions())
 	if len(problems) > 0 {
 		return a.complain(problems)
 	}
