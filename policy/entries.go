@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/rules/conf"
 )
@@ -161,4 +162,57 @@ func WriteEntries(entries []Entry) []byte {
 		b.WriteString(e.line())
 	}
 	return []byte(b.String())
+}
+
+// EntryFor says where the entry of access stands that decides a message, or an attempt that was refused before there
+// was a report (then rep is nil). It is empty if no entry does. Of several recipients the first decides whom one does.
+func (p *Policy) EntryFor(env *mail.Envelope, rep *filters.Report) string {
+	if len(p.access.entries) == 0 {
+		return ""
+	}
+	q := question{at: Helo, env: env, now: env.Time}
+	if !env.From.IsNull() || len(env.Rcpts) > 0 {
+		q.at, q.sender = MailFrom, env.From.Canonical()
+	}
+	rcpts := []string{""}
+	if len(env.Rcpts) > 0 {
+		q.at, rcpts = Rcpt, rcpts[:0]
+		for _, a := range env.Rcpts {
+			rcpts = append(rcpts, a.Canonical())
+		}
+	}
+	if rep != nil {
+		q.at, q.auth = atEnd, rep.Auth
+		if rep.Message != nil {
+			q.author = rep.Message.From
+		}
+	}
+	for _, q.rcpt = range rcpts {
+		if e := p.access.first(&q); e != nil {
+			return e.at
+		}
+	}
+	return ""
+}
+
+// FailureOf is what is done with a message that a filter could not look at.
+func (p *Policy) FailureOf(filter string) Action { return p.failures[filter].action }
+
+// A RuleInfo is one rule as people see it.
+type RuleInfo struct {
+	Name    string    `json:"name"`
+	At      string    `json:"at"`
+	Says    string    `json:"says"` // matchers and actions, in the words of the file
+	Reason  string    `json:"reason,omitempty"`
+	Monitor bool      `json:"monitor,omitempty"` // recorded, not acted on
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// RuleList lists the rules in the order in which they are asked.
+func (p *Policy) RuleList() []RuleInfo {
+	out := make([]RuleInfo, len(p.rules))
+	for i, r := range p.rules {
+		out[i] = RuleInfo{Name: r.name, At: r.at, Says: r.source, Reason: r.reason, Monitor: r.monitor, Expires: r.expires.end}
+	}
+	return out
 }

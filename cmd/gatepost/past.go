@@ -179,7 +179,7 @@ func (c *replayCmd) Run(a *app) error {
 		return a.complain(problems)
 	}
 	var scanErr error
-	d := policy.Replay(func(yield func(policy.Past) bool) { scanErr = judged(a.ctx, r, since, yield) }, draft)
+	d := policy.Replay(func(yield func(policy.Past) bool) { scanErr = judged(a.ctx, r, since, time.Time{}, yield) }, draft)
 	if scanErr != nil {
 		return scanErr
 	}
@@ -192,9 +192,9 @@ func (c *replayCmd) Run(a *app) error {
 // errEnough ends a scan early.
 var errEnough = errors.New("enough")
 
-// judged yields every message that was judged since.
-func judged(ctx context.Context, r *journal.Reader, since time.Time, yield func(policy.Past) bool) error {
-	err := r.Scan(ctx, since, time.Time{}, func(rec *journal.Record) error {
+// judged yields every message that was judged since, until an instant or, if that is zero, now.
+func judged(ctx context.Context, r *journal.Reader, since, until time.Time, yield func(policy.Past) bool) error {
+	err := r.Scan(ctx, since, until, func(rec *journal.Record) error {
 		if rec.Decision == nil || rec.Report == nil {
 			return nil
 		}
