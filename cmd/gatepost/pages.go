@@ -32,10 +32,12 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 	if err := s.prime(ctx); err != nil {
 		s.log.Warn("the overview begins empty", "error", err.Error())
 	}
+	shop := newWorkshop(s)
 	return admin.New(admin.Config{
 		Address: c.Address, Public: true, BaseURL: c.BaseURL, Metrics: c.Metrics, SessionIdle: dur(c.SessionIdle), SessionLife: dur(c.SessionLife), Language: "en",
 	}, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }

@@ -74,7 +74,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	s.gateway.Swap(snap)
 	s.sources = next.sources
 	s.lists.use(next)
-	s.troubles.note("policy archive", s.archive())
+	s.troubles.note("policy archive", s.keepPolicy())
 	s.server.Adjust(smtpLimits(cfg.Limits), smtpTimeouts(cfg.Timeouts), cfg.NormalizeBareLF)
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -32,7 +33,7 @@ type site struct {
 	resolver *dns.Resolver
 	sentry   *dnsbl.Sentry // which block lists may be believed; it outlives reloads
 	snap     *gateway.Snapshot
-	sources  bundle // the files that the policy was read from
+	sources  policies.Bundle // the files that the policy was read from
 }
 
 // siteOptions say how much must be there.
@@ -178,20 +179,25 @@ func (l listAsker) LookupNetIP(ctx context.Context, network, host string) ([]net
 	return l.r.LookupNetIP(dns.WithBudget(ctx, 1, maxAsking), network, host)
 }
 
-// policy loads the policy file, or the shipped policy where none is named.
+// policy loads the policy file, or the shipped policy where none is named, with the entries of the review pages.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
-	o := policyOptions(s.cfg)
+	s.sources = policies.Bundle{}
+	o := s.policyOptions()
+	o.ReadFile = s.sources.Read
+	return s.readPolicy(o)
+}
+
+// readPolicy loads the policy from wherever o reads it.
+func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
-	s.sources = bundle{}
-	o.ReadFile = s.sources.read
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
 // policyOptions are what every policy is checked against.
-func policyOptions(c *config.Config) policy.Options {
-	return policy.Options{Codes: catalog.CodesOf(c.Filters), Filters: catalog.Names()}
+func (s *site) policyOptions() policy.Options {
+	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters), Filters: catalog.Names(), Entries: s.entriesFile()}
 }
 
 // domains says whom mail is accepted for.

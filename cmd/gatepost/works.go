@@ -173,7 +173,7 @@ func (w *works) start(ctx context.Context) {
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
-	w.troubles.note("policy archive", w.archive())
+	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.finishReleases(background) })
 	w.running.Go(func() { w.housekeep(background) })
