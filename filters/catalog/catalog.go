@@ -9,6 +9,7 @@ import (
 	"gatepost/filters/auth"
 	"gatepost/filters/clamd"
 	"gatepost/filters/headers"
+	"gatepost/filters/spoof"
 	"gatepost/rules/conf"
 )
 
@@ -17,6 +18,8 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
+	People     People          // who writes to this site; nil: nobody remembers
+	VIPs       []spoof.Person  // whose names the policy's lists protect
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -36,7 +39,9 @@ type entry struct {
 }
 
 // order is the order of reports.
-func order() []string { return []string{"headers", "auth", "attach", "clamd"} }
+func order() []string {
+	return []string{"headers", "auth", "attach", "links", "spoof", "bulk", "clamd"}
+}
 
 // entries is the catalog.
 func entries() map[string]entry {
@@ -57,6 +62,9 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
+		"links": linksEntry(),
+		"spoof": spoofEntry(),
+		"bulk":  bulkEntry(),
 		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
 			var c clamd.Config
 			problems := s.Decode("clamd", &c)
