@@ -10,6 +10,7 @@ import (
 	"gatepost/filters/clamd"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/spoof"
 	"gatepost/rules/conf"
 )
 
@@ -20,6 +21,8 @@ type Deps struct {
 	OurDomains map[string]bool // whom we accept mail for
 	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
+	People     People          // who writes to this site; nil: nobody remembers
+	VIPs       []spoof.Person  // whose names the policy's lists protect
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -44,8 +47,11 @@ func order() []string {
 		"headers",
 		"auth",
 		"attach",
-		"clamd",
+		"links",
+		"spoof",
+		"bulk",
 		"dnsbl",
+		"clamd",
 	}
 }
 
@@ -68,6 +74,9 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
+		"links": linksEntry(),
+		"spoof": spoofEntry(),
+		"bulk":  bulkEntry(),
 		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
 			var c clamd.Config
 			problems := s.Decode("clamd", &c)
