@@ -41,7 +41,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	next := &site{cfg: cfg, resolver: s.resolver}
+	next := &site{cfg: cfg, resolver: s.resolver, learned: s.learned}
 	snap, problems := next.snapshot(s.gateway.Snapshot().Gen + 1)
 	if len(problems) > 0 {
 		return problems

@@ -17,6 +17,7 @@ import (
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/learn"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -28,6 +29,7 @@ const inspectBudget = 45 * time.Second
 type site struct {
 	cfg      *config.Config
 	resolver *dns.Resolver
+	learned  *learn.Slate // what the site's own mail taught; nil: nothing
 	snap     *gateway.Snapshot
 	sources  bundle // the files that the policy was read from
 }
@@ -103,7 +105,10 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver}
+	s := &site{cfg: cfg, resolver: resolver, learned: &learn.Slate{}}
+	if cfg.File != "" {
+		s.learned = learn.Read(string(cfg.DataDir))
+	}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -131,7 +136,11 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	deps := catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours}
+	if s.learned != nil {
+		deps.Learned = s.learned
+	}
+	chain, problems := catalog.Build(s.cfg.Filters, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/bayes"
 	"gatepost/filters/headers"
 	"gatepost/rules/conf"
 )
@@ -16,6 +17,7 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
+	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -34,7 +36,7 @@ type entry struct {
 }
 
 // order is the order of reports.
-func order() []string { return []string{"headers", "auth", "attach"} }
+func order() []string { return []string{"headers", "auth", "attach", "bayes"} }
 
 // entries is the catalog.
 func entries() map[string]entry {
@@ -54,6 +56,11 @@ func entries() map[string]entry {
 			var c attach.Config
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
+		}},
+		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c bayes.Config
+			problems := s.Decode("bayes", &c)
+			return bayes.New(c, d.Learned), problems
 		}},
 	}
 }
