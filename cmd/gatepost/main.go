@@ -33,6 +33,7 @@ type cli struct {
 	Rollback   rollbackCmd   `cmd:"" help:"Put an earlier policy back; the last ten are kept."`
 	Quarantine quarantineCmd `cmd:"" help:"Review held messages."`
 	Hold       holdCmd       `cmd:"" help:"Look after accepted mail that waits for its next hop."`
+	Greylist   greylistCmd   `cmd:"" help:"Look after senders of doubtful mail that were asked to come again."`
 	User       userCmd       `cmd:"" help:"Manage the accounts of the review pages."`
 	Init       initCmd       `cmd:"" help:"Write a commented gatepost.yaml and policy.yaml."`
 	Demo       demoCmd       `cmd:"" help:"Show the whole product on loopback, with nothing set up."`
