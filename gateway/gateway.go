@@ -72,13 +72,13 @@ type Deps struct {
 type Gateway struct {
 	Deps
 	snap  atomic.Pointer[Snapshot]
-	bench bench
+	seats seats
 }
 
 // New makes a gateway that judges by snap until Swap.
 func New(d Deps, snap *Snapshot) *Gateway {
 	g := &Gateway{Deps: d}
-	g.bench.told = d.Gate.Queue
+	g.seats.told = d.Gate.Queue
 	g.Swap(snap)
 	return g
 }
@@ -90,7 +90,7 @@ func (g *Gateway) Swap(s *Snapshot) {
 	if seats <= 0 {
 		seats = seatsPerCore * runtime.GOMAXPROCS(0)
 	}
-	g.bench.adjust(seats, s.Limits.Queue)
+	g.seats.adjust(seats, s.Limits.Queue)
 }
 
 // seatsPerCore is how many messages are judged at once for each processor: they wait for the network most of the time, and
@@ -98,7 +98,7 @@ func (g *Gateway) Swap(s *Snapshot) {
 const seatsPerCore = 32
 
 // Judging is how many messages are being judged now, and how many wait for that.
-func (g *Gateway) Judging() (now, waiting int) { return g.bench.load() }
+func (g *Gateway) Judging() (now, waiting int) { return g.seats.load() }
 
 // Snapshot is the one that a transaction beginning now would see.
 func (g *Gateway) Snapshot() *Snapshot { return g.snap.Load() }

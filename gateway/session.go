@@ -220,13 +220,13 @@ func (s *session) Message(ctx context.Context, body io.Reader) *smtp.Reply {
 // inspect has the message judged once there is a seat for it.
 func (s *session) inspect(ctx context.Context, tx *transaction, content *spool.Body) (*Inspection, *smtp.Reply) {
 	switch {
-	case s.g.bench.sit(ctx):
+	case s.g.seats.sit(ctx):
 	case late(ctx):
 		return nil, smtp.ReplyTooLate()
 	default:
 		return nil, smtp.ReplyBusy()
 	}
-	defer s.g.bench.rise()
+	defer s.g.seats.rise()
 	return tx.snap.Inspect(ctx, tx.env, content, tx.report), nil
 }
 

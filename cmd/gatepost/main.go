@@ -34,6 +34,7 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"Review held messages."`
 	Hold       holdCmd       `cmd:"" help:"Look after accepted mail that waits for its next hop."`
 	Greylist   greylistCmd   `cmd:"" help:"Look after senders of doubtful mail that were asked to come again."`
+	TLS        tlsCmd        `cmd:"" name:"tls" help:"Look at how incoming mail is protected."`
 	User       userCmd       `cmd:"" help:"Manage the accounts of the review pages."`
 	Init       initCmd       `cmd:"" help:"Write a commented gatepost.yaml and policy.yaml."`
 	Demo       demoCmd       `cmd:"" help:"Show the whole product on loopback, with nothing set up."`

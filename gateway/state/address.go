@@ -96,11 +96,11 @@ func parseSingle(s string) (*redis.UniversalOptions, error) {
 	return &redis.UniversalOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig}, nil
 }
 
-// dialLimit is the longest that a connection to Redis may take to open. Callers do not wait so long: see deadline.
+// dialLimit is the longest that a connection to Redis may take to open. Callers do not wait so long: see RedisConfig.Deadline.
 const dialLimit = 300 * time.Millisecond
 
 // bound sets how long is waited, how often is tried, and how much is read.
-func bound(o *redis.UniversalOptions) {
+func bound(o *redis.UniversalOptions, deadline time.Duration) {
 	o.ContextTimeoutEnabled = true
 	o.DialerRetries, o.MaxRetries = 1, -1
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialLimit, deadline, deadline, deadline

@@ -14,8 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// deadline is the longest that anybody waits for Redis (HOSTILE M-02).
-const deadline = 50 * time.Millisecond
+// defaultDeadline is the longest that anybody waits for Redis (HOSTILE M-02).
+const defaultDeadline = 50 * time.Millisecond
 
 // A RedisConfig says which Redis is shared, and by how many.
 type RedisConfig struct {
@@ -25,6 +25,7 @@ type RedisConfig struct {
 	Keys     int              // most keys that are kept in this process
 	Changed  func(away bool)  // told when Redis goes away or comes back; may be nil
 	Now      func() time.Time // this process's clock; windows run by Redis's own
+	Deadline time.Duration    // the longest that anybody waits for Redis; 0: 50 ms
 }
 
 // Stats are what a Redis counted since it was made.
@@ -58,7 +59,10 @@ func NewRedis(c RedisConfig) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read state URL: %w", err)
 	}
-	bound(o)
+	if c.Deadline <= 0 {
+		c.Deadline = defaultDeadline
+	}
+	bound(o, c.Deadline)
 	redis.SetLogger(silence{})
 	denied, err := lru.New[string, time.Time](c.Keys)
 	if err != nil {
@@ -176,7 +180,7 @@ func (s *Redis) ask(ctx context.Context, exchange func(context.Context) error) e
 	}
 	s.calls.Add(1)
 	// A client that hangs up says nothing about Redis.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Deadline)
 	defer cancel()
 	err := exchange(ctx)
 	if err != nil {

@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// A bench has seats for the messages that are judged at once, and a line for those that wait. It is what keeps a flood of
+// seats are for the messages that are judged at once, with a line for those that wait. They keep a flood of
 // messages from taking more of the processor and of memory than there is; who finds the line full comes again later.
-type bench struct {
+type seats struct {
 	mu    sync.Mutex
-	seats int
+	most  int
 	room  int // in the line
 	taken int
 	line  []chan struct{} // each is closed when its turn has come
@@ -18,18 +18,18 @@ type bench struct {
 }
 
 // adjust sets how many seats there are, and how much room in the line.
-func (b *bench) adjust(seats, room int) {
+func (b *seats) adjust(most, room int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seats, b.room = seats, room
+	b.most, b.room = most, room
 	b.call()
 	b.tell()
 }
 
 // sit takes a seat, waiting for one; false means that the line is full, or that ctx ended before. Who sits must rise.
-func (b *bench) sit(ctx context.Context) bool {
+func (b *seats) sit(ctx context.Context) bool {
 	b.mu.Lock()
-	if b.taken < b.seats && len(b.line) == 0 {
+	if b.taken < b.most && len(b.line) == 0 {
 		b.taken++
 		b.mu.Unlock()
 		return true
@@ -63,7 +63,7 @@ func (b *bench) sit(ctx context.Context) bool {
 }
 
 // rise gives the seat to the next in line.
-func (b *bench) rise() {
+func (b *seats) rise() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.taken--
@@ -72,8 +72,8 @@ func (b *bench) rise() {
 }
 
 // call seats those whose turn it is.
-func (b *bench) call() {
-	for b.taken < b.seats && len(b.line) > 0 {
+func (b *seats) call() {
+	for b.taken < b.most && len(b.line) > 0 {
 		b.taken++
 		close(b.line[0])
 		b.line = b.line[1:]
@@ -81,7 +81,7 @@ func (b *bench) call() {
 }
 
 // tell says when the line becomes full, or is full no more.
-func (b *bench) tell() {
+func (b *seats) tell() {
 	if full := b.room > 0 && len(b.line) >= b.room; full != b.full {
 		b.full = full
 		b.told(full)
@@ -89,7 +89,7 @@ func (b *bench) tell() {
 }
 
 // load is how many messages are being judged and how many wait for it.
-func (b *bench) load() (taken, waiting int) {
+func (b *seats) load() (taken, waiting int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.taken, len(b.line)
