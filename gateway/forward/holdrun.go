@@ -320,7 +320,7 @@ func (h *Hold) judge(it *item, f *holdFile, out []Outcome) holdProgress {
 		case o.Reply.Code/100 == 2:
 			progress.Done = append(progress.Done, places[i])
 			progress.Untold = append(progress.Untold, saidOf(places[i], o))
-		case expired || o.Reply.Code/100 == 5:
+		case expired || o.Reply.Code/100 == 5 && !o.Early: // a hop that is out of order must not end the whole queue
 			progress.Lost = append(progress.Lost, saidOf(places[i], o))
 		}
 	}
