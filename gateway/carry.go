@@ -30,6 +30,7 @@ type job struct {
 	content *spool.Body
 	fates   []journal.Fate
 	entries []string // ids under which copies stand in the quarantine
+	sealed  *string  // the ARC set, once it was made
 }
 
 // carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what

@@ -42,7 +42,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	next := &site{cfg: cfg, resolver: s.resolver}
+	next := &site{cfg: cfg, resolver: s.resolver, sentry: s.sentry}
 	snap, problems := next.snapshot(s.gateway.Snapshot().Gen + 1)
 	if len(problems) > 0 {
 		return problems
@@ -73,7 +73,8 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	}
 	s.gateway.Swap(snap)
 	s.sources = next.sources
-	s.troubles.note("policy archive", s.archive())
+	s.lists.use(next)
+	s.troubles.note("policy archive", s.keepPolicy())
 	s.server.Adjust(smtpLimits(cfg.Limits), smtpTimeouts(cfg.Timeouts), cfg.NormalizeBareLF)
 	return nil
 }
