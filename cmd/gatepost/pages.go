@@ -65,7 +65,7 @@ type desk struct{ w *works }
 
 // Release implements admin.Releaser.
 func (d desk) Release(ctx context.Context, id string, rcpts []string, actor string) ([]admin.ReleaseOutcome, error) {
-	results, err := d.w.releaser().Release(ctx, id, quarantine.Release{Key: mail.NewID(time.Now()), By: actor, Rcpts: rcpts})
+	results, err := d.w.releaser().Release(ctx, id, quarantine.Release{Key: ownClaim + mail.NewID(time.Now()), By: actor, Rcpts: rcpts})
 	out := make([]admin.ReleaseOutcome, len(results))
 	for i, r := range results {
 		out[i] = admin.ReleaseOutcome{Rcpt: r.Rcpt, OK: r.OK, Reply: r.Reply}
