@@ -33,7 +33,9 @@ func (q queue) Held(_ context.Context, limit int) (list []admin.HeldMail, all in
 }
 
 // Retry implements admin.Holds.
-func (q queue) Retry(_ context.Context, ids []string, _ string) error { return notHeld(q.d.Retry(ids...)) }
+func (q queue) Retry(_ context.Context, ids []string, _ string) error {
+	return notHeld(q.d.Retry(ids...))
+}
 
 // Cancel implements admin.Holds.
 func (q queue) Cancel(_ context.Context, id, by string) error { return notHeld(q.d.cancel(id, by)) }

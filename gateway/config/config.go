@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/gateway/admin"
 	"gatepost/rules/conf"
 )
 
@@ -33,12 +34,12 @@ type Config struct {
 	Store Store `yaml:"store" doc:"What must last: quarantine, journal, accounts, what was learned."`
 	State State `yaml:"state" doc:"What gateways of one site share and may forget: counters, greylist, caches."`
 
-	Filters    Filters    `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
-	Quarantine Quarantine `yaml:"quarantine" doc:"What is held for people to look at."`
-	Hold       Hold       `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`
-	Admin      Admin      `yaml:"admin" doc:"Review pages, API, metrics and health."`
-	Limits     Limits     `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
-	Timeouts   Timeouts   `yaml:"timeouts" doc:"How long the SMTP server waits."`
+	Filters    Filters      `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
+	Quarantine Quarantine   `yaml:"quarantine" doc:"What is held for people to look at."`
+	Hold       Hold         `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`
+	Admin      admin.Config `yaml:"admin" doc:"Review pages, API, metrics and health."`
+	Limits     Limits       `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
+	Timeouts   Timeouts     `yaml:"timeouts" doc:"How long the SMTP server waits."`
 
 	Policy conf.Path `yaml:"policy" doc:"The policy file. Without one the shipped policy judges alone."`
 	Log    Log       `yaml:"log" doc:"What is told to standard error."`
