@@ -22,6 +22,7 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
+	"gatepost/gateway/learn"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/smtp"
 	"gatepost/gateway/spool"
@@ -40,6 +41,7 @@ type works struct {
 	quarantine *quarantine.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
+	book       *learn.Book
 	carrier    *carrier
 	depot      *depot
 	certs      *certs.Store
@@ -47,7 +49,9 @@ type works struct {
 	shared     *state.Redis // nil: each gateway counts for itself
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
+	lists      *listWatch
 	troubles   troubles
+	ward       ward
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -92,6 +96,9 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 	if err != nil {
 		return err
 	}
+	if w.book, err = w.openBook(ctx); err != nil {
+		return err
+	}
 	journalDir := filepath.Join(w.dir, "journal")
 	w.journal, err = journal.Open(journalDir, journal.Options{Daemon: daemon})
 	w.reader = journal.NewReader(journalDir)
@@ -129,6 +136,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
 		return err
@@ -174,6 +182,9 @@ func (w *works) start(ctx context.Context) {
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.finishReleases(background) })
 	w.running.Go(func() { w.housekeep(background) })
+	w.running.Go(func() { w.attend(background) })
+	w.running.Go(func() { w.lists.run(background) })
+	w.running.Go(func() { w.book.Run(background, func(err error) { w.troubles.note("learning", err) }) })
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
