@@ -81,6 +81,7 @@ func (s *session) Mail(ctx context.Context, from mail.Address, p smtp.MailParams
 		Trusted: s.g.trusted(s.peer.Remote), Helo: s.hello.Name, ESMTP: s.hello.ESMTP, TLS: s.hello.TLS,
 		From: from, SMTPUTF8: p.SMTPUTF8, Body8Bit: p.EightBit,
 	}}
+	tx.snap.Locate(tx.env)
 	s.tx = tx
 	if r := s.g.Gate.Mail(ctx, tx.env); r != nil {
 		s.tx = transaction{}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"gatepost/filters"
@@ -16,8 +17,21 @@ type Snapshot struct {
 	Policy  *policy.Policy
 	Domains map[string]Domain // by canonical name: whom mail is accepted for
 	Budget  time.Duration     // from the end of data to a decision
+	Geo     Locator           // where clients are; nil: nobody knows
 	// Bound, if set, bounds what the filters of one message may ask of the network.
 	Bound func(context.Context) context.Context
+}
+
+// A Locator says in which country and network an address is; empty and 0 where nobody knows. *geo.Locator is one.
+type Locator interface {
+	Locate(addr netip.Addr) (country string, asn uint32)
+}
+
+// Locate fills in where the client of env is.
+func (s *Snapshot) Locate(env *mail.Envelope) {
+	if s.Geo != nil {
+		env.Country, env.ASN = s.Geo.Locate(env.Remote)
+	}
 }
 
 // A Domain is one that mail is accepted for.

@@ -70,6 +70,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	s.gateway.Swap(snap)
 	s.sources = next.sources
 	s.lists.use(next)
+	s.extra = next.files()
 	s.troubles.note("policy archive", s.archive())
 	s.server.Adjust(smtpLimits(cfg.Limits), smtpTimeouts(cfg.Timeouts), cfg.NormalizeBareLF)
 	return nil

@@ -18,6 +18,7 @@ import (
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/geo"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -119,12 +120,14 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	domains, problems := s.domains()
 	chain, p := s.chain()
 	problems = append(problems, p...)
+	where, p := s.locator()
+	problems = append(problems, p...)
 	pol, p := s.policy()
 	problems = append(problems, p...)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded, Geo: where}, nil
 }
 
 // chain builds the enabled filters.
@@ -189,6 +192,33 @@ func (s *site) domains() (map[string]gateway.Domain, []conf.Problem) {
 		domains[d.Name] = g
 	}
 	return domains, problems
+}
+
+// locator reads the files that say where clients are.
+func (s *site) locator() (*geo.Locator, []conf.Problem) {
+	paths := make([]string, len(s.cfg.Geo.Databases))
+	for i, p := range s.cfg.Geo.Databases {
+		paths[i] = string(p)
+	}
+	l, err := geo.Open(paths)
+	if err != nil {
+		return nil, []conf.Problem{s.cfg.Node.Key("geo").Key("databases").Problemf("%v", err)}
+	}
+	return l, nil
+}
+
+// files are the files, beside configuration and policy, that a reload would read again.
+func (s *site) files() []string {
+	var all []string
+	for _, p := range s.cfg.Geo.Databases {
+		all = append(all, string(p))
+	}
+	for _, d := range s.cfg.Domains {
+		if d.Recipients.Mode == "file" {
+			all = append(all, string(d.Recipients.File))
+		}
+	}
+	return all
 }
 
 // readUsers reads addresses, one a line; empty lines and # comments are skipped.

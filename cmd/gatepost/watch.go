@@ -14,9 +14,9 @@ type stamp struct {
 	mtime time.Time
 }
 
-// stamps looks at the configuration, the policy and the files that its lists name.
+// stamps looks at the configuration, the policy the files that its lists name, and those of recipients and countries.
 func (s *service) stamps() map[string]stamp {
-	paths := []string{s.cfg.File}
+	paths := append([]string{s.cfg.File}, s.extra...)
 	for path := range s.sources {
 		paths = append(paths, path)
 	}

@@ -48,6 +48,7 @@ type works struct {
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	lists      *listWatch
+	extra      []string // files to watch beside configuration and policy
 	troubles   troubles
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
@@ -130,6 +131,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.extra = w.files()
 	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {

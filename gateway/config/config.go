@@ -31,6 +31,7 @@ type Config struct {
 
 	DNS   DNS   `yaml:"dns" doc:"Who answers our questions."`
 	Store Store `yaml:"store" doc:"What must last: quarantine, journal, accounts, what was learned."`
+	Geo   Geo   `yaml:"geo" doc:"Where clients are, for envelope.country and envelope.asn in rules, and for access entries."`
 	State State `yaml:"state" doc:"What gateways of one site share and may forget: counters, greylist, caches."`
 
 	Filters    Filters    `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
