@@ -67,12 +67,10 @@ func serve(a *app) error {
 	for {
 		select {
 		case <-hup:
-			s.reload(a.ctx)
-			files.loaded = s.stamps()
+			files.loaded = s.reloadFiles(a.ctx)
 		case <-looks.C:
 			if files.changed(s.stamps()) {
-				s.reload(a.ctx)
-				files.loaded = s.stamps()
+				files.loaded = s.reloadFiles(a.ctx)
 			}
 		case err := <-s.failed:
 			return err

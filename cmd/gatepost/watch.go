@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"time"
 )
@@ -24,6 +25,20 @@ func (s *service) stamps() map[string]stamp {
 	for _, path := range paths {
 		if info, err := os.Stat(path); err == nil {
 			now[path] = stamp{info.Size(), info.ModTime()}
+		}
+	}
+	return now
+}
+
+// reloadFiles reloads and says which state of the files that was: a file that changed meanwhile counts as it was before,
+// so that the change is still seen.
+func (s *service) reloadFiles(ctx context.Context) map[string]stamp {
+	before := s.stamps()
+	s.reload(ctx)
+	now := s.stamps()
+	for path, was := range before {
+		if _, ok := now[path]; ok {
+			now[path] = was
 		}
 	}
 	return now
