@@ -153,6 +153,8 @@ func (s *session) exists(ctx context.Context, d Domain, to mail.Address) *smtp.R
 		if !d.Users[to.Canonical()] {
 			standing = forward.Unknown
 		}
+	case d.Directory != nil:
+		standing = d.Directory.Verify(ctx, to)
 	default:
 		standing, _ = s.g.Carrier.Verify(ctx, to)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
+	"gatepost/gateway/forward"
 	"gatepost/policy"
 )
 
@@ -37,9 +38,15 @@ func (s *Snapshot) Locate(env *mail.Envelope) {
 // A Domain is one that mail is accepted for.
 type Domain struct {
 	Route      string          // the same for domains whose mail may share a transaction
-	Recipients string          // who says which recipients exist: downstream, any, file
+	Recipients string          // who says which recipients exist: downstream, any, file, ldap
 	Users      map[string]bool // of file: canonical addresses
+	Directory  Directory       // of ldap
 	Hold       bool            // keep its mail while its next hops are down
+}
+
+// A Directory says which recipients exist. *directory.Directory is one.
+type Directory interface {
+	Verify(ctx context.Context, rcpt mail.Address) forward.Standing
 }
 
 // An Inspection is what was found out about one message and what follows from it.

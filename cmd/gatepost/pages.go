@@ -192,6 +192,7 @@ func (s *service) health() []admin.Check {
 		add("hold queue", fmt.Errorf("the oldest message waits since %s", oldest.Round(time.Minute)), admin.Warning, time.Now().Add(-oldest), "Mail that was accepted waits for its mail server.", "Look at the mail server; gatepost hold list says what it answered.")
 	}
 	s.lists.health(add)
+	s.directories.health(add)
 	if l, ok := s.gateway.Snapshot().Geo.(*geo.Locator); ok {
 		if path, made := l.Oldest(); !made.IsZero() && time.Since(made) > oldGeo {
 			add("countries and networks", fmt.Errorf("%s was made on %s", path, made.UTC().Format(time.DateOnly)), admin.Warning, made.Add(oldGeo),

@@ -41,7 +41,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	next := &site{cfg: cfg, resolver: s.resolver, sentry: s.sentry}
+	next := &site{cfg: cfg, resolver: s.resolver, sentry: s.sentry, directories: s.directories}
 	snap, problems := next.snapshot(s.gateway.Snapshot().Gen + 1)
 	if len(problems) > 0 {
 		return problems
@@ -71,6 +71,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	s.sources = next.sources
 	s.lists.use(next)
 	s.extra = next.files()
+	s.directories.keep(cfg)
 	s.troubles.note("policy archive", s.archive())
 	s.server.Adjust(smtpLimits(cfg.Limits), smtpTimeouts(cfg.Timeouts), cfg.NormalizeBareLF)
 	return nil

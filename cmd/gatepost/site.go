@@ -28,11 +28,12 @@ const inspectBudget = 45 * time.Second
 
 // A site is what a configuration describes, built as far as every command needs it.
 type site struct {
-	cfg      *config.Config
-	resolver *dns.Resolver
-	sentry   *dnsbl.Sentry // which block lists may be believed; it outlives reloads
-	snap     *gateway.Snapshot
-	sources  bundle // the files that the policy was read from
+	cfg         *config.Config
+	resolver    *dns.Resolver
+	sentry      *dnsbl.Sentry // which block lists may be believed; it outlives reloads
+	directories *directories  // LDAP servers in use; they outlive reloads
+	snap        *gateway.Snapshot
+	sources     bundle // the files that the policy was read from
 }
 
 // siteOptions say how much must be there.
@@ -106,7 +107,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver, sentry: dnsbl.NewSentry(time.Now)}
+	s := &site{cfg: cfg, resolver: resolver, sentry: dnsbl.NewSentry(time.Now), directories: &directories{}}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -188,6 +189,14 @@ func (s *site) domains() (map[string]gateway.Domain, []conf.Problem) {
 		if d.Recipients.Mode == "file" {
 			users, p := readUsers(string(d.Recipients.File))
 			g.Users, problems = users, append(problems, p...)
+		}
+		if d.Recipients.Mode == "ldap" {
+			dir, err := s.directories.open(d.Recipients.LDAP)
+			if err != nil {
+				problems = append(problems, d.Node.Key("recipients").Key("ldap").Problemf("%v", err))
+				continue
+			}
+			g.Directory = dir
 		}
 		domains[d.Name] = g
 	}

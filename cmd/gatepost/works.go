@@ -278,6 +278,7 @@ func (w *works) close() {
 	}
 	w.running.Wait()
 	w.carrier.close()
+	w.directories.keep(nil)
 	if w.shared != nil {
 		w.shared.Close()
 	}
