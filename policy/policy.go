@@ -57,6 +57,7 @@ type Options struct {
 	Codes    []filters.Code               // every finding code there is; nil: codes are not checked
 	Filters  []string                     // every filter that may run; each needs an action for its failure
 	ReadFile func(string) ([]byte, error) // nil: os.ReadFile
+	Entries  string                       // file of the entries that people made on the review pages; it need not exist
 }
 
 //go:embed shipped.yaml
@@ -164,7 +165,7 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	c.lines = strings.Split(string(data), "\n")
 	c.compileLists(own.Lists)
 	c.scores(own)
-	c.compileAccess(own.Access)
+	c.compileAccess(append(own.Access, c.readEntries()...))
 	c.compileLimits(own.Limits)
 	c.p.rules = c.compileRules(own.Rules, shipped.Rules)
 	for _, r := range theirs {
@@ -353,6 +354,14 @@ func (p *Policy) sumRelief(codes []filters.Code) Points {
 		}
 	}
 	return sum
+}
+
+// OnFailure is what is done with a message that a filter could not look at.
+func (p *Policy) OnFailure(filter string) Action {
+	if f, ok := p.failures[filter]; ok {
+		return f.action
+	}
+	return Defer // law 6: what nobody classified is temporary
 }
 
 // Threshold is the score from which on an action is taken; ok is false if it is switched off.

@@ -33,10 +33,12 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 	if err := s.prime(ctx); err != nil {
 		s.log.Warn("the overview begins empty", "error", err.Error())
 	}
+	shop := newWorkshop(s)
 	return admin.New(admin.Config{
 		Address: c.Address, Public: true, BaseURL: c.BaseURL, Metrics: c.Metrics, SessionIdle: dur(c.SessionIdle), SessionLife: dur(c.SessionLife), Language: "en",
 	}, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -191,6 +193,7 @@ func (s *service) health() []admin.Check {
 	if oldest := s.depot.Oldest(); oldest > longHold {
 		add("hold queue", fmt.Errorf("the oldest message waits since %s", oldest.Round(time.Minute)), admin.Warning, time.Now().Add(-oldest), "Mail that was accepted waits for its mail server.", "Look at the mail server; gatepost hold list says what it answered.")
 	}
+	s.conditions(add)
 	s.lists.health(add)
 	s.directories.health(add)
 	if l, ok := s.gateway.Snapshot().Geo.(*geo.Locator); ok {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/auth"
 	"gatepost/filters/catalog"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
@@ -19,6 +20,8 @@ import (
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/geo"
+	"gatepost/gateway/learn"
+	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -28,12 +31,18 @@ const inspectBudget = 45 * time.Second
 
 // A site is what a configuration describes, built as far as every command needs it.
 type site struct {
-	cfg         *config.Config
+	cfg *config.Config
+	lasting
+	snap    *gateway.Snapshot
+	sources policies.Bundle // the files that the policy was read from
+}
+
+// lasting is what outlives a reload of the configuration.
+type lasting struct {
 	resolver    *dns.Resolver
-	sentry      *dnsbl.Sentry // which block lists may be believed; it outlives reloads
-	directories *directories  // LDAP servers in use; they outlive reloads
-	snap        *gateway.Snapshot
-	sources     bundle // the files that the policy was read from
+	sentry      *dnsbl.Sentry // which block lists may be believed
+	directories *directories  // LDAP servers
+	learned     *learn.Slate  // what the site's own mail taught; nil: nothing
 }
 
 // siteOptions say how much must be there.
@@ -107,7 +116,10 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver, sentry: dnsbl.NewSentry(time.Now), directories: &directories{}}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), directories: &directories{}, learned: &learn.Slate{}}}
+	if cfg.File != "" {
+		s.learned = learn.Read(string(cfg.DataDir))
+	}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -125,10 +137,29 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	problems = append(problems, p...)
 	pol, p := s.policy()
 	problems = append(problems, p...)
+	sealer, p := s.sealer()
+	problems = append(problems, p...)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded, Geo: where}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded, Geo: where}, nil
+}
+
+// sealer makes what seals forwarded mail; nil where nothing is to be sealed.
+func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
+	c := s.cfg.ARCSeal
+	if !c.On() {
+		return nil, nil
+	}
+	key, err := auth.ParseSealingKey([]byte(c.Key.Reveal()))
+	if err != nil {
+		return nil, []conf.Problem{c.Node.Key("key").Problemf("%v", err)}
+	}
+	sealer, err := auth.NewSealer(c.Domain, c.Selector, key)
+	if err != nil {
+		return nil, []conf.Problem{c.Node.Problemf("%v", err)}
+	}
+	return sealer, nil
 }
 
 // chain builds the enabled filters.
@@ -137,9 +168,13 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{
+	deps := catalog.Deps{
 		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry,
-	})
+	}
+	if s.learned != nil {
+		deps.Learned = s.learned
+	}
+	chain, problems := catalog.Build(s.cfg.Filters, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
@@ -162,20 +197,25 @@ func (l listAsker) LookupNetIP(ctx context.Context, network, host string) ([]net
 	return l.r.LookupNetIP(dns.WithBudget(ctx, 1, maxAsking), network, host)
 }
 
-// policy loads the policy file, or the shipped policy where none is named.
+// policy loads the policy file, or the shipped policy where none is named, with the entries of the review pages.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
-	o := policyOptions(s.cfg)
+	s.sources = policies.Bundle{}
+	o := s.policyOptions()
+	o.ReadFile = s.sources.Read
+	return s.readPolicy(o)
+}
+
+// readPolicy loads the policy from wherever o reads it.
+func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
-	s.sources = bundle{}
-	o.ReadFile = s.sources.read
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
 // policyOptions are what every policy is checked against.
-func policyOptions(c *config.Config) policy.Options {
-	return policy.Options{Codes: catalog.CodesOf(c.Filters), Filters: catalog.Names()}
+func (s *site) policyOptions() policy.Options {
+	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters), Filters: catalog.Names(), Entries: s.entriesFile()}
 }
 
 // domains says whom mail is accepted for.

@@ -22,6 +22,7 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
+	"gatepost/gateway/learn"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/smtp"
 	"gatepost/gateway/spool"
@@ -40,6 +41,7 @@ type works struct {
 	quarantine *quarantine.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
+	book       *learn.Book
 	carrier    *carrier
 	depot      *depot
 	certs      *certs.Store
@@ -50,6 +52,7 @@ type works struct {
 	lists      *listWatch
 	extra      []string // files to watch beside configuration and policy
 	troubles   troubles
+	ward       ward
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -92,6 +95,9 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 		Spam: dur(r.Spam), Phish: dur(r.Phish), Malware: dur(r.Malware), Policy: dur(r.Policy), Refused: dur(r.Refused),
 	}}, quarantine.Deps{Dir: filepath.Join(w.dir, "quarantine"), DB: w.db, Spool: w.spool})
 	if err != nil {
+		return err
+	}
+	if w.book, err = w.openBook(ctx); err != nil {
 		return err
 	}
 	journalDir := filepath.Join(w.dir, "journal")
@@ -174,11 +180,13 @@ func (w *works) start(ctx context.Context) {
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
-	w.troubles.note("policy archive", w.archive())
+	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.finishReleases(background) })
 	w.running.Go(func() { w.housekeep(background) })
+	w.running.Go(func() { w.attend(background) })
 	w.running.Go(func() { w.lists.run(background) })
+	w.running.Go(func() { w.book.Run(background, func(err error) { w.troubles.note("learning", err) }) })
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.

@@ -7,8 +7,11 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/bayes"
+	"gatepost/filters/clamd"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/spoof"
 	"gatepost/rules/conf"
 )
 
@@ -19,6 +22,9 @@ type Deps struct {
 	OurDomains map[string]bool // whom we accept mail for
 	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
+	People     People          // who writes to this site; nil: nobody remembers
+	VIPs       []spoof.Person  // whose names the policy's lists protect
+	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -28,7 +34,8 @@ type Sections interface {
 	Enabled(name string) bool
 }
 
-// An entry says when a filter runs, how long it may take, what it may find and how it is made.
+// An entry says when a filter runs, how long it may take, what it may find and how it is made: nil, if what it needs is
+// not configured.
 type entry struct {
 	stage   filters.Stage
 	timeout time.Duration
@@ -37,7 +44,19 @@ type entry struct {
 }
 
 // order is the order of reports.
-func order() []string { return []string{"headers", "auth", "attach", "dnsbl"} }
+func order() []string {
+	return []string{
+		"headers",
+		"auth",
+		"attach",
+		"links",
+		"spoof",
+		"bulk",
+		"bayes",
+		"dnsbl",
+		"clamd",
+	}
+}
 
 // entries is the catalog.
 func entries() map[string]entry {
@@ -58,7 +77,23 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
+		"links": linksEntry(),
+		"spoof": spoofEntry(),
+		"bulk":  bulkEntry(),
+		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+			var c clamd.Config
+			problems := s.Decode("clamd", &c)
+			if f := clamd.New(c); f != nil {
+				return f, problems
+			}
+			return nil, problems
+		}},
 		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c bayes.Config
+			problems := s.Decode("bayes", &c)
+			return bayes.New(c, d.Learned), problems
+		}},
 	}
 }
 
@@ -117,7 +152,7 @@ func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {
 		e := list[name]
 		f, p := e.build(s, d)
 		problems = append(problems, p...)
-		if s.Enabled(name) {
+		if f != nil && s.Enabled(name) {
 			links = append(links, filters.Link{Name: name, Stage: e.stage, Timeout: e.timeout, Filter: f})
 		}
 	}
