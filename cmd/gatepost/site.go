@@ -19,6 +19,7 @@ import (
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/geo"
 	"gatepost/gateway/learn"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
@@ -38,9 +39,10 @@ type site struct {
 
 // lasting is what outlives a reload of the configuration.
 type lasting struct {
-	resolver *dns.Resolver
-	sentry   *dnsbl.Sentry // which block lists may be believed
-	learned  *learn.Slate  // what the site's own mail taught; nil: nothing
+	resolver    *dns.Resolver
+	sentry      *dnsbl.Sentry // which block lists may be believed
+	directories *directories  // LDAP servers
+	learned     *learn.Slate  // what the site's own mail taught; nil: nothing
 }
 
 // siteOptions say how much must be there.
@@ -114,7 +116,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), learned: &learn.Slate{}}}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), directories: &directories{}, learned: &learn.Slate{}}}
 	if cfg.File != "" {
 		s.learned = learn.Read(string(cfg.DataDir))
 	}
@@ -131,6 +133,8 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	domains, problems := s.domains()
 	chain, p := s.chain()
 	problems = append(problems, p...)
+	where, p := s.locator()
+	problems = append(problems, p...)
 	pol, p := s.policy()
 	problems = append(problems, p...)
 	sealer, p := s.sealer()
@@ -139,7 +143,7 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 		return nil, problems
 	}
 	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded,
-		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg)}, nil
+		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where}, nil
 }
 
 // sealer makes what seals forwarded mail; nil where nothing is to be sealed.
@@ -227,9 +231,44 @@ func (s *site) domains() (map[string]gateway.Domain, []conf.Problem) {
 			users, p := readUsers(string(d.Recipients.File))
 			g.Users, problems = users, append(problems, p...)
 		}
+		if d.Recipients.Mode == "ldap" {
+			dir, err := s.directories.open(d.Recipients.LDAP)
+			if err != nil {
+				problems = append(problems, d.Node.Key("recipients").Key("ldap").Problemf("%v", err))
+				continue
+			}
+			g.Directory = dir
+		}
 		domains[d.Name] = g
 	}
 	return domains, problems
+}
+
+// locator reads the files that say where clients are.
+func (s *site) locator() (*geo.Locator, []conf.Problem) {
+	paths := make([]string, len(s.cfg.Geo.Databases))
+	for i, p := range s.cfg.Geo.Databases {
+		paths[i] = string(p)
+	}
+	l, err := geo.Open(paths)
+	if err != nil {
+		return nil, []conf.Problem{s.cfg.Node.Key("geo").Key("databases").Problemf("%v", err)}
+	}
+	return l, nil
+}
+
+// files are the files, beside configuration and policy, that a reload would read again.
+func (s *site) files() []string {
+	var all []string
+	for _, p := range s.cfg.Geo.Databases {
+		all = append(all, string(p))
+	}
+	for _, d := range s.cfg.Domains {
+		if d.Recipients.Mode == "file" {
+			all = append(all, string(d.Recipients.File))
+		}
+	}
+	return all
 }
 
 // readUsers reads addresses, one a line; empty lines and # comments are skipped.

@@ -55,6 +55,7 @@ type works struct {
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	lists      *listWatch
+	extra      []string // files to watch beside configuration and policy
 	troubles   troubles
 	ward       ward
 	cancel     context.CancelFunc
@@ -141,6 +142,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.extra = w.files()
 	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
@@ -308,6 +310,7 @@ func (w *works) close() {
 	}
 	w.running.Wait()
 	w.carrier.close()
+	w.directories.keep(nil)
 	if w.shared != nil {
 		w.shared.Close()
 	}

@@ -34,6 +34,7 @@ type Config struct {
 
 	DNS   DNS   `yaml:"dns" doc:"Who answers our questions."`
 	Store Store `yaml:"store" doc:"What must last: quarantine, journal, accounts, what was learned."`
+	Geo   Geo   `yaml:"geo" doc:"Where clients are, for envelope.country and envelope.asn in rules, and for access entries."`
 	State State `yaml:"state" doc:"What gateways of one site share and may forget: counters, greylist, caches."`
 
 	ARCSeal ARCSeal `yaml:"arc_seal" doc:"Seal what is forwarded by ARC (RFC 8617), for a mail server that trusts this gateway's word about how a message authenticated here. Without this section nothing is sealed."`
