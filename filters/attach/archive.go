@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/nwaples/rardecode/v2"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // open looks into an item that holds others.
@@ -47,45 +48,76 @@ func (w *walk) guard(walkIn func(*item) error, it *item) (err error) {
 func (w *walk) container(b []byte) (string, func(*item) error) {
 	has := func(s string) bool { return bytes.HasPrefix(b, []byte(s)) }
 	switch {
-	case has("\x1f\x8b"):
-		return "gzip", func(it *item) error {
-			r, err := gzip.NewReader(bytes.NewReader(it.data))
-			return w.stream(it, r, err)
-		}
-	case has("BZh"):
-		return "bzip2", func(it *item) error { return w.stream(it, bzip2.NewReader(bytes.NewReader(it.data)), nil) }
-	case has("\xfd7zXZ\x00"):
-		return "xz", func(it *item) error {
-			r, err := newXZ(bytes.NewReader(it.data))
-			return w.stream(it, r, err)
-		}
-	case has("\x28\xb5\x2f\xfd"):
-		return "zstd", func(it *item) error {
-			r, err := newZstd(bytes.NewReader(it.data))
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			return w.stream(it, r, nil)
-		}
+	case has("\x1f\x8b"), has("BZh"), has("\xfd7zXZ\x00"), has("\x28\xb5\x2f\xfd"):
+		return w.compressed(b)
 	case has("7z\xbc\xaf\x27\x1c"):
 		return "7z", w.seven
 	case has("Rar!\x1a\x07"):
 		return "rar", w.rar
 	case has("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
 		return "ole", w.ole
-	case has("MSCF"), has("ISc("), len(b) > 0x8006 && string(b[0x8001:0x8006]) == "CD001", len(b) > 7 && b[2] == '-' && string(b[3:5]) == "lh" && b[6] == '-', has("\x60\xea"):
-		return "unread format", func(it *item) error {
-			w.find(it, "attach.unscannable.format", "An attachment is an archive of a kind that the gateway does not open.", typeOf(b))
-			return nil
-		}
+	case has("MSCF"):
+		return "cab", w.cab
+	case isLZH(b):
+		return "lzh", w.lzh
+	case isARJ(b):
+		return "arj", w.arj
+	case has(oneNoteHead):
+		return "onenote", w.oneNote
+	case has("ISc("), has("\x60\xea"), len(b) > 14 && string(b[7:14]) == "**ACE**", has("xar!"), has("StuffIt"), has("SIT!"):
+		return "unread format", w.unread
 	case len(b) > 262 && string(b[257:262]) == "ustar":
 		return "tar", w.tar
+	}
+	if isISO(b) {
+		return "disk image", w.iso
+	}
+	if diskImage(b) != "" {
+		return "disk image", w.unread
 	}
 	if at, _ := zipDirectoryEnd(b); has("PK\x03\x04") || has("PK\x05\x06") || has("PK00PK\x03\x04") || has("PK\x07\x08PK") || at >= 0 && bytes.Contains(b[:at], []byte("PK\x01\x02")) {
 		return "zip", w.zip
 	}
+	if isLetter(b) {
+		return "message", w.letter
+	}
 	return "", nil
+}
+
+// compressed names a format that holds one file.
+func (w *walk) compressed(b []byte) (string, func(*item) error) {
+	switch b[0] {
+	case '\x1f':
+		return "gzip", func(it *item) error {
+			r, err := gzip.NewReader(bytes.NewReader(it.data))
+			return w.stream(it, r, err)
+		}
+	case 'B':
+		return "bzip2", func(it *item) error { return w.stream(it, bzip2.NewReader(bytes.NewReader(it.data)), nil) }
+	case '\xfd':
+		return "xz", func(it *item) error {
+			r, err := newXZ(bytes.NewReader(it.data))
+			return w.stream(it, r, err)
+		}
+	}
+	return "zstd", func(it *item) error {
+		r, err := newZstd(bytes.NewReader(it.data))
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		return w.stream(it, r, nil)
+	}
+}
+
+// unread states that a container is of a kind that is not looked into.
+func (w *walk) unread(it *item) error {
+	kind := diskImage(it.data)
+	if kind == "" {
+		kind = typeOf(it.data)
+	}
+	w.find(it, "attach.unscannable.format", "An attachment is an archive of a kind that the gateway does not open.", kind)
+	return nil
 }
 
 func newXZ(r io.Reader) (io.Reader, error) { return xz.ReaderConfig{DictCap: maxWindow}.NewReader(r) }
@@ -166,7 +198,7 @@ func (w *walk) zipEntry(it *item, z *zipFile, e zipEntry) error {
 	if e.packed > 0 && e.packed <= int64(len(packed)) || !e.streamed() {
 		packed = packed[:min(max(e.packed, 0), int64(len(packed)))]
 	}
-	r, err := zipReader(e.method, packed)
+	r, err := zipReader(e, packed)
 	if err != nil {
 		w.find(it, "attach.unscannable.format", "An attachment is an archive of a kind that the gateway does not open.", fmt.Sprintf("%q: %v", e.name, err))
 		w.nameOnly(it, e.name)
@@ -191,15 +223,17 @@ func (w *walk) zipEntry(it *item, z *zipFile, e zipEntry) error {
 }
 
 // zipReader inflates by the method of APPNOTE 4.4.5.
-func zipReader(method uint16, packed []byte) (io.Reader, error) {
+func zipReader(e zipEntry, packed []byte) (io.Reader, error) {
 	b := bytes.NewReader(packed)
-	switch method {
+	switch e.method {
 	case 0:
 		return b, nil
 	case 8:
 		return flate.NewReader(b), nil
 	case 12:
 		return bzip2.NewReader(b), nil
+	case 14:
+		return newLZMA(packed, e)
 	case 93:
 		z, err := newZstd(b)
 		if err != nil {
@@ -209,7 +243,19 @@ func zipReader(method uint16, packed []byte) (io.Reader, error) {
 	case 95:
 		return newXZ(b)
 	}
-	return nil, fmt.Errorf("compression method %d", method)
+	return nil, fmt.Errorf("compression method %d", e.method)
+}
+
+// newLZMA reads LZMA as a ZIP file has it: two octets of version, the size of the properties, the properties (APPNOTE 5.8.8).
+func newLZMA(packed []byte, e zipEntry) (io.Reader, error) {
+	if len(packed) < 9 || le.Uint16(packed[2:]) != 5 {
+		return nil, errors.New("LZMA without its properties")
+	}
+	head := append(append(make([]byte, 0, 13), packed[4:9]...), bytes.Repeat([]byte{0xff}, 8)...) // its end is marked
+	if e.flags&2 == 0 {
+		le.PutUint64(head[5:], uint64(e.size))
+	}
+	return lzma.ReaderConfig{DictCap: maxWindow}.NewReader(io.MultiReader(bytes.NewReader(head), bytes.NewReader(packed[9:])))
 }
 
 // encrypted states that a password stands between the gateway and a file.
@@ -257,6 +303,9 @@ func (w *walk) tar(it *item) error {
 
 // seven examines a 7z archive.
 func (w *walk) seven(it *item) error {
+	if err := guardSeven(it.data); err != nil {
+		return err
+	}
 	r, err := sevenzip.NewReader(bytes.NewReader(it.data), int64(len(it.data)))
 	if err != nil {
 		return w.sevenError(it, "names", err)

@@ -108,10 +108,13 @@ func (w *walk) look(it *item, list bool) {
 	if kind := program(it.data); kind != "" {
 		a.Executable = true
 		code, text := "attach.executable", "An attachment is a program by its content."
-		if strings.HasPrefix(kind, "Windows shortcut") {
+		if strings.Contains(kind, "shortcut") {
 			code, text = "attach.shortcut", "An attachment is a shortcut that runs something."
 		}
-		w.find(it, code, text, kind)
+		w.find(it, code, text, starts(kind, it.data))
+	}
+	if isISO(it.data) || diskImage(it.data) != "" {
+		w.find(it, "attach.disk-image", "An attachment is a disk image, whose files escape the marks of the web.", "by its content")
 	}
 	w.mismatch(it, a.Type)
 	before := maps.Clone(w.said)
