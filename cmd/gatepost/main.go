@@ -34,6 +34,7 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"Review held messages."`
 	Hold       holdCmd       `cmd:"" help:"Look after accepted mail that waits for its next hop."`
 	Doctor     doctorCmd     `cmd:"" help:"Probe everything that mail depends on: what is wrong, what it does to mail, what to do."`
+	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Show and check the DNS block lists."`
 	User       userCmd       `cmd:"" help:"Manage the accounts of the review pages."`
 	Init       initCmd       `cmd:"" help:"Write a commented gatepost.yaml and policy.yaml."`
 	Demo       demoCmd       `cmd:"" help:"Show the whole product on loopback, with nothing set up."`
