@@ -186,17 +186,15 @@ func (w *walk) zipEntry(it *item, z *zipFile, e zipEntry) error {
 	if strings.HasSuffix(e.name, "/") && e.size == 0 || e.data == 0 {
 		return nil
 	}
-	if e.encrypted() {
-		w.encrypted(it, e.name)
-		w.nameOnly(it, e.name)
-		return nil
-	}
 	if e.data > int64(len(z.raw)) {
 		return nil
 	}
 	packed := z.raw[e.data:]
 	if e.packed > 0 && e.packed <= int64(len(packed)) || !e.streamed() {
 		packed = packed[:min(max(e.packed, 0), int64(len(packed)))]
+	}
+	if e.encrypted() {
+		return w.zipLocked(it, e, packed)
 	}
 	r, err := zipReader(e, packed)
 	if err != nil {
@@ -219,6 +217,18 @@ func (w *walk) zipEntry(it *item, z *zipFile, e zipEntry) error {
 	if e.unicode != "" && e.unicode != e.name {
 		w.nameOnly(it, e.unicode)
 	}
+	return nil
+}
+
+// zipLocked examines an encrypted entry: its content, if the text gives the password away, else its name.
+func (w *walk) zipLocked(it *item, e zipEntry, packed []byte) error {
+	if data, ok := w.unlock(e, packed); ok {
+		w.opened(it, e.name)
+		w.member(it, e.name, data)
+		return nil
+	}
+	w.encrypted(it, e.name)
+	w.nameOnly(it, e.name)
 	return nil
 }
 
@@ -301,15 +311,55 @@ func (w *walk) tar(it *item) error {
 	}
 }
 
-// seven examines a 7z archive.
+// seven examines a 7z archive: without a password, and if it has one, with the words of the text.
 func (w *walk) seven(it *item) error {
 	if err := guardSeven(it.data); err != nil {
 		return err
 	}
-	r, err := sevenzip.NewReader(bytes.NewReader(it.data), int64(len(it.data)))
-	if err != nil {
-		return w.sevenError(it, "names", err)
+	err := w.sevenBy(it, "")
+	if !errors.Is(err, errLocked) {
+		return err
 	}
+	for _, word := range w.slowWords() {
+		if !w.try() {
+			break
+		}
+		if r, err := sevenzip.NewReaderWithPassword(bytes.NewReader(it.data), int64(len(it.data)), word); err == nil && w.sevenOpens(r) {
+			w.opened(it, "7z")
+			return w.sevenBy(it, word)
+		}
+	}
+	w.encrypted(it, "7z")
+	return nil
+}
+
+// errLocked is the cause when a password is needed.
+var errLocked = errors.New("it is encrypted")
+
+// sevenOpens reports whether the password of a reader is right: the first file inflates to its checksum.
+func (w *walk) sevenOpens(r *sevenzip.Reader) bool {
+	for _, f := range r.File {
+		if f.FileInfo().IsDir() || f.UncompressedSize == 0 {
+			continue
+		}
+		rc, err := f.Open()
+		if err != nil {
+			return false
+		}
+		defer rc.Close()
+		data, err := w.budget.read(rc, int64(f.UncompressedSize))
+		return err == nil && crc32.ChecksumIEEE(data) == f.CRC32
+	}
+	return len(r.File) > 0
+}
+
+// sevenBy examines the archive by a password.
+func (w *walk) sevenBy(it *item, password string) error {
+	r, err := sevenzip.NewReaderWithPassword(bytes.NewReader(it.data), int64(len(it.data)), password)
+	if err != nil {
+		return sevenError(err)
+	}
+	locked := false
 	for _, f := range r.File {
 		if err := w.budget.entry(); err != nil {
 			return err
@@ -317,9 +367,13 @@ func (w *walk) seven(it *item) error {
 		if f.FileInfo().IsDir() {
 			continue
 		}
-		if err := w.sevenFile(it, f); err != nil {
+		err := w.sevenFile(it, f)
+		if locked = locked || errors.Is(err, errLocked); err != nil && !errors.Is(err, errLocked) {
 			return err
 		}
+	}
+	if locked {
+		return errLocked
 	}
 	return nil
 }
@@ -328,30 +382,76 @@ func (w *walk) sevenFile(it *item, f *sevenzip.File) error {
 	rc, err := f.Open()
 	if err != nil {
 		w.nameOnly(it, f.Name)
-		return w.sevenError(it, f.Name, err)
+		return sevenError(err)
 	}
 	defer rc.Close()
 	data, err := w.budget.read(rc, int64(len(it.data)))
+	if err = sevenError(err); errors.Is(err, errLocked) {
+		w.nameOnly(it, f.Name)
+		return err
+	}
 	w.member(it, f.Name, data)
 	if err == nil && crc32.ChecksumIEEE(data) != f.CRC32 && f.CRC32 != 0 {
 		err = errors.New("wrong checksum")
 	}
-	return w.sevenError(it, f.Name, err)
+	return err
 }
 
 // sevenError tells encryption from damage.
-func (w *walk) sevenError(it *item, name string, err error) error {
+func sevenError(err error) error {
 	var re *sevenzip.ReadError
 	if errors.As(err, &re) && re.Encrypted {
-		w.encrypted(it, name)
-		return nil
+		return errLocked
 	}
 	return err
 }
 
-// rar examines a RAR 4 or 5 archive.
+// rar examines a RAR 4 or 5 archive: without a password, and if it has one, with the words of the text.
 func (w *walk) rar(it *item) error {
-	r, err := rardecode.NewReader(bytes.NewReader(it.data), rardecode.MaxDictionarySize(maxWindow))
+	err := w.rarBy(it, "")
+	if !errors.Is(err, errLocked) {
+		return err
+	}
+	for _, word := range w.slowWords() {
+		if !w.try() {
+			break
+		}
+		if w.rarOpens(it.data, word) {
+			w.opened(it, "RAR")
+			return w.rarBy(it, word)
+		}
+	}
+	w.encrypted(it, "RAR")
+	return nil
+}
+
+// rarOpens reports whether a password is right: the first file inflates to its checksum.
+func (w *walk) rarOpens(b []byte, password string) bool {
+	r, err := rardecode.NewReader(bytes.NewReader(b), rardecode.MaxDictionarySize(maxWindow), rardecode.Password(password))
+	if err != nil {
+		return false
+	}
+	for {
+		h, err := r.Next()
+		if err != nil {
+			return false
+		}
+		if h.IsDir {
+			continue
+		}
+		_, err = w.budget.read(r, int64(len(b)))
+		return err == nil
+	}
+}
+
+// rarBy examines the archive by a password.
+func (w *walk) rarBy(it *item, password string) error {
+	options := []rardecode.Option{rardecode.MaxDictionarySize(maxWindow)}
+	if password != "" {
+		options = append(options, rardecode.Password(password))
+	}
+	r, err := rardecode.NewReader(bytes.NewReader(it.data), options...)
+	locked := false
 	for err == nil {
 		var h *rardecode.FileHeader
 		if h, err = r.Next(); err != nil {
@@ -363,8 +463,8 @@ func (w *walk) rar(it *item) error {
 		if h.IsDir {
 			continue
 		}
-		if h.Encrypted || h.HeaderEncrypted {
-			w.encrypted(it, h.Name)
+		if (h.Encrypted || h.HeaderEncrypted) && password == "" {
+			locked = true
 			w.nameOnly(it, h.Name)
 			continue
 		}
@@ -373,10 +473,9 @@ func (w *walk) rar(it *item) error {
 		w.member(it, h.Name, data)
 	}
 	switch {
+	case locked, errors.Is(err, rardecode.ErrArchiveEncrypted), errors.Is(err, rardecode.ErrArchivedFileEncrypted), errors.Is(err, rardecode.ErrBadPassword):
+		return errLocked
 	case errors.Is(err, io.EOF):
-		return nil
-	case errors.Is(err, rardecode.ErrArchiveEncrypted), errors.Is(err, rardecode.ErrArchivedFileEncrypted), errors.Is(err, rardecode.ErrBadPassword):
-		w.encrypted(it, "names")
 		return nil
 	}
 	return err
