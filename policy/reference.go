@@ -156,7 +156,13 @@ func (thenDoc) ConfSchema() map[string]any {
 	one := map[string]any{"anyOf": []any{map[string]any{"enum": actions}, map[string]any{
 		"type": "object", "additionalProperties": false, "properties": map[string]any{
 			"score": map[string]any{"type": "number"}, "at_least": map[string]any{"enum": []any{"tag", "quarantine", "defer", "reject"}},
-			"redirect": text, "bcc": items{}.ConfSchema(), "strip": map[string]any{"enum": []any{"attachments"}},
+			"redirect": text, "bcc": items{}.ConfSchema(), "strip": stripSchema(),
 			"add_header": map[string]any{"anyOf": []any{text, map[string]any{"type": "object", "additionalProperties": text}}}}}}}
 	return map[string]any{"anyOf": []any{one, map[string]any{"type": "array", "items": one}}}
+}
+
+// stripSchema is one word or a list of words.
+func stripSchema() map[string]any {
+	word := map[string]any{"enum": []any{StripAttachments, StripDangerous, StripLinks}}
+	return map[string]any{"anyOf": []any{word, map[string]any{"type": "array", "items": word}}}
 }
