@@ -57,6 +57,7 @@ type Options struct {
 	Codes    []filters.Code               // every finding code there is; nil: codes are not checked
 	Filters  []string                     // every filter that may run; each needs an action for its failure
 	ReadFile func(string) ([]byte, error) // nil: os.ReadFile
+	Weights  map[string]float64           // points that findings bring along, by code: over the families of the shipped policy, under what it says of a code
 }
 
 //go:embed shipped.yaml
@@ -159,6 +160,7 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	c.shipped = true
 	c.lines = strings.Split(string(shippedYAML), "\n")
 	c.scores(shipped)
+	c.ownWeights()
 	theirs := c.compileRules(shipped.Rules, nil)
 	c.shipped = false
 	c.lines = strings.Split(string(data), "\n")
@@ -211,6 +213,15 @@ func (c *compiler) scores(d *Document) {
 			c.problem(f.filter.Pos, conf.Suggest(f.filter.Value, c.opts.Filters), "there is no filter %s", quoted(f.filter.Value))
 		default:
 			c.p.failures[f.filter.Value] = failure{a, c.at(f.filter.Pos)}
+		}
+	}
+}
+
+// ownWeights gives findings the points that they bring along, unless the shipped policy names them.
+func (c *compiler) ownWeights() {
+	for code, points := range c.opts.Weights {
+		if _, named := c.p.weights[code]; !named {
+			c.p.weights[code] = weight{PointsOf(points), "rules"}
 		}
 	}
 }

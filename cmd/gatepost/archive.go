@@ -109,7 +109,7 @@ func (s *site) kept(name string) (bundle, *policy.Policy, error) {
 	if err := json.Unmarshal(data, &b); err != nil {
 		return nil, nil, fmt.Errorf("read kept policy %s: %w", name, err)
 	}
-	o := policyOptions()
+	o := s.policyOptions()
 	o.ReadFile = b.stored
 	p, problems := policy.Load(string(s.cfg.Policy), o)
 	if len(problems) > 0 {
@@ -154,11 +154,10 @@ type diffCmd struct {
 
 // Run compares the policy that a gateway took last with the draft.
 func (c *diffCmd) Run(a *app) error {
-	cfg, err := a.loadConfig()
+	s, err := paperSite(a)
 	if err != nil {
 		return err
 	}
-	s := &site{cfg: cfg}
 	names, err := archived(s.archiveDir())
 	if err != nil {
 		return err
@@ -171,9 +170,9 @@ func (c *diffCmd) Run(a *app) error {
 		return err
 	}
 	if c.Draft == "" {
-		c.Draft = string(cfg.Policy)
+		c.Draft = string(s.cfg.Policy)
 	}
-	draft, problems := policy.Load(c.Draft, policyOptions())
+	draft, problems := policy.Load(c.Draft, s.policyOptions())
 	if len(problems) > 0 {
 		return a.complain(problems)
 	}
@@ -201,11 +200,10 @@ type rollbackCmd struct {
 
 // Run puts the files of an earlier policy back and asks a running gateway to take them.
 func (c *rollbackCmd) Run(a *app) error {
-	cfg, err := a.loadConfig()
+	s, err := paperSite(a)
 	if err != nil {
 		return err
 	}
-	s := &site{cfg: cfg}
 	names, err := archived(s.archiveDir())
 	if err != nil {
 		return err
@@ -232,7 +230,7 @@ func (c *rollbackCmd) Run(a *app) error {
 		}
 		fmt.Fprintf(a.out, "put back %s\n", path)
 	}
-	if _, running := disk.Holder(string(cfg.DataDir)); running {
+	if _, running := disk.Holder(string(s.cfg.DataDir)); running {
 		return s.askReload(a)
 	}
 	return nil

@@ -167,7 +167,11 @@ func (c *replayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	draft, problems := policy.Load(c.Policy, policyOptions())
+	s, err := paperSite(a)
+	if err != nil {
+		return err
+	}
+	draft, problems := policy.Load(c.Policy, s.policyOptions())
 	if len(problems) > 0 {
 		return a.complain(problems)
 	}

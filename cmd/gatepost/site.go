@@ -18,6 +18,7 @@ import (
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
 	"gatepost/policy"
+	"gatepost/rules"
 	"gatepost/rules/conf"
 )
 
@@ -30,6 +31,7 @@ type site struct {
 	resolver *dns.Resolver
 	snap     *gateway.Snapshot
 	sources  bundle // the files that the policy was read from
+	rules    *rules.Set
 }
 
 // siteOptions say how much must be there.
@@ -114,6 +116,9 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 
 // snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
 func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
+	if problems := s.loadRules(); len(problems) > 0 {
+		return nil, problems
+	}
 	domains, problems := s.domains()
 	chain, p := s.chain()
 	problems = append(problems, p...)
@@ -125,13 +130,24 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded}, nil
 }
 
+// loadRules compiles the shipped rule packs and the site's, and checks their examples.
+func (s *site) loadRules() []conf.Problem {
+	paths := make([]string, len(s.cfg.Rules))
+	for i, p := range s.cfg.Rules {
+		paths[i] = string(p)
+	}
+	var problems []conf.Problem
+	s.rules, problems = rules.Load(paths, nil)
+	return problems
+}
+
 // chain builds the enabled filters.
 func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	ours := make(map[string]bool, len(s.cfg.Domains))
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Rules: s.rules})
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
@@ -147,7 +163,7 @@ func bounded(ctx context.Context) context.Context {
 
 // policy loads the policy file, or the shipped policy where none is named.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
-	o := policyOptions()
+	o := s.policyOptions()
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
@@ -156,9 +172,22 @@ func (s *site) policy() (*policy.Policy, []conf.Problem) {
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
-// policyOptions are what every policy is checked against.
-func policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
+// policyOptions are what every policy is checked against. The rules must have been loaded.
+func (s *site) policyOptions() policy.Options {
+	return policy.Options{Codes: catalog.Codes(s.rules), Filters: catalog.Names(), Weights: catalog.Weights(s.rules)}
+}
+
+// paperSite is a site that judges what was recorded: its configuration and rules, without filters and network.
+func paperSite(a *app) (*site, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	s := &site{cfg: cfg}
+	if problems := s.loadRules(); len(problems) > 0 {
+		return nil, a.complain(problems)
+	}
+	return s, nil
 }
 
 // domains says whom mail is accepted for.

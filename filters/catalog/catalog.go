@@ -7,7 +7,9 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/content"
 	"gatepost/filters/headers"
+	"gatepost/rules"
 	"gatepost/rules/conf"
 )
 
@@ -16,6 +18,7 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
+	Rules      *rules.Set      // what content looks for
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -34,7 +37,7 @@ type entry struct {
 }
 
 // order is the order of reports.
-func order() []string { return []string{"headers", "auth", "attach"} }
+func order() []string { return []string{"headers", "auth", "attach", "content"} }
 
 // entries is the catalog.
 func entries() map[string]entry {
@@ -55,21 +58,31 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
+		"content": {filters.AtMessage, 20 * time.Second, nil, func(s Sections, d Deps) (filters.Filter, []conf.Problem) { // its codes are those of the rules
+			var c content.Config
+			problems := s.Decode("content", &c)
+			return content.New(c, d.Rules), problems
+		}},
 	}
 }
 
 // Names lists every filter there is, in the order of reports.
 func Names() []string { return order() }
 
-// Codes lists every finding that any filter may state.
-func Codes() []filters.Code {
+// Codes lists every finding that any filter may state; those of content are the rules of the set.
+func Codes(set *rules.Set) []filters.Code {
 	var all []filters.Code
 	list := entries()
 	for _, name := range order() {
-		all = append(all, list[name].codes()...)
+		if codes := list[name].codes; codes != nil {
+			all = append(all, codes()...)
+		}
 	}
-	return all
+	return append(all, content.Codes(set)...)
 }
+
+// Weights are the points that findings bring along; the shipped policy gives the others theirs.
+func Weights(set *rules.Set) map[string]float64 { return content.Weights(set) }
 
 // Build makes the chain of the enabled filters. Problems of all sections come back at once.
 func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {

@@ -40,8 +40,10 @@ type Config struct {
 	Limits     Limits     `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
 	Timeouts   Timeouts   `yaml:"timeouts" doc:"How long the SMTP server waits."`
 
-	Policy conf.Path `yaml:"policy" doc:"The policy file. Without one the shipped policy judges alone."`
-	Log    Log       `yaml:"log" doc:"What is told to standard error."`
+	Policy conf.Path   `yaml:"policy" doc:"The policy file. Without one the shipped policy judges alone."`
+	Rules  []conf.Path `yaml:"rules" default:"[]" doc:"Rule packs of this site, beside the shipped ones: files, or directories whose *.yaml files are packs. A rule of the same name takes a shipped rule's place."`
+
+	Log Log `yaml:"log" doc:"What is told to standard error."`
 
 	// Notes are no problems: the gateway runs, and its administrator should know. They are in the order of the file.
 	Notes []conf.Problem `yaml:"-"`
