@@ -179,11 +179,10 @@ type replayCmd struct {
 
 // Run judges what was recorded under the draft. It needs no network.
 func (c *replayCmd) Run(a *app) error {
-	cfg, err := a.loadConfig()
+	s, err := paperSite(a)
 	if err != nil {
 		return err
 	}
-	s := &site{cfg: cfg}
 	r := s.records()
 	since, err := sinceTime(c.Since)
 	if err != nil {

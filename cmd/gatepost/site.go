@@ -23,6 +23,7 @@ import (
 	"gatepost/gateway/learn"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
+	"gatepost/rules"
 	"gatepost/rules/conf"
 )
 
@@ -34,6 +35,7 @@ type site struct {
 	cfg *config.Config
 	lasting
 	snap    *gateway.Snapshot
+	rules   *rules.Set      // of the packs
 	sources policies.Bundle // the files that the policy was read from
 }
 
@@ -130,6 +132,9 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 
 // snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
 func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
+	if problems := s.loadRules(); len(problems) > 0 {
+		return nil, problems
+	}
 	domains, problems := s.domains()
 	chain, p := s.chain()
 	problems = append(problems, p...)
@@ -163,6 +168,17 @@ func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
 	return sealer, nil
 }
 
+// loadRules compiles the shipped rule packs and the site's, and checks their examples.
+func (s *site) loadRules() []conf.Problem {
+	paths := make([]string, len(s.cfg.Rules))
+	for i, p := range s.cfg.Rules {
+		paths[i] = string(p)
+	}
+	var problems []conf.Problem
+	s.rules, problems = rules.Load(paths, nil)
+	return problems
+}
+
 // chain builds the enabled filters.
 func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	ours := make(map[string]bool, len(s.cfg.Domains))
@@ -170,7 +186,7 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 		ours[d.Name] = true
 	}
 	deps := catalog.Deps{
-		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry,
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, Rules: s.rules,
 	}
 	if s.learned != nil {
 		deps.Learned = s.learned
@@ -214,9 +230,22 @@ func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
-// policyOptions are what every policy is checked against.
+// policyOptions are what every policy is checked against. The rules must have been loaded.
 func (s *site) policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters), Filters: catalog.Names(), Entries: s.entriesFile()}
+	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters, s.rules), Filters: catalog.Names(), Entries: s.entriesFile(), Weights: catalog.Weights(s.rules)}
+}
+
+// paperSite is a site that judges what was recorded: its configuration and rules, without filters and network.
+func paperSite(a *app) (*site, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	s := &site{cfg: cfg}
+	if problems := s.loadRules(); len(problems) > 0 {
+		return nil, a.complain(problems)
+	}
+	return s, nil
 }
 
 // domains says whom mail is accepted for.
