@@ -175,7 +175,11 @@ func newRspamd(dir, nameServer string) (*rspamd, error) {
 			return nil, err
 		}
 	}
-	return r, r.wait()
+	if err := r.wait(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // freePorts are addresses of the loopback that nobody listens on.
@@ -192,10 +196,13 @@ func freePorts(n int) ([]string, error) {
 	return list, nil
 }
 
+// patience is how long Rspamd may take to compile its patterns.
+const patience = 3 * time.Minute
+
 // wait waits until both workers answer.
 func (r *rspamd) wait() error {
 	var err error
-	for range 100 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		time.Sleep(200 * time.Millisecond)
 		var a, b *http.Response
 		if a, err = http.Get(r.scanner + "/ping"); err != nil {
