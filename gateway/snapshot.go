@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/auth"
 	"gatepost/filters/mail"
 	"gatepost/policy"
 )
@@ -15,6 +16,7 @@ type Snapshot struct {
 	Chain   *filters.Chain
 	Policy  *policy.Policy
 	Domains map[string]Domain // by canonical name: whom mail is accepted for
+	Sealer  *auth.Sealer      // seals what is forwarded; nil: nothing is sealed
 	Budget  time.Duration     // from the end of data to a decision
 	// Bound, if set, bounds what the filters of one message may ask of the network.
 	Bound func(context.Context) context.Context

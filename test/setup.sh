@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages whose programs the tests drive, or those that are named, each with a program of its name. It starts nothing: tests start what they
-# need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
+# Installs the Debian or Ubuntu packages whose programs the tests drive, or those that are named, each with a program of
+# its name. It starts nothing: tests start what they need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
 set -euo pipefail
-packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei)
-programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei)
+packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei clamav-daemon)
+programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei clamd)
 if [ $# -gt 0 ]; then
   packages=("$@")
   programs=("$@")

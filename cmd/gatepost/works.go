@@ -49,7 +49,9 @@ type works struct {
 	shared     *state.Redis // nil: each gateway counts for itself
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
+	lists      *listWatch
 	troubles   troubles
+	ward       ward
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -134,6 +136,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
 		return err
@@ -175,10 +178,12 @@ func (w *works) start(ctx context.Context) {
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
-	w.troubles.note("policy archive", w.archive())
+	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.finishReleases(background) })
 	w.running.Go(func() { w.housekeep(background) })
+	w.running.Go(func() { w.attend(background) })
+	w.running.Go(func() { w.lists.run(background) })
 	w.running.Go(func() { w.book.Run(background, func(err error) { w.troubles.note("learning", err) }) })
 }
 
