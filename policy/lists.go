@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,6 +10,15 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/rules/conf"
 )
+
+// A Person is somebody of a list, with the addresses that are his own.
+type Person struct {
+	Name      string
+	Addresses []string
+}
+
+// People are the persons of all lists, by name: those whose names are to be protected.
+func (p *Policy) People() []Person { return p.people }
 
 // A list is a compiled entry of lists. It is read-only.
 type list struct {
@@ -20,6 +30,8 @@ type list struct {
 	people    map[string]map[string]bool // folded name -> canonical addresses
 	words     map[string]bool
 	size      int
+
+	owner, reason, at string // for people
 }
 
 // A domainSet matches domain names exactly or below a suffix.
@@ -120,7 +132,8 @@ func (c *compiler) compileLists(docs map[string]listDoc) {
 		if !isName(name) {
 			c.problem(d.Pos, "", "the list name %s must be lower-case letters, digits, hyphens and underscores", quoted(name))
 		}
-		l := &list{name: name, expires: d.Expires, addresses: map[string]bool{}, people: map[string]map[string]bool{}, words: map[string]bool{}}
+		l := &list{name: name, expires: d.Expires, addresses: map[string]bool{}, people: map[string]map[string]bool{}, words: map[string]bool{},
+			owner: d.Owner, reason: d.Reason, at: c.at(d.Pos)}
 		c.p.lists[name] = l
 		for _, i := range d.Domains {
 			c.listDomain(l, i)
@@ -145,6 +158,7 @@ func (c *compiler) compileLists(docs map[string]listDoc) {
 				continue
 			}
 			l.people[fold(p.Name)] = own
+			c.p.people = append(c.p.people, Person{p.Name, slices.Sorted(maps.Keys(own))})
 		}
 		if d.File.Value != "" {
 			c.listFile(l, d.File)
@@ -154,6 +168,7 @@ func (c *compiler) compileLists(docs map[string]listDoc) {
 			c.problem(d.Pos, "", "list %s is empty", name)
 		}
 	}
+	slices.SortFunc(c.p.people, func(a, b Person) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (c *compiler) listDomain(l *list, i item) {

@@ -20,6 +20,7 @@ import (
 type Policy struct {
 	file       string
 	lists      map[string]*list
+	people     []Person // of the lists
 	access     accessTable
 	limits     []Limit
 	thresholds [3]threshold // tag, quarantine, reject
@@ -57,6 +58,7 @@ type Options struct {
 	Codes    []filters.Code               // every finding code there is; nil: codes are not checked
 	Filters  []string                     // every filter that may run; each needs an action for its failure
 	ReadFile func(string) ([]byte, error) // nil: os.ReadFile
+	Entries  string                       // file of the entries that people made on the review pages; it need not exist
 }
 
 //go:embed shipped.yaml
@@ -164,7 +166,7 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	c.lines = strings.Split(string(data), "\n")
 	c.compileLists(own.Lists)
 	c.scores(own)
-	c.compileAccess(own.Access)
+	c.compileAccess(append(own.Access, c.readEntries()...))
 	c.compileLimits(own.Limits)
 	c.p.rules = c.compileRules(own.Rules, shipped.Rules)
 	for _, r := range theirs {
@@ -181,7 +183,7 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	}
 	c.compileTests(own.Tests)
 	c.checkFailures()
-	c.p.relief = c.p.sumRelief()
+	c.p.relief = c.p.sumRelief(c.opts.Codes)
 }
 
 // scores compiles thresholds, weights, classes and failures.
@@ -335,11 +337,17 @@ func lookUp[V any](m map[string]V, code string) V {
 	return v
 }
 
-// sumRelief adds up everything that could lower a score.
-func (p *Policy) sumRelief() Points {
+// sumRelief adds up everything that could lower a score: each finding there is that takes points off, one by one, for
+// a family's weight counts for each of its findings.
+func (p *Policy) sumRelief(codes []filters.Code) Points {
 	var sum Points
-	for _, w := range p.weights {
-		sum += min(w.points, 0)
+	for _, c := range codes {
+		sum += min(p.weightOf(c.Name).points, 0)
+	}
+	if codes == nil {
+		for _, w := range p.weights {
+			sum += min(w.points, 0)
+		}
 	}
 	for _, r := range p.rules {
 		if r.then.scores && !r.monitor {

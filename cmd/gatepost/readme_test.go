@@ -60,7 +60,7 @@ func TestExamplesInTheDocumentsWork(t *testing.T) {
 				}
 				continue
 			}
-			p, problems := policy.Parse(name, []byte(m[1]), policyOptions())
+			p, problems := policy.Parse(name, []byte(m[1]), (&site{cfg: &config.Config{}}).policyOptions())
 			for _, x := range problems {
 				t.Error(x)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/config"
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/rules/conf"
@@ -41,7 +42,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	next := &site{cfg: cfg, resolver: s.resolver}
+	next := &site{cfg: cfg, resolver: s.resolver, sentry: s.sentry, people: s.people}
 	snap, problems := next.snapshot(s.gateway.Snapshot().Gen + 1)
 	if len(problems) > 0 {
 		return problems
@@ -64,12 +65,16 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if _, err := s.certs.Reload(); err != nil {
 		return fail(err)
 	}
+	if err := failpoint.Hit(failpoint.AtSwap); err != nil {
+		return fail(err)
+	}
 	if way != nil { // before the snapshot, so that whatever is accepted has a way to go
 		s.carrier.set(way, routes)
 	}
 	s.gateway.Swap(snap)
 	s.sources = next.sources
-	s.troubles.note("policy archive", s.archive())
+	s.lists.use(next)
+	s.troubles.note("policy archive", s.keepPolicy())
 	s.server.Adjust(smtpLimits(cfg.Limits), smtpTimeouts(cfg.Timeouts), cfg.NormalizeBareLF)
 	return nil
 }

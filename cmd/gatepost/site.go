@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -12,11 +13,15 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/auth"
 	"gatepost/filters/catalog"
+	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
+	"gatepost/filters/spoof"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/people"
+	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -28,8 +33,11 @@ const inspectBudget = 45 * time.Second
 type site struct {
 	cfg      *config.Config
 	resolver *dns.Resolver
+	sentry   *dnsbl.Sentry // which block lists may be believed; it outlives reloads
+	people   *people.Book  // who writes to this site; it outlives reloads; nil where nobody shall remember, as in tests of a policy
+	vips     []spoof.Person
 	snap     *gateway.Snapshot
-	sources  bundle // the files that the policy was read from
+	sources  policies.Bundle // the files that the policy was read from
 }
 
 // siteOptions say how much must be there.
@@ -84,6 +92,9 @@ func openSite(a *app, o siteOptions) (*site, error) {
 	if err != nil || !o.offline {
 		return s, err
 	}
+	if err := s.recall(a.ctx); err != nil {
+		fmt.Fprintf(a.errs, "gatepost: judging without the memory of people: %v\n", err)
+	}
 	// Nobody is waiting and nobody chose the questions: no limit by domain, so that results do not depend on the order.
 	s.resolver = s.resolver.Unlimited()
 	chain, problems := s.chain()
@@ -103,7 +114,10 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver}
+	s := &site{cfg: cfg, resolver: resolver, sentry: dnsbl.NewSentry(time.Now)}
+	if s.people, err = newBook(); err != nil {
+		return nil, err
+	}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -115,9 +129,12 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 // snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
 func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	domains, problems := s.domains()
-	chain, p := s.chain()
-	problems = append(problems, p...)
 	pol, p := s.policy()
+	problems = append(problems, p...)
+	if len(p) == 0 {
+		s.vips = vipsOf(pol)
+	}
+	chain, p := s.chain()
 	problems = append(problems, p...)
 	sealer, p := s.sealer()
 	problems = append(problems, p...)
@@ -150,7 +167,13 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	deps := catalog.Deps{
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, VIPs: s.vips,
+	}
+	if s.people != nil {
+		deps.People = s.people
+	}
+	chain, problems := catalog.Build(s.cfg.Filters, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
@@ -164,20 +187,34 @@ func bounded(ctx context.Context) context.Context {
 	return dns.WithBudget(ctx, maxQuestions, maxAsking)
 }
 
-// policy loads the policy file, or the shipped policy where none is named.
+// A listAsker asks block lists. Their questions do not count against the budget of a message, which is for what its sender
+// makes us ask: the filter bounds them itself, and no flood of links may keep SPF from being looked up.
+type listAsker struct{ r *dns.Resolver }
+
+// LookupNetIP implements dnsbl.Resolver.
+func (l listAsker) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return l.r.LookupNetIP(dns.WithBudget(ctx, 1, maxAsking), network, host)
+}
+
+// policy loads the policy file, or the shipped policy where none is named, with the entries of the review pages.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
-	o := policyOptions()
+	s.sources = policies.Bundle{}
+	o := s.policyOptions()
+	o.ReadFile = s.sources.Read
+	return s.readPolicy(o)
+}
+
+// readPolicy loads the policy from wherever o reads it.
+func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
-	s.sources = bundle{}
-	o.ReadFile = s.sources.read
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
 // policyOptions are what every policy is checked against.
-func policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
+func (s *site) policyOptions() policy.Options {
+	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters), Filters: catalog.Names(), Entries: s.entriesFile()}
 }
 
 // domains says whom mail is accepted for.

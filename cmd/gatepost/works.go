@@ -22,6 +22,7 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
+	"gatepost/gateway/people"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/smtp"
 	"gatepost/gateway/spool"
@@ -38,6 +39,7 @@ type works struct {
 	db         *db.DB
 	spool      *spool.Spool
 	quarantine *quarantine.Store
+	memory     *people.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
 	carrier    *carrier
@@ -47,6 +49,7 @@ type works struct {
 	shared     *state.Redis // nil: each gateway counts for itself
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
+	lists      *listWatch
 	troubles   troubles
 	ward       ward
 	cancel     context.CancelFunc
@@ -123,6 +126,9 @@ func (w *works) openGateway(ctx context.Context) error {
 	} else if len(rec.Missing)+len(rec.Corrupt) > 0 {
 		w.log.Error("quarantine recovered with losses", "report", fmt.Sprint(rec))
 	}
+	if err := w.openMemory(ctx); err != nil {
+		return err
+	}
 	if err := w.openCerts(); err != nil {
 		return err
 	}
@@ -130,6 +136,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
 		return err
@@ -144,7 +151,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	w.gate.OnStress(func(on bool) { w.log.Warn("stress", "on", on) })
 	w.gateway = gateway.New(gateway.Deps{
 		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.carrier, Hold: w.depot, Namer: namer{w.resolver},
-		Spool: w.spool, Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Log: w.log,
+		Spool: w.spool, Quarantine: w.quarantine, Journal: learner{recorder{w.journal, w.meter}, w}, Log: w.log,
 		Trusted: w.cfg.TrustedNetworks, Now: time.Now, MessageBytes: int64(l.MessageBytes), Recipients: l.Recipients, MaxReceived: l.Received,
 	}, w.snap)
 	return nil
@@ -171,11 +178,15 @@ func (w *works) start(ctx context.Context) {
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
-	w.troubles.note("policy archive", w.archive())
+	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.finishReleases(background) })
 	w.running.Go(func() { w.housekeep(background) })
 	w.running.Go(func() { w.attend(background) })
+	w.running.Go(func() { w.lists.run(background) })
+	w.running.Go(func() {
+		w.people.Run(background, w.memory, func(err error) { w.troubles.note("memory of people", err) })
+	})
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.

@@ -8,6 +8,7 @@ import (
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
 	"gatepost/filters/clamd"
+	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
 	"gatepost/filters/spoof"
 	"gatepost/rules/conf"
@@ -20,6 +21,8 @@ type Deps struct {
 	OurDomains map[string]bool // whom we accept mail for
 	People     People          // who writes to this site; nil: nobody remembers
 	VIPs       []spoof.Person  // whose names the policy's lists protect
+	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
+	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -40,7 +43,16 @@ type entry struct {
 
 // order is the order of reports.
 func order() []string {
-	return []string{"headers", "auth", "attach", "links", "spoof", "bulk", "clamd"}
+	return []string{
+		"headers",
+		"auth",
+		"attach",
+		"links",
+		"spoof",
+		"bulk",
+		"clamd",
+		"dnsbl",
+	}
 }
 
 // entries is the catalog.
@@ -73,7 +85,32 @@ func entries() map[string]entry {
 			}
 			return nil, problems
 		}},
+		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
 	}
+}
+
+// buildLists makes the dnsbl filter.
+func buildLists(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+	var c dnsbl.Config
+	problems := s.Decode("dnsbl", &c)
+	f, err := dnsbl.New(c, d.Lists, d.Sentry, d.OurDomains)
+	if err != nil {
+		problems = append(problems, conf.Problem{Message: err.Error()})
+	}
+	return f, problems
+}
+
+// Lists are the block lists that a configuration asks; none if the filter is off or its section is wrong.
+func Lists(s Sections) []dnsbl.List {
+	var c dnsbl.Config
+	if !s.Enabled("dnsbl") || len(s.Decode("dnsbl", &c)) > 0 {
+		return nil
+	}
+	lists, err := c.Asked()
+	if err != nil {
+		return nil
+	}
+	return lists
 }
 
 // Names lists every filter there is, in the order of reports.
@@ -87,6 +124,15 @@ func Codes() []filters.Code {
 		all = append(all, list[name].codes()...)
 	}
 	return all
+}
+
+// CodesOf lists every finding that any filter may state at a site with these sections.
+func CodesOf(s Sections) []filters.Code {
+	var c dnsbl.Config
+	if len(s.Decode("dnsbl", &c)) > 0 {
+		return Codes()
+	}
+	return append(Codes(), dnsbl.OwnCodes(c)...)
 }
 
 // Build makes the chain of the enabled filters. Problems of all sections come back at once.

@@ -12,6 +12,8 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"gatepost/gateway/failpoint"
 )
 
 // deadline is the longest that anybody waits for Redis (HOSTILE M-02).
@@ -174,7 +176,10 @@ func (s *Redis) ask(ctx context.Context, exchange func(context.Context) error) e
 	// A client that hangs up says nothing about Redis.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline)
 	defer cancel()
-	err := exchange(ctx)
+	err := failpoint.Hit(failpoint.SharedState)
+	if err == nil {
+		err = exchange(ctx)
+	}
 	if err != nil {
 		s.failures.Add(1)
 		s.alone.Add(1)
