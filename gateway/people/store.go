@@ -40,68 +40,14 @@ func Open(ctx context.Context, d *db.DB) (*Store, error) {
 	return &Store{db: d}, nil
 }
 
-// add writes observations down in one transaction.
+// add writes observations down in one transaction, with one statement for each thing that they tell however often they tell it.
 func (s *Store) add(ctx context.Context, b *Book, list []Observation) error {
-	err := s.db.Write(ctx, func(tx *sql.Tx) error {
-		for i := range list {
-			if err := addOne(ctx, tx, b, &list[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	n := gather(b, list)
+	err := s.db.Write(ctx, func(tx *sql.Tx) error { return n.write(ctx, tx) })
 	if err != nil {
 		return fmt.Errorf("write down people: %w", err)
 	}
 	return nil
-}
-
-// addOne writes one observation down.
-func addOne(ctx context.Context, tx *sql.Tx, b *Book, o *Observation) error {
-	today := dayOf(o.Time)
-	_, err := tx.ExecContext(ctx, `INSERT INTO people_senders VALUES (?, ?, ?, ?, 1, ?, 1, ?) ON CONFLICT (address) DO UPDATE SET
-		days = min(days + (excluded.last > last), ?), last = max(last, excluded.last), first = min(first, excluded.first),
-		count = min(count + 1, ?), proven = min(proven + excluded.proven, ?), ours = excluded.ours,
-		name = CASE WHEN excluded.name = '' THEN name ELSE excluded.name END`,
-		o.Author, mail.Printable(o.Name, maxShownName), today, today, one(o.Proven), one(o.Ours), maxCount, maxCount, maxCount)
-	if err != nil {
-		return err
-	}
-	org := mail.OrganizationalDomain(o.Author[lastAt(o.Author)+1:])
-	for _, r := range o.Rcpts[:min(len(o.Rcpts), maxRcpts)] {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO people_contacts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last)`, o.Author, r.Address, today); err != nil {
-			return err
-		}
-		if key := spoof.Key(b.look, r.Name); key != "" && o.Proven {
-			if err := addName(ctx, tx, key, r.Name, &bearer{address: r.Address, source: org, last: today, sources: 1}); err != nil {
-				return err
-			}
-		}
-	}
-	if key := spoof.Key(b.look, o.Name); key != "" && o.Proven && o.Ours {
-		if err := addName(ctx, tx, key, o.Name, &bearer{address: o.Author, source: org, last: today, own: true}); err != nil {
-			return err
-		}
-	}
-	for _, d := range o.Links[:min(len(o.Links), maxLinks)] {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO people_links VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET
-			last = max(last, excluded.last), first = min(first, excluded.first), count = min(count + 1, ?)`, d, today, today, maxCount); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxShownName bounds the names that are kept, in octets.
-const maxShownName = 100
-
-// addName writes a name of ours down.
-func addName(ctx context.Context, tx *sql.Tx, key, name string, n *bearer) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO people_ours VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET
-		sources = min(sources + (excluded.source <> source AND excluded.sources > 0), ?), source = excluded.source, last = max(last, excluded.last),
-		count = min(count + 1, ?), own = max(own, excluded.own), name = excluded.name`,
-		n.address, key, mail.Printable(name, maxShownName), n.source, n.sources, n.last, one(n.own), maxCount, maxCount)
-	return err
 }
 
 // Load fills a book with everything that is written down, newest first up to its limits.
