@@ -15,12 +15,14 @@ import (
 	"gatepost/filters/catalog"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
+	"gatepost/filters/spoof"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/geo"
 	"gatepost/gateway/learn"
+	"gatepost/gateway/people"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules"
@@ -36,6 +38,7 @@ type site struct {
 	lasting
 	snap    *gateway.Snapshot
 	rules   *rules.Set      // of the packs
+	vips    []spoof.Person  // whose names the policy protects
 	sources policies.Bundle // the files that the policy was read from
 }
 
@@ -45,6 +48,7 @@ type lasting struct {
 	sentry      *dnsbl.Sentry // which block lists may be believed
 	directories *directories  // LDAP servers
 	learned     *learn.Slate  // what the site's own mail taught; nil: nothing
+	people      *people.Book  // who writes to this site; nil where nobody shall remember, as in tests of a policy
 }
 
 // siteOptions say how much must be there.
@@ -99,6 +103,9 @@ func openSite(a *app, o siteOptions) (*site, error) {
 	if err != nil || !o.offline {
 		return s, err
 	}
+	if err := s.recall(a.ctx); err != nil {
+		fmt.Fprintf(a.errs, "gatepost: judging without the memory of people: %v\n", err)
+	}
 	// Nobody is waiting and nobody chose the questions: no limit by domain, so that results do not depend on the order.
 	s.resolver = s.resolver.Unlimited()
 	chain, problems := s.chain()
@@ -122,6 +129,9 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if cfg.File != "" {
 		s.learned = learn.Read(string(cfg.DataDir))
 	}
+	if s.people, err = newBook(); err != nil {
+		return nil, err
+	}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -136,11 +146,14 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 		return nil, problems
 	}
 	domains, problems := s.domains()
-	chain, p := s.chain()
-	problems = append(problems, p...)
 	where, p := s.locator()
 	problems = append(problems, p...)
 	pol, p := s.policy()
+	problems = append(problems, p...)
+	if len(p) == 0 {
+		s.vips = vipsOf(pol)
+	}
+	chain, p := s.chain()
 	problems = append(problems, p...)
 	sealer, p := s.sealer()
 	problems = append(problems, p...)
@@ -186,10 +199,13 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 		ours[d.Name] = true
 	}
 	deps := catalog.Deps{
-		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, Rules: s.rules,
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, Rules: s.rules, VIPs: s.vips,
 	}
 	if s.learned != nil {
 		deps.Learned = s.learned
+	}
+	if s.people != nil {
+		deps.People = s.people
 	}
 	chain, problems := catalog.Build(s.cfg.Filters, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
