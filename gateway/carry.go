@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
@@ -29,6 +31,7 @@ type job struct {
 	fates   []journal.Fate
 	because []policy.Reason // why the reply is not the decision's
 	entries []string        // ids under which copies stand in the quarantine
+	sealed  *string         // the ARC set, once it was made
 }
 
 // carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what
@@ -113,6 +116,7 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 	}
 	switch {
 	case len(taken) > 0: // some have it: the others must not be lost, and must not make the client send it again
+		_ = failpoint.Hit(failpoint.BetweenRcpts)
 		if r := j.keepRest(ctx, later, never); r != nil {
 			return r
 		}
@@ -138,6 +142,7 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 	for _, o := range taken {
 		j.fates = append(j.fates, journal.Fate{Rcpt: o.Rcpt.String(), Fate: "delivered", Hop: o.Hop, Reply: o.Reply.Text})
 	}
+	_ = failpoint.Hit(failpoint.AfterTaken)
 	j.copies(wait)
 	return smtp.ReplyAccepted(j.env.ID)
 }
@@ -236,6 +241,30 @@ func (j *job) withdraw() {
 		}
 	}
 	j.entries = nil
+}
+
+// keeps reports whether a copy of the message is in our keeping.
+func (j *job) keeps() bool {
+	return slices.ContainsFunc(j.fates, func(f journal.Fate) bool { return f.Fate == "quarantined" || f.Fate == "held" })
+}
+
+// takeBack undoes an acceptance, and reports whether it could: what left us cannot be taken back.
+func (j *job) takeBack() bool {
+	held := false
+	for _, f := range j.fates {
+		switch f.Fate {
+		case "held":
+			held = true
+		case "quarantined", "discarded":
+		default:
+			return false
+		}
+	}
+	if held && j.g.Hold.Withdraw(j.env.ID) != nil {
+		return false // it is on its way already
+	}
+	j.withdraw()
+	return true
 }
 
 // entry describes the message for the quarantine.

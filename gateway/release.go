@@ -8,6 +8,7 @@ import (
 
 	"gatepost/filters/auth"
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
@@ -31,6 +32,17 @@ type Releaser struct {
 // A Recorder takes records. *journal.Journal is one.
 type Recorder interface {
 	Append(rec *journal.Record) error
+	// Written and Sync return once what was appended outlives the process, and a loss of power.
+	Written() error
+	Sync() error
+}
+
+// record appends rec and makes it durable.
+func record(to Recorder, rec *journal.Record) error {
+	if err := to.Append(rec); err != nil {
+		return err
+	}
+	return to.Sync()
 }
 
 // Release sends a held message to those of rcpts (all, if none are named) whose copies wait, and returns what the next
@@ -44,7 +56,11 @@ func (r *Releaser) Release(ctx context.Context, id string, q quarantine.Release)
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}
-	outcomes, sendErr := r.deliver(ctx, e, claimed)
+	var outcomes []forward.Outcome
+	sendErr := failpoint.Hit(failpoint.AtRelease)
+	if sendErr == nil {
+		outcomes, sendErr = r.deliver(ctx, e, claimed)
+	}
 	done := make([]quarantine.Outcome, len(claimed))
 	results := make([]Released, len(claimed))
 	rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: e.ID, Time: time.Now(), Actor: q.By, Action: "release", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
@@ -70,7 +86,7 @@ func (r *Releaser) Release(ctx context.Context, id string, q quarantine.Release)
 	if err := r.Quarantine.MarkReleased(ctx, id, q.Key, done); err != nil {
 		return results, fmt.Errorf("note release: %w", err)
 	}
-	if err := r.Journal.Append(rec); err != nil {
+	if err := record(r.Journal, rec); err != nil {
 		return results, fmt.Errorf("record release: %w", err)
 	}
 	return results, sendErr

@@ -8,6 +8,7 @@ import (
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/smtp"
@@ -197,6 +198,10 @@ func (s *session) Message(ctx context.Context, body io.Reader) *smtp.Reply {
 	if err != nil {
 		return s.lost(ctx, tx.env, err)
 	}
+	if failpoint.Hit(failpoint.Received) != nil {
+		content.Close()
+		return s.refuseFor(ctx, "DATA", smtp.ReplyLocalError(), tx.env)
+	}
 	if r := s.g.Gate.Content(ctx, tx.env, content.Size()); r != nil {
 		content.Close()
 		return s.refuseFor(ctx, "DATA", r, tx.env)
@@ -208,13 +213,40 @@ func (s *session) Message(ctx context.Context, body io.Reader) *smtp.Reply {
 	}
 	defer func() { s.g.release(content, in.Ended) }()
 	j := &job{g: s.g, snap: tx.snap, env: tx.env, in: in, content: content}
-	reply := j.carry(ctx)
-	if a := in.Decision.Action; reply.Positive() && (a == policy.Accept || a == policy.Tag) {
-		s.g.Gate.Accepted(ctx, tx.env, in.Report.Auth, a == policy.Accept && !in.Decision.Doubtful())
-	}
-	rec := s.record(journal.Message, tx.env)
+	return s.conclude(ctx, j, j.carry(ctx))
+}
+
+// conclude records what became of a message before its client is told. The record of mail that we keep is durable then;
+// that of mail that the next hop has outlives this process, and a loss of power but for the last second. What cannot be
+// recorded is taken back where that can be; where the next hop has it already, a refusal would double it, and its record
+// follows once the journal can be written (S-04).
+func (s *session) conclude(ctx context.Context, j *job, reply *smtp.Reply) *smtp.Reply {
+	rec := s.record(journal.Message, j.env)
 	j.describe(rec, reply)
-	return s.write(ctx, rec, reply)
+	if !reply.Positive() {
+		return s.write(ctx, rec, reply)
+	}
+	err := s.g.Journal.Append(rec)
+	if err != nil && j.takeBack() {
+		s.g.Log.LogAttrs(ctx, levelError, "journal cannot be written", errAttr(err))
+		return smtp.ReplyLocalError()
+	}
+	switch {
+	case err != nil:
+	case j.keeps():
+		err = s.g.Journal.Sync()
+	default:
+		err = s.g.Journal.Written()
+	}
+	if err != nil {
+		s.g.Log.LogAttrs(ctx, levelError, "journal cannot be written", errAttr(err))
+	}
+	if a := j.in.Decision.Action; a == policy.Accept || a == policy.Tag {
+		s.g.Gate.Accepted(ctx, j.env, j.in.Report.Auth, a == policy.Accept && !j.in.Decision.Doubtful())
+	}
+	s.g.Log.LogAttrs(ctx, levelInfo, string(rec.Kind), journal.LogLine(rec)...)
+	_ = failpoint.Hit(failpoint.BeforeReply)
+	return reply
 }
 
 // inspect has the message judged once there is a seat for it.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/auth"
 	"gatepost/filters/mail"
 	"gatepost/policy"
 )
@@ -16,6 +17,7 @@ type Snapshot struct {
 	Chain   *filters.Chain
 	Policy  *policy.Policy
 	Domains map[string]Domain // by canonical name: whom mail is accepted for
+	Sealer  *auth.Sealer      // seals what is forwarded; nil: nothing is sealed
 	Budget  time.Duration     // from the end of data to a decision
 	Limits  Limits
 	Trusted []netip.Prefix // clients that are not counted, delayed or greylisted

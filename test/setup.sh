@@ -2,8 +2,8 @@
 # Installs the Debian or Ubuntu packages whose programs the tests drive. It starts nothing: tests start what they
 # need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
 set -euo pipefail
-packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei)
-programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei)
+packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei clamav-daemon)
+programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei clamd)
 
 missing=()
 for i in "${!programs[@]}"; do

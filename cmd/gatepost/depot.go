@@ -55,6 +55,7 @@ func (w *works) openDepot() (*depot, error) {
 		Tried: func(h forward.Held, out []forward.Outcome) {
 			w.troubles.note("journal", d.custodian.Tried(h, out))
 		},
+		Noted: d.custodian.Noted, Cancelled: d.custodian.Cancelled,
 		Trouble: func(id string, err error) {
 			w.log.Error("held message", "id", id, "error", err.Error())
 			w.troubles.note("hold queue", fmt.Errorf("message %s: %w", id, err))
@@ -134,17 +135,12 @@ func (d *depot) fulfil(w wish) error {
 	return fmt.Errorf("read request: it asks for %q", w.Do)
 }
 
-// cancel removes a message for good and records who wanted it.
+// cancel removes a message for good; that, and who wanted it, is recorded.
 func (d *depot) cancel(id, by string) error {
-	h, _, c, err := d.Show(id)
-	if err != nil {
+	if err := d.Cancel(id, by); err != nil {
 		return fmt.Errorf("cancel %s: %w", id, err)
 	}
-	c.Close()
-	if err := d.Cancel(id); err != nil {
-		return fmt.Errorf("cancel %s: %w", id, err)
-	}
-	return d.custodian.Cancelled(h, by)
+	return nil
 }
 
 // close gives the directory up.

@@ -10,6 +10,7 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/config"
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/rules/conf"
@@ -44,7 +45,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	next := &site{cfg: cfg, resolver: s.resolver}
+	next := &site{cfg: cfg, resolver: s.resolver, sentry: s.sentry}
 	snap, problems := next.snapshot(s.gateway.Snapshot().Gen + 1)
 	if len(problems) > 0 {
 		return problems
@@ -67,12 +68,16 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if _, err := s.certs.Use(pairsOf(cfg)); err != nil {
 		return fail(err)
 	}
+	if err := failpoint.Hit(failpoint.AtSwap); err != nil {
+		return fail(err)
+	}
 	if way != nil { // before the snapshot, so that whatever is accepted has a way to go
 		s.carrier.set(way, routes)
 	}
 	s.gateway.Swap(snap)
 	s.sources = next.sources
-	s.troubles.note("policy archive", s.archive())
+	s.lists.use(next)
+	s.troubles.note("policy archive", s.keepPolicy())
 	s.leastTLS.Store(uint32(cfg.TLS.Oldest()))
 	s.gate.Adjust(crowd(cfg))
 	s.spool.Adjust(int64(cfg.Limits.MessageBytes), int64(cfg.Limits.Memory))

@@ -5,18 +5,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/auth"
 	"gatepost/filters/catalog"
-
+	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -28,8 +31,9 @@ const inspectBudget = 45 * time.Second
 type site struct {
 	cfg      *config.Config
 	resolver *dns.Resolver
+	sentry   *dnsbl.Sentry // which block lists may be believed; it outlives reloads
 	snap     *gateway.Snapshot
-	sources  bundle // the files that the policy was read from
+	sources  policies.Bundle // the files that the policy was read from
 }
 
 // siteOptions say how much must be there.
@@ -103,7 +107,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver}
+	s := &site{cfg: cfg, resolver: resolver, sentry: dnsbl.NewSentry(time.Now)}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -119,11 +123,30 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	problems = append(problems, p...)
 	pol, p := s.policy()
 	problems = append(problems, p...)
+	sealer, p := s.sealer()
+	problems = append(problems, p...)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded,
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded,
 		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg)}, nil
+}
+
+// sealer makes what seals forwarded mail; nil where nothing is to be sealed.
+func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
+	c := s.cfg.ARCSeal
+	if !c.On() {
+		return nil, nil
+	}
+	key, err := auth.ParseSealingKey([]byte(c.Key.Reveal()))
+	if err != nil {
+		return nil, []conf.Problem{c.Node.Key("key").Problemf("%v", err)}
+	}
+	sealer, err := auth.NewSealer(c.Domain, c.Selector, key)
+	if err != nil {
+		return nil, []conf.Problem{c.Node.Problemf("%v", err)}
+	}
+	return sealer, nil
 }
 
 // chain builds the enabled filters.
@@ -132,7 +155,9 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours})
+	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry,
+	})
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
@@ -146,20 +171,34 @@ func bounded(ctx context.Context) context.Context {
 	return dns.WithBudget(ctx, maxQuestions, maxAsking)
 }
 
-// policy loads the policy file, or the shipped policy where none is named.
+// A listAsker asks block lists. Their questions do not count against the budget of a message, which is for what its sender
+// makes us ask: the filter bounds them itself, and no flood of links may keep SPF from being looked up.
+type listAsker struct{ r *dns.Resolver }
+
+// LookupNetIP implements dnsbl.Resolver.
+func (l listAsker) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return l.r.LookupNetIP(dns.WithBudget(ctx, 1, maxAsking), network, host)
+}
+
+// policy loads the policy file, or the shipped policy where none is named, with the entries of the review pages.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
-	o := policyOptions()
+	s.sources = policies.Bundle{}
+	o := s.policyOptions()
+	o.ReadFile = s.sources.Read
+	return s.readPolicy(o)
+}
+
+// readPolicy loads the policy from wherever o reads it.
+func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
-	s.sources = bundle{}
-	o.ReadFile = s.sources.read
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
 // policyOptions are what every policy is checked against.
-func policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.Codes(), Filters: catalog.Names()}
+func (s *site) policyOptions() policy.Options {
+	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters), Filters: catalog.Names(), Entries: s.entriesFile()}
 }
 
 // domains says whom mail is accepted for.

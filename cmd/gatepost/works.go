@@ -50,7 +50,9 @@ type works struct {
 	waiting    passer       // who waits: memory or shared
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
+	lists      *listWatch
 	troubles   troubles
+	ward       ward
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -132,6 +134,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
 		return err
@@ -177,12 +180,14 @@ func (w *works) start(ctx context.Context) {
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.cancel = cancel
-	w.troubles.note("policy archive", w.archive())
+	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
 	w.running.Go(func() { w.answerGreylist(background) })
 	w.running.Go(func() { w.finishReleases(background) })
 	w.running.Go(func() { w.housekeep(background) })
+	w.running.Go(func() { w.attend(background) })
+	w.running.Go(func() { w.lists.run(background) })
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.

@@ -7,7 +7,10 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/clamd"
+	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/spoof"
 	"gatepost/rules/conf"
 )
 
@@ -16,6 +19,10 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
+	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
+	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
+	People     People          // who writes to this site; nil: nobody remembers
+	VIPs       []spoof.Person  // whose names the policy's lists protect
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -25,7 +32,8 @@ type Sections interface {
 	Enabled(name string) bool
 }
 
-// An entry says when a filter runs, how long it may take, what it may find and how it is made.
+// An entry says when a filter runs, how long it may take, what it may find and how it is made: nil, if what it needs is
+// not configured.
 type entry struct {
 	stage   filters.Stage
 	timeout time.Duration
@@ -34,7 +42,18 @@ type entry struct {
 }
 
 // order is the order of reports.
-func order() []string { return []string{"headers", "auth", "attach"} }
+func order() []string {
+	return []string{
+		"headers",
+		"auth",
+		"attach",
+		"links",
+		"spoof",
+		"bulk",
+		"dnsbl",
+		"clamd",
+	}
+}
 
 // entries is the catalog.
 func entries() map[string]entry {
@@ -55,7 +74,43 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
+		"links": linksEntry(),
+		"spoof": spoofEntry(),
+		"bulk":  bulkEntry(),
+		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+			var c clamd.Config
+			problems := s.Decode("clamd", &c)
+			if f := clamd.New(c); f != nil {
+				return f, problems
+			}
+			return nil, problems
+		}},
+		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
 	}
+}
+
+// buildLists makes the dnsbl filter.
+func buildLists(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+	var c dnsbl.Config
+	problems := s.Decode("dnsbl", &c)
+	f, err := dnsbl.New(c, d.Lists, d.Sentry, d.OurDomains)
+	if err != nil {
+		problems = append(problems, conf.Problem{Message: err.Error()})
+	}
+	return f, problems
+}
+
+// Lists are the block lists that a configuration asks; none if the filter is off or its section is wrong.
+func Lists(s Sections) []dnsbl.List {
+	var c dnsbl.Config
+	if !s.Enabled("dnsbl") || len(s.Decode("dnsbl", &c)) > 0 {
+		return nil
+	}
+	lists, err := c.Asked()
+	if err != nil {
+		return nil
+	}
+	return lists
 }
 
 // Names lists every filter there is, in the order of reports.
@@ -71,6 +126,15 @@ func Codes() []filters.Code {
 	return all
 }
 
+// CodesOf lists every finding that any filter may state at a site with these sections.
+func CodesOf(s Sections) []filters.Code {
+	var c dnsbl.Config
+	if len(s.Decode("dnsbl", &c)) > 0 {
+		return Codes()
+	}
+	return append(Codes(), dnsbl.OwnCodes(c)...)
+}
+
 // Build makes the chain of the enabled filters. Problems of all sections come back at once.
 func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {
 	var links []filters.Link
@@ -80,7 +144,7 @@ func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {
 		e := list[name]
 		f, p := e.build(s, d)
 		problems = append(problems, p...)
-		if s.Enabled(name) {
+		if f != nil && s.Enabled(name) {
 			links = append(links, filters.Link{Name: name, Stage: e.stage, Timeout: e.timeout, Filter: f})
 		}
 	}

@@ -132,10 +132,6 @@ func (d *desk) showAccount(v *visit, status int, p accountView) error {
 	return d.render(v, status, "account", p)
 }
 
-func allRights() []Right {
-	return []Right{RightList, RightContent, RightDownload, RightRelease, RightDelete, RightMalware, RightTrace, RightOverview, RightAudit, RightPeople}
-}
-
 func accountPage(d *desk, v *visit) error { return d.showAccount(v, http.StatusOK, accountView{}) }
 
 func changePassword(d *desk, v *visit) error {

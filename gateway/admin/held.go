@@ -152,10 +152,11 @@ func waiting(e *quarantine.Entry, asked []string) []string {
 }
 
 var (
-	errBusy      = &problem{status: 409, key: "error.busy"}
-	errNothing   = &problem{status: 409, key: "error.nothing"}
-	errNoRelease = &problem{status: 403, key: "error.class"}
-	errNotWired  = &problem{status: 501, key: "error.unavailable"}
+	errBusy       = &problem{status: 409, key: "error.busy"}
+	errNothing    = &problem{status: 409, key: "error.nothing"}
+	errNoRelease  = &problem{status: 403, key: "error.class"}
+	errNowMalware = &problem{status: 403, key: "error.nowmalware"}
+	errNotWired   = &problem{status: 501, key: "error.unavailable"}
 )
 
 // release lets the waiting copies for rcpts go on, and returns what the next hop said. The actor is written down first,
@@ -176,6 +177,9 @@ func (d *desk) release(v *visit, id string, rcpts []string) ([]ReleaseOutcome, e
 	if d.deps.Releaser == nil {
 		return nil, errNotWired
 	}
+	if err := d.rescan(v, e); err != nil {
+		return nil, err
+	}
 	if err := d.audit(v, "release", id, strings.Join(to, " ")); err != nil {
 		return nil, err
 	}
@@ -187,6 +191,28 @@ func (d *desk) release(v *visit, id string, rcpts []string) ([]ReleaseOutcome, e
 		return nil, fmt.Errorf("release %s: %w", id, err)
 	}
 	return out, nil
+}
+
+// rescan looks at a message by what is known today: what was spam last week may be known malware by now. Who may release
+// malware may go on, having just shown who they are.
+func (d *desk) rescan(v *visit, e *quarantine.Entry) error {
+	if d.deps.Rescanner == nil || e.Class == policy.Malware {
+		return nil
+	}
+	r, err := d.deps.Rescanner.Rescan(v.r.Context(), e.ID)
+	if err != nil {
+		return &problem{status: 503, key: "error.unscanned", err: fmt.Errorf("scan %s again: %w", e.ID, err)}
+	}
+	if v.visitor.may(RightMalware) && v.visitor.fresh(d.now()) {
+		return nil
+	}
+	switch {
+	case r.Class == policy.Malware:
+		return errNowMalware
+	case len(r.NotRun) > 0:
+		return &problem{status: 503, key: "error.unscanned", err: fmt.Errorf("scan %s again: %s could not look", e.ID, strings.Join(r.NotRun, ", "))}
+	}
+	return nil
 }
 
 // discard forgets the waiting copies for rcpts and returns whose they were.

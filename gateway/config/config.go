@@ -35,6 +35,8 @@ type Config struct {
 	Store Store `yaml:"store" doc:"What must last: quarantine, journal, accounts, what was learned."`
 	State State `yaml:"state" doc:"What gateways of one site share and may forget: counters, greylist, caches."`
 
+	ARCSeal ARCSeal `yaml:"arc_seal" doc:"Seal what is forwarded by ARC (RFC 8617), for a mail server that trusts this gateway's word about how a message authenticated here. Without this section nothing is sealed."`
+
 	Filters    Filters    `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
 	Quarantine Quarantine `yaml:"quarantine" doc:"What is held for people to look at."`
 	Hold       Hold       `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`

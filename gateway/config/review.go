@@ -32,6 +32,7 @@ func (r *review) all() {
 	r.certificates()
 	r.domains()
 	r.demands()
+	r.arcSeal()
 	r.admin()
 	r.stores()
 	r.files()
@@ -441,5 +442,20 @@ func (r *review) limits() {
 	normal := r.c.Node.Key("timeouts").Key("normal")
 	if at := normal.Key("idle"); r.c.Timeouts.Normal.Idle > 0 && r.c.Timeouts.Normal.Idle < 5*time.Minute {
 		r.note(at, "RFC 5321 section 4.5.3.2.7 wants five minutes for a command")
+	}
+}
+
+func (r *review) arcSeal() {
+	s := r.c.ARCSeal
+	if s.Node.IsNull() {
+		return
+	}
+	for _, k := range [...]struct {
+		name    string
+		missing bool
+	}{{"domain", s.Domain == ""}, {"selector", s.Selector == ""}, {"key", s.Key.IsZero()}} {
+		if k.missing && s.Node.Key(k.name).IsNull() {
+			r.problem(s.Node, "%s must be given to seal", k.name)
+		}
 	}
 }

@@ -42,6 +42,17 @@ type Retention struct {
 	Refused time.Duration `yaml:"refused" default:"14d" min:"1h" doc:"Copies of what was refused."`
 }
 
+// ARCSeal is the key that forwarded mail is sealed with.
+type ARCSeal struct {
+	Node     conf.Node   `yaml:",node"`
+	Domain   string      `yaml:"domain" doc:"Who seals (d=); its key is published at SELECTOR._domainkey.DOMAIN."`
+	Selector string      `yaml:"selector" doc:"Which of the domain's keys (s=)."`
+	Key      conf.Secret `yaml:"key" doc:"Private key in PEM, RSA of at least 1024 bits or Ed25519: {file: /etc/gatepost/arc.pem}."`
+}
+
+// On reports whether anything is sealed.
+func (a ARCSeal) On() bool { return a.Domain != "" }
+
 // Hold bounds the hold queue.
 type Hold struct {
 	Lifetime time.Duration `yaml:"lifetime" default:"5d" min:"1m" max:"30d" doc:"How long delivery is tried; what is left then goes to the quarantine, and an alarm is raised. Senders never get a bounce."`

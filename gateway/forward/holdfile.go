@@ -9,9 +9,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
+	"gatepost/gateway/smtp"
 )
 
 // A hold file is a magic line and then records: one head, the content, one end, and any number of progress records that
@@ -44,10 +47,28 @@ type holdHead struct {
 
 // holdProgress is what became of a message so far.
 type holdProgress struct {
-	Done     []int     `json:"done,omitempty"` // places in holdHead.Rcpts
-	Attempts int       `json:"attempts"`
-	Next     time.Time `json:"next"`
-	Last     string    `json:"last,omitempty"` // what was said at the last attempt
+	Done     []int  `json:"done,omitempty"` // places in holdHead.Rcpts
+	Lost     []loss `json:"lost,omitempty"` // not to be tried any more, and not yet kept elsewhere
+	Attempts int    `json:"attempts"`
+	// Cancelled names who gave the message up: it is then only to be recorded and removed.
+	Cancelled string    `json:"cancelled,omitempty"`
+	Next      time.Time `json:"next"`
+	Last      string    `json:"last,omitempty"` // what was said at the last attempt
+}
+
+// A loss is a recipient for whom nothing more is tried, and what was said last. It is noted before the copy is kept
+// elsewhere, so that a crash in between cannot have it both there and delivered.
+type loss struct {
+	Place    int    `json:"place"`
+	Hop      string `json:"hop,omitempty"`
+	Code     int    `json:"code"`
+	Enhanced string `json:"enhanced,omitempty"`
+	Text     string `json:"text"`
+}
+
+// outcome is what is told of a loss.
+func (l loss) outcome(rcpts []mail.Address) Outcome {
+	return Outcome{Rcpt: rcpts[l.Place], Hop: l.Hop, Reply: smtp.Custom(l.Code, l.Enhanced, l.Text)}
 }
 
 // A holdFile is an open file, read whole but for the content.
@@ -92,10 +113,16 @@ func writeHold(f File, head *holdHead, src mail.Source) error {
 	}
 	last, err := record(kindEnd, head.Sum)
 	if err == nil {
+		err = failpoint.Hit(failpoint.BetweenSyncs) // there is one sync here: before it, the end is missing
+	}
+	if err == nil {
 		_, err = f.Write(last)
 	}
 	if err != nil {
 		return fmt.Errorf("write end: %w", err)
+	}
+	if err := failpoint.Hit(failpoint.BeforeSync); err != nil {
+		return fmt.Errorf("sync: %w", err)
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("sync: %w", err)
@@ -142,8 +169,16 @@ func readHold(f File) (*holdFile, error) {
 		if err != nil {
 			return h, nil
 		}
+		if slices.ContainsFunc(p.Lost, func(l loss) bool { return l.Place < 0 || l.Place >= len(h.head.Rcpts) }) {
+			return nil, fmt.Errorf("%w: a recipient is out of place", ErrHoldFile)
+		}
 		h.progress, h.sound = p, end
 	}
+}
+
+// settled reports whether nothing is left to do for any recipient.
+func (h *holdFile) settled() bool {
+	return h.progress.Cancelled != "" || len(h.progress.Lost) == 0 && len(h.open()) == 0
 }
 
 // read reads the record at an offset and returns the offset behind it.
@@ -196,13 +231,16 @@ func (h *holdFile) advance(p holdProgress) error {
 // source is the content.
 func (h *holdFile) source() mail.Source { return io.NewSectionReader(h, h.content, h.head.Size) }
 
-// open are the places of the recipients who still wait.
+// open are the places of the recipients to whom delivery is still to be tried.
 func (h *holdFile) open() []int {
 	done := make([]bool, len(h.head.Rcpts))
 	for _, i := range h.progress.Done {
 		if i >= 0 && i < len(done) {
 			done[i] = true
 		}
+	}
+	for _, l := range h.progress.Lost {
+		done[l.Place] = true
 	}
 	var open []int
 	for i := range done {

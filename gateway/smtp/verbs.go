@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 )
 
 // noAddress stands for an address that is not known yet.
@@ -157,6 +158,7 @@ func (c *conn) mail(args []byte) {
 	c.tx = transaction{open: true, from: from, params: params}
 	c.tally.messages++
 	c.say(r, ReplySender)
+	c.told(failpoint.MailTaken)
 }
 
 // needsExemption reports whether mail in this session must be exempted from TLS.
@@ -368,6 +370,15 @@ func (c *conn) receive() {
 			return
 		}
 		c.say(r, func() *Reply { return ReplyAccepted("") })
+		c.told(failpoint.AfterReply)
+	}
+}
+
+// told is where a test interferes once the client has read the reply.
+func (c *conn) told(p failpoint.Point) {
+	if failpoint.Enabled {
+		_ = c.flush()
+		_ = failpoint.Hit(p)
 	}
 }
 

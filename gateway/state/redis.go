@@ -12,6 +12,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/redis/go-redis/v9"
+
+	"gatepost/gateway/failpoint"
 )
 
 // defaultDeadline is the longest that anybody waits for Redis (HOSTILE M-02).
@@ -182,7 +184,10 @@ func (s *Redis) ask(ctx context.Context, exchange func(context.Context) error) e
 	// A client that hangs up says nothing about Redis.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Deadline)
 	defer cancel()
-	err := exchange(ctx)
+	err := failpoint.Hit(failpoint.SharedState)
+	if err == nil {
+		err = exchange(ctx)
+	}
 	if err != nil {
 		s.failures.Add(1)
 		s.alone.Add(1)

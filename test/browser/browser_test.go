@@ -29,7 +29,9 @@ func site(t *testing.T) (*House, string) {
 	}
 	meter := admin.NewMeter()
 	h.Day(meter)
+	r := h.Rooms
 	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Own: h.Own, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
+		Rescanner: r, Policies: r, Changer: r, Entries: r, Testwright: r, Teacher: r, Waiters: r, Holds: r, TLS: r, Known: r,
 		Meter: meter, Bodies: h, Health: func() []admin.Check { return h.Checks }})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +120,9 @@ func TestEveryPageLooksRight(t *testing.T) {
 				{"hostile", "/quarantine/0m9xhostik"}, {"macro", "/quarantine/0m9xmacrok"},
 				{"release", "/quarantine/0m9xspoofk/release"}, {"malware", "/quarantine/0m9xeicark/release"}, {"trace", "/trace"},
 				{"record", "/trace/0m9xspoofk"}, {"people", "/people"}, {"person", "/people/alice"}, {"account", "/account"}, {"audit", "/audit"},
-				{"health", "/health"}, {"missing", "/nothing"}, {"empty", "/quarantine?q=nosuchthing"},
+				{"health", "/health"}, {"sender", "/quarantine/0m9xspoofk/sender?verb=allow"}, {"deny", "/quarantine/0m9xmacrok/delete"},
+				{"test", "/quarantine/0m9xspoofk/test"}, {"policy", "/policy"}, {"draft", "/policy/draft"}, {"kept", "/policy/kept/k1"},
+				{"lists", "/lists"}, {"hold", "/hold"}, {"waiting", "/waiting"}, {"tls", "/tls"}, {"known", "/known"}, {"missing", "/nothing"}, {"empty", "/quarantine?q=nosuchthing"},
 			} {
 				must(t, tab.Go(url+p.path))
 				shoot(p.name)
