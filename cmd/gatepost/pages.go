@@ -34,11 +34,9 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 		s.log.Warn("the overview begins empty", "error", err.Error())
 	}
 	shop := newWorkshop(s)
-	return admin.New(admin.Config{
-		Address: c.Address, Public: true, BaseURL: c.BaseURL, Metrics: c.Metrics, SessionIdle: dur(c.SessionIdle), SessionLife: dur(c.SessionLife), Language: "en",
-	}, admin.Deps{
+	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Waiters: senders{s.works}, TLS: senders{s.works},
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Waiters: senders{s.works}, TLS: senders{s.works},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -65,7 +63,7 @@ type desk struct{ w *works }
 
 // Release implements admin.Releaser.
 func (d desk) Release(ctx context.Context, id string, rcpts []string, actor string) ([]admin.ReleaseOutcome, error) {
-	results, err := d.w.releaser().Release(ctx, id, quarantine.Release{Key: mail.NewID(time.Now()), By: actor, Rcpts: rcpts})
+	results, err := d.w.releaser().Release(ctx, id, quarantine.Release{Key: ownClaim + mail.NewID(time.Now()), By: actor, Rcpts: rcpts})
 	out := make([]admin.ReleaseOutcome, len(results))
 	for i, r := range results {
 		out[i] = admin.ReleaseOutcome{Rcpt: r.Rcpt, OK: r.OK, Reply: r.Reply}

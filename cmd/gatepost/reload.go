@@ -45,7 +45,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	next := &site{cfg: cfg, resolver: s.resolver, sentry: s.sentry}
+	next := &site{cfg: cfg, lasting: s.lasting}
 	snap, problems := next.snapshot(s.gateway.Snapshot().Gen + 1)
 	if len(problems) > 0 {
 		return problems

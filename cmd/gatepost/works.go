@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
+	"gatepost/gateway/learn"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/spool"
 	"gatepost/gateway/state"
@@ -34,12 +36,14 @@ type works struct {
 	*site
 	log        *slog.Logger
 	dir        string
+	began      time.Time
 	lock       *disk.Lock // of serve alone
 	db         *db.DB
 	spool      *spool.Spool
 	quarantine *quarantine.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
+	book       *learn.Book
 	carrier    *carrier
 	depot      *depot
 	certs      *certs.Store
@@ -62,7 +66,7 @@ const maxClients = 1 << 20
 
 // openStores opens what lasts: database, spool, quarantine, journal. Only serve is the daemon.
 func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*works, error) {
-	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), meter: admin.NewMeter(), carrier: &carrier{}}
+	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), began: time.Now(), meter: admin.NewMeter(), carrier: &carrier{}}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -95,6 +99,9 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 		Spam: dur(r.Spam), Phish: dur(r.Phish), Malware: dur(r.Malware), Policy: dur(r.Policy), Refused: dur(r.Refused),
 	}}, quarantine.Deps{Dir: filepath.Join(w.dir, "quarantine"), DB: w.db, Spool: w.spool})
 	if err != nil {
+		return err
+	}
+	if w.book, err = w.openBook(ctx); err != nil {
 		return err
 	}
 	journalDir := filepath.Join(w.dir, "journal")
@@ -184,10 +191,11 @@ func (w *works) start(ctx context.Context) {
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
 	w.running.Go(func() { w.answerGreylist(background) })
-	w.running.Go(func() { w.finishReleases(background) })
+	w.running.Go(func() { w.finishReleases(background, true) })
 	w.running.Go(func() { w.housekeep(background) })
 	w.running.Go(func() { w.attend(background) })
 	w.running.Go(func() { w.lists.run(background) })
+	w.running.Go(func() { w.book.Run(background, func(err error) { w.troubles.note("learning", err) }) })
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
@@ -207,22 +215,28 @@ func (w *works) hopChanged(h forward.HopState) {
 	w.log.Warn("next hop is down", "address", h.Address, "up", false, "error", mail.Printable(fmt.Sprint(h.Err), 300))
 }
 
-// finishReleases ends what a process that was killed had begun to release (FP-20): the copies wait again, with a word
-// that they may have arrived, for only a person can decide to risk a second one.
-func (w *works) finishReleases(ctx context.Context) {
-	list, err := w.quarantine.Unfinished(ctx, 0)
-	w.troubles.note("unfinished releases", err)
-	for _, c := range list {
-		outcome := quarantine.Outcome{Address: c.Address, Reply: "the release by " + c.By + " was cut off; it may have arrived"}
-		if err := w.quarantine.MarkReleased(ctx, c.ID, c.Key, []quarantine.Outcome{outcome}); err != nil {
-			w.troubles.note("unfinished releases", err)
-			continue
-		}
-		w.log.Warn("a release was cut off; the copy waits again", "id", c.ID, "by", c.By)
-		rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: c.ID, Time: time.Now(), Actor: "gateway", Action: "release cut off", Rcpts: []string{c.Address},
-			Fates: []journal.Fate{{Rcpt: c.Address, Fate: "quarantined", Reply: outcome.Reply}}}
-		w.troubles.note("journal", w.journal.Append(rec))
+// ownClaim begins the keys of releases that the daemon itself carries out. Another daemon's are all over when this one
+// has the lock; those of commands are over when their lease is.
+const ownClaim = "daemon-"
+
+// finishReleases carries out what a process that was killed had begun to release (FP-20): of the daemon before this one at
+// once, of commands when they had their time. It is called at the start, with first, and from time to time.
+func (w *works) finishReleases(ctx context.Context, first bool) {
+	age := quarantine.Lease
+	if first {
+		age = 0
 	}
+	list, err := w.quarantine.Unfinished(ctx, age)
+	if err == nil {
+		list = slices.DeleteFunc(list, func(c quarantine.Claimed) bool {
+			return time.Since(c.At) < quarantine.Lease && !(strings.HasPrefix(c.Key, ownClaim) && c.At.Before(w.began))
+		})
+		for _, c := range list {
+			w.log.Warn("a release was cut off; it is carried out now", "id", c.ID, "by", c.By)
+		}
+		err = w.releaser().Resume(ctx, list)
+	}
+	w.troubles.note("unfinished releases", err)
 }
 
 // openCerts loads the certificates, or makes one and says so.
@@ -280,6 +294,7 @@ func (w *works) housekeep(ctx context.Context) {
 		}
 		select {
 		case <-t.C:
+			w.finishReleases(ctx, false)
 		case <-ctx.Done():
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/bayes"
 	"gatepost/filters/clamd"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
@@ -23,6 +24,7 @@ type Deps struct {
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
 	People     People          // who writes to this site; nil: nobody remembers
 	VIPs       []spoof.Person  // whose names the policy's lists protect
+	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -50,6 +52,7 @@ func order() []string {
 		"links",
 		"spoof",
 		"bulk",
+		"bayes",
 		"dnsbl",
 		"clamd",
 	}
@@ -86,6 +89,11 @@ func entries() map[string]entry {
 			return nil, problems
 		}},
 		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c bayes.Config
+			problems := s.Decode("bayes", &c)
+			return bayes.New(c, d.Learned), problems
+		}},
 	}
 }
 

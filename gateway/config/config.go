@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/gateway/access"
+	"gatepost/gateway/admin"
 	"gatepost/gateway/smtp"
 	"gatepost/rules/conf"
 )
@@ -37,12 +38,12 @@ type Config struct {
 
 	ARCSeal ARCSeal `yaml:"arc_seal" doc:"Seal what is forwarded by ARC (RFC 8617), for a mail server that trusts this gateway's word about how a message authenticated here. Without this section nothing is sealed."`
 
-	Filters    Filters    `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
-	Quarantine Quarantine `yaml:"quarantine" doc:"What is held for people to look at."`
-	Hold       Hold       `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`
-	Admin      Admin      `yaml:"admin" doc:"Review pages, API, metrics and health."`
-	Limits     Limits     `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
-	Timeouts   Timeouts   `yaml:"timeouts" doc:"How long the SMTP server waits."`
+	Filters    Filters      `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
+	Quarantine Quarantine   `yaml:"quarantine" doc:"What is held for people to look at."`
+	Hold       Hold         `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`
+	Admin      admin.Config `yaml:"admin" doc:"Review pages, API, metrics and health."`
+	Limits     Limits       `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
+	Timeouts   Timeouts     `yaml:"timeouts" doc:"How long the SMTP server waits."`
 
 	Greylist access.Greylist `yaml:"greylist" doc:"How long doubtful mail of unknown senders waits; the policy says what is doubtful: thresholds.greylist and rules with then: greylist."`
 

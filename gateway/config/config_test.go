@@ -151,7 +151,7 @@ domains:
   - {name: b.example, downstream: [mail.internal], downstream_tls: opportunistic}
   - {name: c.example, downstream: [10.0.0.1]}
   - {name: d.example, downstream: [mail.internal], downstream_tls: pin, downstream_pins: ["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]}
-admin: {address: ":8025"}
+admin: {address: ":8025", public: true}
 limits: {recipients: 50}
 timeouts: {normal: {idle: 60s}}
 `

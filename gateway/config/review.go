@@ -31,8 +31,8 @@ func (r *review) all() {
 	r.listeners()
 	r.certificates()
 	r.domains()
-	r.demands()
 	r.arcSeal()
+	r.demands()
 	r.admin()
 	r.stores()
 	r.files()
@@ -354,6 +354,7 @@ func (r *review) admin() {
 	at := r.c.Node.Key("admin").Key("address")
 	host, port, ok := splitAddress(r.c.Admin.Address)
 	if !ok {
+		r.problem(at, "expected HOST:PORT such as 127.0.0.1:8025, with an IP address as HOST, found %q", r.c.Admin.Address)
 		return
 	}
 	if !host.IsLoopback() {
@@ -367,9 +368,6 @@ func (r *review) admin() {
 			}
 			r.problem(at, "the review pages and a listener cannot share %s", r.c.Admin.Address)
 		}
-	}
-	if a := r.c.Node.Key("admin").Key("session_life"); r.c.Admin.SessionLife > 0 && r.c.Admin.SessionLife < r.c.Admin.SessionIdle {
-		r.problem(a, "it is shorter than session_idle, which would never be reached")
 	}
 }
 

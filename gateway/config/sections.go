@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 
 	"gatepost/gateway/access"
@@ -57,26 +56,6 @@ func (a ARCSeal) On() bool { return a.Domain != "" }
 type Hold struct {
 	Lifetime time.Duration `yaml:"lifetime" default:"5d" min:"1m" max:"30d" doc:"How long delivery is tried; what is left then goes to the quarantine, and an alarm is raised. Senders never get a bounce."`
 	MaxBytes conf.Size     `yaml:"max_bytes" default:"20GiB" min:"1MiB" doc:"Most bytes of content on hold; mail that would have to be held beyond it is deferred with 452."`
-}
-
-// Admin says where people look at the gateway.
-type Admin struct {
-	Address     string        `yaml:"address" default:"127.0.0.1:8025" doc:"HOST:PORT of the review pages, the API, metrics and health."`
-	BaseURL     string        `yaml:"base_url" doc:"How browsers reach the pages, if a proxy stands before them: https://gate.example.com."`
-	Metrics     bool          `yaml:"metrics" default:"true" doc:"Serve /metrics."`
-	SessionIdle time.Duration `yaml:"session_idle" default:"30m" min:"1m" doc:"A session ends after so long without a request."`
-	SessionLife time.Duration `yaml:"session_life" default:"12h" min:"1m" doc:"A session ends after so long whatever happens."`
-}
-
-// CheckConf looks at the address.
-func (a *Admin) CheckConf(n conf.Node) []conf.Problem {
-	if _, _, ok := splitAddress(a.Address); !ok {
-		return []conf.Problem{n.Key("address").Problemf("expected HOST:PORT such as 127.0.0.1:8025, with an IP address as HOST, found %q", a.Address)}
-	}
-	if u := a.BaseURL; u != "" && !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") {
-		return []conf.Problem{n.Key("base_url").Problemf("expected a URL such as https://gate.example.com, found %q", u)}
-	}
-	return nil
 }
 
 // SessionLimits and ClientLimits are named here so that Limits can hold both.
