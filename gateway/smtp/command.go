@@ -302,6 +302,7 @@ func (c *conn) judge(verb string, r *Reply, v verdict, own bool) {
 		c.refuse(verb, ReplyTooManyErrors())
 		return
 	case v.soft > 0 && v.n > v.soft:
+		c.srv.count(EventTarpit)
 		sleep(c.ctx, c.srv.stop, c.srv.pace().ErrorDelay)
 	}
 	if own {
