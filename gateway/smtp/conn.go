@@ -73,6 +73,7 @@ type tally struct {
 	junk     int // commands since the last message
 	rcpts    int // unknown recipients
 	excess   int // recipients beyond the limit
+	auth     bool
 }
 
 // Why a session ends without a word of the client's.
