@@ -161,7 +161,7 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 		return nil, problems
 	}
 	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded,
-		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where}, nil
+		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where, OwnName: s.cfg.AllowOwnName}, nil
 }
 
 // sealer makes what seals forwarded mail; nil where nothing is to be sealed.
