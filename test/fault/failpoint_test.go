@@ -160,9 +160,7 @@ func (b *bench) fails(t *testing.T, f failure) {
 	if got := b.whereabouts(t, id)["bob@example.com"]; !slices.Equal(got, want) && f.where != "anywhere" {
 		t.Errorf("the message is %v, want %v", got, want)
 	}
-	if b.Logged("failpoint "+string(f.at)) == 0 {
-		t.Error("the failpoint was not come past")
-	}
+	harness.Eventually(t, "the failpoint was come past", func() bool { return b.Logged("failpoint "+string(f.at)) > 0 })
 	// Without the fault the next start finds nothing to do, and ordinary mail goes through.
 	b.Kill()
 	b.Failpoints = ""

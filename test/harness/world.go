@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,6 +42,8 @@ type World struct {
 	Pid   int
 	// Failpoints, if not empty, are the rules under which Run runs a gatepost with failpoints. It may then end by itself.
 	Failpoints string
+	// Wrap, if not empty, is the command that Run puts before gatepost's own; it must become gatepost, not start it.
+	Wrap []string
 
 	t      testing.TB
 	cmd    *exec.Cmd
@@ -132,6 +135,10 @@ func (w *World) Run() {
 	if w.Failpoints != "" {
 		w.cmd.Path, w.asked = BinaryWithFailpoints(w.t), true
 		w.cmd.Env = append(os.Environ(), "GATEPOST_FAILPOINTS="+w.Failpoints)
+	}
+	if len(w.Wrap) > 0 {
+		w.cmd.Path = Need(w.t, w.Wrap[0])
+		w.cmd.Args = append(slices.Clone(w.Wrap), w.cmd.Args...)
 	}
 	w.cmd.Stderr = w.log
 	out, err := w.cmd.StdoutPipe()
