@@ -27,6 +27,7 @@ type Setup struct {
 	Policy     string            // policy.yaml
 	Config     string            // more top-level keys of gatepost.yaml
 	TLS        string            // listener's tls mode; offered
+	Listen     string            // the listener's address; 127.0.0.1:0
 	Domain     string            // further keys of the domain example.com, as indented YAML lines
 	Downstream string            // host:port; empty: the world's own sink
 	Script     badsink.Script    // how the world's own sink behaves
@@ -56,7 +57,7 @@ const configText = `version: 1
 hostname: mx.gatepost.example
 data_dir: {{.Dir}}/data
 listeners:
-  - address: "127.0.0.1:0"
+  - address: "{{.Listen}}"
     tls: {{.TLS}}
 domains:
   - name: example.com
@@ -93,13 +94,16 @@ func Prepare(t testing.TB, s Setup) *World {
 	if s.TLS == "" {
 		s.TLS = "offered"
 	}
+	if s.Listen == "" {
+		s.Listen = "127.0.0.1:0"
+	}
 	if s.Policy == "" {
 		s.Policy = "version: 1\n"
 	}
 	dns := dnszone.Start(t, s.Zone)
 	var config bytes.Buffer
 	template.Must(template.New("").Parse(configText)).Execute(&config, map[string]string{
-		"Dir": w.Dir, "TLS": s.TLS, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
+		"Dir": w.Dir, "Listen": s.Listen, "TLS": s.TLS, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
 	})
 	if !strings.Contains(s.Config, "timeouts:") {
 		config.WriteString("timeouts: {greet_delay: 0s}\n") // strangers wait; tests do not
