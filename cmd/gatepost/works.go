@@ -52,6 +52,7 @@ type works struct {
 	lists      *listWatch
 	troubles   troubles
 	ward       ward
+	background context.Context // of what runs beside the mail
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -177,7 +178,7 @@ func (w *works) start(ctx context.Context) {
 	w.carrier.now.Load().Warm(warm)
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w.cancel = cancel
+	w.background, w.cancel = background, cancel
 	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.finishReleases(background) })

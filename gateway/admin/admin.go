@@ -18,6 +18,9 @@ import (
 //go:embed pages/*.html
 var pageFiles embed.FS
 
+//go:embed letters/*.html
+var letterFiles embed.FS
+
 //go:embed static/*
 var staticFiles embed.FS
 

@@ -115,6 +115,8 @@ type accountView struct {
 	Secret  string // of a token just made
 	Error   string
 	Lives   []int // days that a token may be made for
+	Digests bool  // they are sent, and the person gets one
+	Choice  digestChoice
 }
 
 func (d *desk) showAccount(v *visit, status int, p accountView) error {
@@ -124,6 +126,12 @@ func (d *desk) showAccount(v *visit, status int, p accountView) error {
 		return err
 	}
 	p.Tokens = tokens
+	if own := p.Account.Addresses; d.deps.Digests != nil && len(own) > 0 && slices.Contains(p.Account.Roles, User) {
+		p.Digests = true
+		if p.Choice, err = d.deps.Accounts.digestChoice(v.r.Context(), own[0]); err != nil {
+			return err
+		}
+	}
 	for _, r := range allRights() {
 		if v.visitor.may(r) {
 			p.Scopes = append(p.Scopes, r)

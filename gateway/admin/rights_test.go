@@ -18,7 +18,7 @@ func TestReadingChangesNothingAndIsAnsweredByRight(t *testing.T) {
 		if rt.method != get {
 			continue
 		}
-		path := fill(rt.pattern, "m1")
+		path := b.fill(rt.pattern, "m1")
 		for name, role := range roles {
 			p := b.as(name)
 			before := b.state()
@@ -55,7 +55,7 @@ func TestChangingNeedsRightTokenAndOrigin(t *testing.T) {
 		if rt.method == get || rt.open {
 			continue
 		}
-		path := fill(rt.pattern, "m1")
+		path := b.fill(rt.pattern, "m1")
 		send := func(p *person, token string, edit ...func(*http.Request)) int {
 			if rt.api {
 				return b.call("", rt.method, path, "{}", append(edit, func(r *http.Request) {
@@ -101,7 +101,7 @@ func TestAnothersMessageIsNotThere(t *testing.T) {
 		}
 		answer := func(id string) (int, string) {
 			var w *httptest.ResponseRecorder
-			switch path := fill(rt.pattern, id); {
+			switch path := b.fill(rt.pattern, id); {
 			case rt.method == get:
 				w = b.do(alice, get, path, nil)
 			case rt.api:

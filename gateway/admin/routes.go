@@ -53,6 +53,7 @@ func hasTeacher(d *Deps) bool  { return d.Teacher != nil }
 func hasHolds(d *Deps) bool    { return d.Holds != nil }
 func hasWaiters(d *Deps) bool  { return d.Waiters != nil }
 func hasTLS(d *Deps) bool      { return d.TLS != nil }
+func hasDigests(d *Deps) bool  { return d.Digests != nil }
 func hasKnown(d *Deps) bool    { return d.Known != nil }
 
 // roomRoutes are the pages of rooms that need not be there.
@@ -75,6 +76,10 @@ func roomRoutes() []route {
 		{method: get, pattern: "/lists", right: RightEntries, room: hasEntries, handle: listsPage},
 		{method: post, pattern: "/lists", right: RightEntries, room: hasEntries, handle: createEntry},
 		{method: post, pattern: "/lists/{key}/remove", right: RightEntries, room: hasEntries, handle: dropEntry},
+
+		{method: get, pattern: "/d/{token}", open: true, room: hasDigests, handle: linkPage},
+		{method: post, pattern: "/d/{token}", open: true, room: hasDigests, handle: linkAct},
+		{method: post, pattern: "/account/digest", right: RightList, room: hasDigests, handle: accountDigest},
 
 		{method: get, pattern: "/hold", right: RightHold, room: hasHolds, handle: holdPage},
 		{method: post, pattern: "/hold/retry", right: RightHold, room: hasHolds, handle: holdRetry},
