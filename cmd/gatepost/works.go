@@ -61,6 +61,7 @@ type works struct {
 	troubles   troubles
 	clock      disk.Clock // for what is deleted for its age
 	ward       ward
+	background context.Context // of what runs beside the mail
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -194,7 +195,7 @@ func (w *works) start(ctx context.Context) {
 	w.carrier.now.Load().Warm(warm)
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w.cancel = cancel
+	w.background, w.cancel = background, cancel
 	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
