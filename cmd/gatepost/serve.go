@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
@@ -61,6 +62,7 @@ func serve(a *app) error {
 	if err := writeLine(a.out, s.ready()); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // what starting took: hashing the first password alone takes 64 MiB
 	return s.tend(a.ctx, hup)
 }
 
