@@ -26,6 +26,7 @@ type Setup struct {
 	Policy     string            // policy.yaml
 	Config     string            // more top-level keys of gatepost.yaml
 	TLS        string            // listener's tls mode; offered
+	Listener   string            // one more key of the listener
 	Domain     string            // further keys of the domain example.com, as indented YAML lines
 	Downstream string            // host:port; empty: the world's own sink
 	Script     badsink.Script    // how the world's own sink behaves
@@ -53,6 +54,7 @@ data_dir: {{.Dir}}/data
 listeners:
   - address: "127.0.0.1:0"
     tls: {{.TLS}}
+    {{.Listener}}
 domains:
   - name: example.com
     downstream: ["{{.Downstream}}"]
@@ -94,7 +96,7 @@ func Prepare(t testing.TB, s Setup) *World {
 	dns := dnszone.Start(t, s.Zone)
 	var config bytes.Buffer
 	template.Must(template.New("").Parse(configText)).Execute(&config, map[string]string{
-		"Dir": w.Dir, "TLS": s.TLS, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
+		"Dir": w.Dir, "TLS": s.TLS, "Listener": s.Listener, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
 	})
 	if !strings.Contains(s.Config, "timeouts:") {
 		config.WriteString("timeouts: {greet_delay: 0s}\n") // strangers wait; tests do not
