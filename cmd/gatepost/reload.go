@@ -111,7 +111,7 @@ func bound(was, now *config.Config) []string {
 	}{
 		{"hostname", was.Hostname == now.Hostname}, {"data_dir", was.DataDir == now.DataDir}, {"listeners", slices.Equal(places(was), places(now))},
 		{"store", was.StoreURL() == now.StoreURL()}, {"state", was.State.URL.Reveal() == now.State.URL.Reveal() && was.State.Gateways == now.State.Gateways},
-		{"dns", reflect.DeepEqual(was.DNS, now.DNS)}, {"admin", was.Admin == now.Admin}, {"quarantine", was.Quarantine == now.Quarantine}, {"hold", was.Hold == now.Hold},
+		{"dns", reflect.DeepEqual(was.DNS, now.DNS)}, {"admin", reflect.DeepEqual(was.Admin, now.Admin)}, {"quarantine", reflect.DeepEqual(was.Quarantine, now.Quarantine)}, {"hold", was.Hold == now.Hold},
 		{"log", was.Log == now.Log},
 	} {
 		if !k.same {
