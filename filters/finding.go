@@ -98,7 +98,7 @@ type URL struct {
 
 // Sender is what is remembered of the author's address. It proves nothing: an address can be forged, see Auth.
 type Sender struct {
-	Known         bool      `json:"known"`                   // enough is remembered for Messages to mean something
+	Remembered    bool      `json:"remembered"`              // enough is remembered for what follows to mean something
 	FirstSeen     time.Time `json:"first_seen,omitzero"`     // the first accepted message of this address; zero if there was none
 	Messages      int       `json:"messages"`                // how many were accepted, ageing; 0 of a stranger
 	Authenticated bool      `json:"authenticated,omitempty"` // most of them were authenticated

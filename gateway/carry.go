@@ -29,6 +29,7 @@ type job struct {
 	in      *Inspection
 	content *spool.Body
 	fates   []journal.Fate
+	because []policy.Reason     // why the reply is not the decision's
 	entries []string            // ids under which copies stand in the quarantine
 	light   map[string]*lighter // stripped messages by what is taken out
 	sealed  *string             // the ARC set, once it was made
@@ -37,8 +38,15 @@ type job struct {
 // carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what
 // the next hop then refuses for now takes them back, for the client will come again with the whole message.
 func (j *job) carry(ctx context.Context) *smtp.Reply {
-	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.g.MaxReceived); r != nil {
+	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.snap.Limits.Received); r != nil {
 		return j.refuseAll(r)
+	}
+	if err := j.in.Message.Err(); err != nil { // what could not be read was not examined
+		j.g.Log.LogAttrs(ctx, levelError, "message cannot be read back", idAttr(j.env.ID), errAttr(err))
+		return j.refuseAll(smtp.ReplyLocalError())
+	}
+	if late(ctx) {
+		return j.refuseAll(smtp.ReplyTooLate())
 	}
 	dec := &j.in.Decision
 	if dec.Action == policy.Reject || dec.Action == policy.Defer {
@@ -48,6 +56,12 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 		return j.refuseAll(smtp.ReplyLocalError())
 	}
 	kept, passed := j.split(j.env.Rcpts)
+	if dec.Doubtful() {
+		if r := j.g.Gate.Doubted(ctx, j.env, j.in.Report.Auth, passed); r != nil {
+			j.because = []policy.Reason{{Rule: "greylist", Text: "The message is doubtful and its sender is not known: it is asked to come again."}}
+			return j.refuseAll(r)
+		}
+	}
 	if len(kept) > 0 {
 		if r := j.keep(ctx, j.env.ID, kept); r != nil {
 			return j.refuseAll(r)
@@ -118,7 +132,11 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 		}
 	case len(later) > 0:
 		j.withdraw()
-		return j.passOn(outcomes, later[0].Reply)
+		r := later[0].Reply
+		if late(ctx) {
+			r = smtp.ReplyTooLate()
+		}
+		return j.passOn(outcomes, r)
 	case keptSome:
 		if r := j.keepRefused(ctx, never); r != nil {
 			return r
@@ -290,6 +308,7 @@ func (j *job) refuseAll(r *smtp.Reply) *smtp.Reply {
 // describe completes the record of the message.
 func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
 	rec.Reply, rec.Fates, rec.Generation = policyReply(r), j.fates, j.snap.Gen
+	rec.Because = j.because
 	rec.Decision, rec.Report = &j.in.Decision, j.snap.Policy.Kept(&j.in.Report)
 	rec.Size, rec.SHA256 = j.content.Size(), hexOf(j.content.Sum())
 	if f := j.in.Report.Message; f != nil {

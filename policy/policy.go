@@ -23,6 +23,7 @@ type Policy struct {
 	access     accessTable
 	limits     []Limit
 	thresholds [3]threshold // tag, quarantine, reject
+	greylist   threshold    // from this score on a message is doubtful; zero: none is
 	weights    map[string]weight
 	classes    map[string]Class
 	failures   map[string]failure
@@ -260,6 +261,8 @@ func (c *compiler) compileThresholds(d thresholdsDoc) {
 		}
 		last = i
 	}
+	c.compileGreylist(d.Greylist)
+	c.checkGreylist(d.Greylist)
 }
 
 // thresholdPos is the place of the first of two thresholds that the file sets.

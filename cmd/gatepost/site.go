@@ -19,6 +19,7 @@ import (
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/learn"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules/conf"
@@ -29,11 +30,17 @@ const inspectBudget = 45 * time.Second
 
 // A site is what a configuration describes, built as far as every command needs it.
 type site struct {
-	cfg      *config.Config
+	cfg *config.Config
+	lasting
+	snap    *gateway.Snapshot
+	sources policies.Bundle // the files that the policy was read from
+}
+
+// lasting is what outlives a reload of the configuration.
+type lasting struct {
 	resolver *dns.Resolver
-	sentry   *dnsbl.Sentry // which block lists may be believed; it outlives reloads
-	snap     *gateway.Snapshot
-	sources  policies.Bundle // the files that the policy was read from
+	sentry   *dnsbl.Sentry // which block lists may be believed
+	learned  *learn.Slate  // what the site's own mail taught; nil: nothing
 }
 
 // siteOptions say how much must be there.
@@ -107,7 +114,10 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver, sentry: dnsbl.NewSentry(time.Now)}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), learned: &learn.Slate{}}}
+	if cfg.File != "" {
+		s.learned = learn.Read(string(cfg.DataDir))
+	}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -128,7 +138,8 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded,
+		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg)}, nil
 }
 
 // sealer makes what seals forwarded mail; nil where nothing is to be sealed.
@@ -154,9 +165,13 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{
+	deps := catalog.Deps{
 		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry,
-	})
+	}
+	if s.learned != nil {
+		deps.Learned = s.learned
+	}
+	chain, problems := catalog.Build(s.cfg.Filters, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 

@@ -7,9 +7,12 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/bayes"
 	"gatepost/filters/clamd"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/icap"
+	"gatepost/filters/spoof"
 	"gatepost/rules/conf"
 )
 
@@ -20,6 +23,9 @@ type Deps struct {
 	OurDomains map[string]bool // whom we accept mail for
 	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
+	People     People          // who writes to this site; nil: nobody remembers
+	VIPs       []spoof.Person  // whose names the policy's lists protect
+	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -44,8 +50,13 @@ func order() []string {
 		"headers",
 		"auth",
 		"attach",
-		"clamd",
+		"links",
+		"spoof",
+		"bulk",
+		"bayes",
 		"dnsbl",
+		"clamd",
+		"icap",
 	}
 }
 
@@ -68,15 +79,17 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
-		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
-			var c clamd.Config
-			problems := s.Decode("clamd", &c)
-			if f := clamd.New(c); f != nil {
-				return f, problems
-			}
-			return nil, problems
-		}},
+		"links": linksEntry(),
+		"spoof": spoofEntry(),
+		"bulk":  bulkEntry(),
+		"clamd": clamdEntry(),
+		"icap":  icapEntry(),
 		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c bayes.Config
+			problems := s.Decode("bayes", &c)
+			return bayes.New(c, d.Learned), problems
+		}},
 	}
 }
 
@@ -102,6 +115,30 @@ func Lists(s Sections) []dnsbl.List {
 		return nil
 	}
 	return lists
+}
+
+// clamdEntry is only there where an address is configured; its own timeout, within this one, is configurable.
+func clamdEntry() entry {
+	return entry{filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+		var c clamd.Config
+		problems := s.Decode("clamd", &c)
+		if f := clamd.New(c); f != nil {
+			return f, problems
+		}
+		return nil, problems
+	}}
+}
+
+// icapEntry is likewise.
+func icapEntry() entry {
+	return entry{filters.AtDepth, 42 * time.Second, icap.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+		var c icap.Config
+		problems := s.Decode("icap", &c)
+		if f := icap.New(c, nil); f != nil {
+			return f, problems
+		}
+		return nil, problems
+	}}
 }
 
 // Names lists every filter there is, in the order of reports.

@@ -26,7 +26,7 @@ type Person struct {
 
 // People knows who writes to this site and who reads here. gateway/people.Book is the real one.
 type People interface {
-	// Sender is what is remembered of an author's canonical address; nil if he never wrote, or if too little is remembered to say so.
+	// Sender is what is remembered of an author's canonical address, never nil.
 	Sender(address string) *filters.Sender
 	// Contact reports whether an author wrote to a recipient before.
 	Contact(address, rcpt string) bool
@@ -151,7 +151,7 @@ func (c *check) people() {
 			*sender = *s
 			sender.FreeMail = free
 		}
-		sender.FirstContact = len(c.m.Rcpts) > 0
+		sender.FirstContact = sender.Remembered && len(c.m.Rcpts) > 0
 		for _, r := range c.m.Rcpts {
 			if c.People.Contact(c.address, r.Canonical()) {
 				sender.FirstContact = false
@@ -161,9 +161,9 @@ func (c *check) people() {
 	}
 	c.facts.Sender = sender
 	switch {
-	case sender.Known && sender.Messages > 0:
+	case sender.Remembered && sender.Messages > 0:
 		c.found("spoof.known-sender", "The author has written to this site since "+sender.FirstSeen.UTC().Format(time.DateOnly)+".")
-	case sender.Known:
+	case sender.Remembered:
 		c.found("spoof.first-contact", "The author has never written to this site before.")
 	}
 	c.person(sender)
