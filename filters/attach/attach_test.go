@@ -327,6 +327,12 @@ func FuzzSevenGuard(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) { guardSeven(b) })
 }
 
+func FuzzXZGuard(f *testing.F) {
+	f.Add(xzipped(longText()))
+	f.Add(append(xzipped(eicar), hugeXZ()...))
+	f.Fuzz(func(t *testing.T, b []byte) { guardXZ(b) })
+}
+
 func FuzzPDF(f *testing.F) {
 	f.Add(pdfWith("", eicar))
 	f.Add(pdfWith("/Filter [/A#53CIIHexDecode /Fl]", []byte("789c")))

@@ -42,6 +42,10 @@ func (w *walk) relations(it *item, name string, data []byte) {
 			w.find(it, "attach.unscannable.corrupt", "An attachment is broken, so not all of it was seen.", name+": "+err.Error())
 			return
 		}
+		if _, dtd := t.(xml.Directive); dtd {
+			w.find(it, "attach.unscannable.corrupt", "An attachment is broken, so not all of it was seen.", name+" declares entities, which no office program writes")
+			return
+		}
 		s, ok := t.(xml.StartElement)
 		if !ok || s.Name.Local != "Relationship" {
 			continue
