@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
+	"strings"
 	"time"
 
 	"gatepost/filters"
@@ -61,15 +63,32 @@ func (g *Gateway) Connect(ctx context.Context, p smtp.Peer) (smtp.Session, *smtp
 }
 
 // Hello implements smtp.Session.
-func (s *session) Hello(_ context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
+func (s *session) Hello(ctx context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
 	s.hello = h
+	snap := s.g.Snapshot()
+	if !snap.OwnName && s.claimsToBeUs(snap) {
+		return smtp.Capabilities{}, s.refuse(ctx, "EHLO", smtp.ReplySelfHello())
+	}
 	c, _ := s.g.Carrier.Offer()
-	l := &s.g.Snapshot().Limits
+	l := &snap.Limits
 	if c.Size == 0 || c.Size > l.MessageBytes {
 		c.Size = l.MessageBytes
 	}
 	c.MaxRcpts = l.Recipients
 	return c, nil
+}
+
+// claimsToBeUs reports whether a stranger greets with our name or our address (HOSTILE C-10).
+func (s *session) claimsToBeUs(snap *Snapshot) bool {
+	a := s.peer.Remote
+	if a == s.peer.Local.Addr() || a.IsLoopback() || contains(snap.Trusted, a) {
+		return false
+	}
+	if literal, ok := strings.CutPrefix(s.hello.Name, "["); ok {
+		ip, err := netip.ParseAddr(strings.TrimPrefix(strings.TrimSuffix(literal, "]"), "IPv6:"))
+		return err == nil && (ip.Unmap() == s.peer.Local.Addr() || ip.IsLoopback())
+	}
+	return strings.EqualFold(strings.TrimSuffix(s.hello.Name, "."), s.g.Hostname)
 }
 
 // Mail begins a transaction under the snapshot of this moment: one message, one judge.
@@ -83,6 +102,7 @@ func (s *session) Mail(ctx context.Context, from mail.Address, p smtp.MailParams
 		Trusted: contains(snap.Trusted, s.peer.Remote), Helo: s.hello.Name, ESMTP: s.hello.ESMTP, TLS: s.hello.TLS,
 		From: from, SMTPUTF8: p.SMTPUTF8, Body8Bit: p.EightBit,
 	}}
+	tx.snap.Locate(tx.env)
 	s.tx = tx
 	if r := s.g.Gate.Mail(ctx, tx.env); r != nil {
 		s.tx = transaction{}
@@ -158,6 +178,8 @@ func (s *session) exists(ctx context.Context, d Domain, to mail.Address) *smtp.R
 		if !d.Users[to.Canonical()] {
 			standing = forward.Unknown
 		}
+	case d.Directory != nil:
+		standing = d.Directory.Verify(ctx, to)
 	default:
 		standing, _ = s.g.Carrier.Verify(ctx, to)
 	}

@@ -77,6 +77,8 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	s.gateway.Swap(snap)
 	s.sources = next.sources
 	s.lists.use(next)
+	s.extra = next.files()
+	s.directories.keep(cfg)
 	s.troubles.note("policy archive", s.keepPolicy())
 	s.leastTLS.Store(uint32(cfg.TLS.Oldest()))
 	s.gate.Adjust(crowd(cfg))

@@ -25,6 +25,7 @@ import (
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/learn"
+	"gatepost/gateway/people"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/spool"
 	"gatepost/gateway/state"
@@ -41,6 +42,7 @@ type works struct {
 	db         *db.DB
 	spool      *spool.Spool
 	quarantine *quarantine.Store
+	contacts   *people.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
 	book       *learn.Book
@@ -55,6 +57,7 @@ type works struct {
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	lists      *listWatch
+	extra      []string // files to watch beside configuration and policy
 	troubles   troubles
 	ward       ward
 	cancel     context.CancelFunc
@@ -134,6 +137,9 @@ func (w *works) openGateway(ctx context.Context) error {
 	} else if len(rec.Missing)+len(rec.Corrupt) > 0 {
 		w.log.Error("quarantine recovered with losses", "report", fmt.Sprint(rec))
 	}
+	if err := w.openMemory(ctx); err != nil {
+		return err
+	}
 	if err := w.openCerts(); err != nil {
 		return err
 	}
@@ -141,6 +147,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.extra = w.files()
 	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
@@ -150,7 +157,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	w.gate.OnStress(func(on bool, why string) { w.log.Warn("stress", "on", on, "because", why) })
 	w.gateway = gateway.New(gateway.Deps{
 		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.carrier, Hold: w.depot, Namer: namer{w.resolver},
-		Spool: w.spool, Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Log: w.log, Now: time.Now,
+		Spool: w.spool, Quarantine: w.quarantine, Journal: learner{recorder{w.journal, w.meter}, w}, Log: w.log, Now: time.Now,
 	}, w.snap)
 	return nil
 }
@@ -196,6 +203,9 @@ func (w *works) start(ctx context.Context) {
 	w.running.Go(func() { w.attend(background) })
 	w.running.Go(func() { w.lists.run(background) })
 	w.running.Go(func() { w.book.Run(background, func(err error) { w.troubles.note("learning", err) }) })
+	w.running.Go(func() {
+		w.people.Run(background, w.contacts, func(err error) { w.troubles.note("memory of people", err) })
+	})
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
@@ -308,6 +318,7 @@ func (w *works) close() {
 	}
 	w.running.Wait()
 	w.carrier.close()
+	w.directories.keep(nil)
 	if w.shared != nil {
 		w.shared.Close()
 	}

@@ -20,6 +20,11 @@ type Store struct {
 	URL conf.Secret `yaml:"url" default:"sqlite:gatepost.db" doc:"sqlite:FILE, relative to data_dir."`
 }
 
+// Geo names files that say where addresses are.
+type Geo struct {
+	Databases []conf.Path `yaml:"databases" default:"[]" doc:"Files of the MaxMind format (.mmdb) with countries, networks (ASN) or both; the first that knows counts. They are read again when they change."`
+}
+
 // State names the shared memory of a site.
 type State struct {
 	URL      conf.Secret `yaml:"url" doc:"redis://USER:PASSWORD@HOST:PORT/NUMBER, redis-sentinel://HOST:PORT,HOST:PORT/MASTER/NUMBER or redis-cluster://HOST:PORT,HOST:PORT; with rediss in place of redis under TLS. Empty: every gateway counts for itself, in its own memory."`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -268,34 +267,6 @@ func (s *Server) dropListener(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
-}
-
-// stressTick is how often the beginning of stress is looked for.
-const stressTick = time.Second
-
-// watchStress hurries the sessions that wait for a command when stress begins: their deadlines were set in better
-// times.
-func (s *Server) watchStress(ctx context.Context) {
-	t := time.NewTicker(stressTick)
-	defer t.Stop()
-	was := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		is := s.cfg.Stress()
-		if is && !was {
-			s.mu.Lock()
-			open := slices.Collect(maps.Keys(s.open))
-			s.mu.Unlock()
-			for _, c := range open {
-				c.hurry(s.pace().Idle)
-			}
-		}
-		was = is
-	}
 }
 
 // A spare is an open file that is given up to take and close one connection when no file is left: the client learns
