@@ -170,6 +170,9 @@ func (r *Report) add(l Link, o outcome) {
 	if f.Text != nil {
 		r.Text = f.Text
 	}
+	if f.Sender != nil {
+		r.Sender = f.Sender
+	}
 	if o.err != nil {
 		r.Failures = append(r.Failures, Failure{Filter: l.Name, Error: reason(l, o.err)})
 	}

@@ -1,5 +1,7 @@
 package filters
 
+import "time"
+
 // A Finding is one fact with the evidence for it. It has no weight: weight is policy.
 type Finding struct {
 	Filter string     `json:"filter"`
@@ -31,6 +33,7 @@ type Facts struct {
 	Attachments []Attachment  `json:"attachments,omitzero"` // set by attach; non-nil, perhaps empty, once it looked
 	URLs        []URL         `json:"urls,omitzero"`        // set by links; likewise
 	Text        *Text         `json:"text,omitempty"`       // set by content
+	Sender      *Sender       `json:"sender,omitempty"`     // set by spoof, if there is an author
 }
 
 // A Failure is a filter that could not look, and why.
@@ -93,6 +96,16 @@ type URL struct {
 	Text   string `json:"text,omitempty"`
 }
 
+// Sender is what is remembered of the author's address. It proves nothing: an address can be forged, see Auth.
+type Sender struct {
+	Remembered    bool      `json:"remembered"`              // enough is remembered for what follows to mean something
+	FirstSeen     time.Time `json:"first_seen,omitzero"`     // the first accepted message of this address; zero if there was none
+	Messages      int       `json:"messages"`                // how many were accepted, ageing; 0 of a stranger
+	Authenticated bool      `json:"authenticated,omitempty"` // most of them were authenticated
+	FirstContact  bool      `json:"first_contact,omitempty"` // none of them was to one of the recipients
+	FreeMail      bool      `json:"free_mail,omitempty"`     // a mailbox that anybody can open
+}
+
 // Text is what the readable text looks like.
 type Text struct {
 	Language string `json:"language,omitempty"` // ISO 639-1
@@ -107,6 +120,7 @@ type Auth struct {
 	DMARC   DMARC  `json:"dmarc"`
 	ARC     ARC    `json:"arc"`
 	IPRev   string `json:"iprev,omitempty"`  // RFC 8601 section 2.7.3
+	Origin  string `json:"origin,omitempty"` // behind a trusted forwarder: the client that SPF and IPRev are about, or "unknown"
 	Domain  string `json:"domain,omitempty"` // the authenticated domain: aligned with From and proven; empty if none
 	By      string `json:"by,omitempty"`     // what proved Domain: "dkim", "spf" or "arc"
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
@@ -27,14 +29,23 @@ type job struct {
 	in      *Inspection
 	content *spool.Body
 	fates   []journal.Fate
-	entries []string // ids under which copies stand in the quarantine
+	because []policy.Reason // why the reply is not the decision's
+	entries []string        // ids under which copies stand in the quarantine
+	sealed  *string         // the ARC set, once it was made
 }
 
 // carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what
 // the next hop then refuses for now takes them back, for the client will come again with the whole message.
 func (j *job) carry(ctx context.Context) *smtp.Reply {
-	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.g.MaxReceived); r != nil {
+	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.snap.Limits.Received); r != nil {
 		return j.refuseAll(r)
+	}
+	if err := j.in.Message.Err(); err != nil { // what could not be read was not examined
+		j.g.Log.LogAttrs(ctx, levelError, "message cannot be read back", idAttr(j.env.ID), errAttr(err))
+		return j.refuseAll(smtp.ReplyLocalError())
+	}
+	if late(ctx) {
+		return j.refuseAll(smtp.ReplyTooLate())
 	}
 	dec := &j.in.Decision
 	if dec.Action == policy.Reject || dec.Action == policy.Defer {
@@ -44,6 +55,12 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 		return j.refuseAll(smtp.ReplyLocalError())
 	}
 	kept, passed := split(j.env.Rcpts, dec)
+	if dec.Doubtful() {
+		if r := j.g.Gate.Doubted(ctx, j.env, j.in.Report.Auth, passed); r != nil {
+			j.because = []policy.Reason{{Rule: "greylist", Text: "The message is doubtful and its sender is not known: it is asked to come again."}}
+			return j.refuseAll(r)
+		}
+	}
 	if len(kept) > 0 {
 		copies := make([]held, len(kept))
 		for i, r := range kept {
@@ -99,6 +116,7 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 	}
 	switch {
 	case len(taken) > 0: // some have it: the others must not be lost, and must not make the client send it again
+		_ = failpoint.Hit(failpoint.BetweenRcpts)
 		if r := j.keepRest(ctx, later, never); r != nil {
 			return r
 		}
@@ -109,7 +127,11 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 		}
 	case len(later) > 0:
 		j.withdraw()
-		return j.passOn(outcomes, later[0].Reply)
+		r := later[0].Reply
+		if late(ctx) {
+			r = smtp.ReplyTooLate()
+		}
+		return j.passOn(outcomes, r)
 	case keptSome:
 		if r := j.keepRefused(ctx, never); r != nil {
 			return r
@@ -120,6 +142,7 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 	for _, o := range taken {
 		j.fates = append(j.fates, journal.Fate{Rcpt: o.Rcpt.String(), Fate: "delivered", Hop: o.Hop, Reply: o.Reply.Text})
 	}
+	_ = failpoint.Hit(failpoint.AfterTaken)
 	j.copies(wait)
 	return smtp.ReplyAccepted(j.env.ID)
 }
@@ -220,6 +243,30 @@ func (j *job) withdraw() {
 	j.entries = nil
 }
 
+// keeps reports whether a copy of the message is in our keeping.
+func (j *job) keeps() bool {
+	return slices.ContainsFunc(j.fates, func(f journal.Fate) bool { return f.Fate == "quarantined" || f.Fate == "held" })
+}
+
+// takeBack undoes an acceptance, and reports whether it could: what left us cannot be taken back.
+func (j *job) takeBack() bool {
+	held := false
+	for _, f := range j.fates {
+		switch f.Fate {
+		case "held":
+			held = true
+		case "quarantined", "discarded":
+		default:
+			return false
+		}
+	}
+	if held && j.g.Hold.Withdraw(j.env.ID) != nil {
+		return false // it is on its way already
+	}
+	j.withdraw()
+	return true
+}
+
 // entry describes the message for the quarantine.
 func (j *job) entry(id string, copies []held) *quarantine.Entry {
 	dec := j.in.Decision
@@ -256,6 +303,7 @@ func (j *job) refuseAll(r *smtp.Reply) *smtp.Reply {
 // describe completes the record of the message.
 func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
 	rec.Reply, rec.Fates, rec.Generation = policyReply(r), j.fates, j.snap.Gen
+	rec.Because = j.because
 	rec.Decision, rec.Report = &j.in.Decision, j.snap.Policy.Kept(&j.in.Report)
 	rec.Size, rec.SHA256 = j.content.Size(), hexOf(j.content.Sum())
 	if f := j.in.Report.Message; f != nil {

@@ -19,6 +19,8 @@ import (
 type Holder interface {
 	// Put returns nil only once the delivery is durable.
 	Put(ctx context.Context, d forward.Delivery) error
+	// Withdraw takes back what Put kept under an envelope's id, unless it is on its way already.
+	Withdraw(id string) error
 }
 
 // hold puts the message on hold for rcpts. Its client is told 250 only if that returns nil: the copies are then durable.
@@ -78,7 +80,7 @@ type Custodian struct {
 	Alarm func(held forward.Held, why []forward.Outcome)
 }
 
-// Tried records what the next hop took. It is forward.HoldConfig.Tried.
+// Tried records what the next hop took, so that the record outlives the process. It is forward.HoldConfig.Tried.
 func (c *Custodian) Tried(h forward.Held, out []forward.Outcome) error {
 	rec := c.record(h, "deliver", "gateway")
 	for _, o := range out {
@@ -90,8 +92,14 @@ func (c *Custodian) Tried(h forward.Held, out []forward.Outcome) error {
 	if len(rec.Fates) == 0 {
 		return nil
 	}
-	return c.Journal.Append(rec)
+	if err := c.Journal.Append(rec); err != nil {
+		return err
+	}
+	return c.Journal.Written()
 }
+
+// Noted makes what Tried recorded durable. It is forward.HoldConfig.Noted.
+func (c *Custodian) Noted() error { return c.Journal.Sync() }
 
 // GiveUp puts a message that cannot be delivered where people see it; nothing goes back to its sender. It may be asked
 // again for the same attempt after a crash, and then finds its own entry. It is forward.HoldConfig.GiveUp.
@@ -116,17 +124,17 @@ func (c *Custodian) GiveUp(ctx context.Context, h forward.Held, src mail.Source,
 	if c.Alarm != nil {
 		c.Alarm(h, why)
 	}
-	return c.Journal.Append(rec)
+	return record(c.Journal, rec)
 }
 
-// Cancelled records that a person gave a message up.
+// Cancelled records that a person gave a message up. It is forward.HoldConfig.Cancelled.
 func (c *Custodian) Cancelled(h forward.Held, by string) error {
 	rec := c.record(h, "cancel", by)
 	for _, a := range h.Rcpts {
 		rec.Rcpts = append(rec.Rcpts, a.String())
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: a.String(), Fate: "cancelled"})
 	}
-	return c.Journal.Append(rec)
+	return record(c.Journal, rec)
 }
 
 // record begins the record of something that happened to a message on hold.

@@ -19,12 +19,19 @@ func (j *job) delivery(rcpts []mail.Address, whole bool) forward.Delivery {
 	v := j.verdict(rcpts[0])
 	var b strings.Builder
 	b.WriteString(forward.Received(j.env, j.g.by()))
-	b.WriteString(auth.Results(j.env, &j.in.Report, j.g.Hostname))
+	results := auth.Results(j.env, &j.in.Report, j.g.Hostname)
+	b.WriteString(results)
 	b.WriteString("X-Gatepost-Id: " + j.env.ID + "\r\n")
 	b.WriteString("X-Gatepost-Score: " + dec.Score.String() + "\r\n")
 	b.WriteString("X-Gatepost-Action: " + string(v.Action) + "\r\n")
 	if v.Action == policy.Tag {
 		b.WriteString("X-Spam-Flag: YES\r\n")
+	}
+	for i, f := range j.in.Report.Failures { // whoever reads it shall know who did not look
+		b.WriteString([]string{"X-Gatepost-Not-Run: ", ", "}[min(i, 1)] + f.Filter)
+		if i == len(j.in.Report.Failures)-1 {
+			b.WriteString("\r\n")
+		}
 	}
 	for _, list := range [][]policy.HeaderField{dec.AddHeaders, v.AddHeaders} {
 		for _, f := range list {
@@ -33,6 +40,22 @@ func (j *job) delivery(rcpts []mail.Address, whole bool) forward.Delivery {
 	}
 	return forward.Delivery{
 		Envelope: j.env, Rcpts: rcpts, Source: j.content, Sum: j.content.Sum(), Whole: whole,
-		Edits: forward.Edits{Drop: auth.Forged(j.in.Message, j.g.Hostname), Add: b.String()},
+		Edits: forward.Edits{Drop: auth.Forged(j.in.Message, j.g.Hostname), Add: j.seal(results) + b.String()},
 	}
+}
+
+// seal is the ARC set for the message as it goes on, where the site seals. It is made once for all copies. Mail whose
+// seal cannot be made goes on without: the seal is a kindness to those behind us, and nobody refuses mail for want of it.
+func (j *job) seal(results string) string {
+	if j.snap.Sealer == nil || j.in.Report.Auth == nil {
+		return ""
+	}
+	if j.sealed == nil {
+		set, err := j.snap.Sealer.Seal(j.content, results, j.in.Report.Auth.ARC.Result, j.g.Now())
+		if err != nil {
+			j.g.Log.Error("not sealed", "id", j.env.ID, "err", err)
+		}
+		j.sealed = &set
+	}
+	return *j.sealed
 }

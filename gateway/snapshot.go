@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/auth"
 	"gatepost/filters/mail"
 	"gatepost/policy"
 )
@@ -15,9 +17,22 @@ type Snapshot struct {
 	Chain   *filters.Chain
 	Policy  *policy.Policy
 	Domains map[string]Domain // by canonical name: whom mail is accepted for
+	Sealer  *auth.Sealer      // seals what is forwarded; nil: nothing is sealed
 	Budget  time.Duration     // from the end of data to a decision
+	Limits  Limits
+	Trusted []netip.Prefix // clients that are not counted, delayed or greylisted
+	TLS     TLSPolicy
 	// Bound, if set, bounds what the filters of one message may ask of the network.
 	Bound func(context.Context) context.Context
+}
+
+// Limits are those of one message, and of how many are judged at once.
+type Limits struct {
+	MessageBytes int64
+	Recipients   int
+	Received     int // fields that end a loop (RFC 5321 section 6.3)
+	Verdicts     int // at once; 0: by the number of processors
+	Queue        int // that wait for it
 }
 
 // A Domain is one that mail is accepted for.

@@ -89,6 +89,7 @@ type entry struct {
 	reason  string
 	source  string // whom it is about, as the file says
 	at      string
+	public  Entry
 }
 
 // because is the reason for a decision by e.
@@ -229,6 +230,10 @@ func (c *compiler) compileAccess(docs []entryDoc) {
 		e := c.entry(doc, allow)
 		e.order = len(c.p.access.entries)
 		e.at = c.at(d.Pos)
+		e.public = doc.public(allow)
+		if e.public.At = e.at; d.Pos.File == c.opts.Entries {
+			e.public.Key = e.public.key()
+		}
 		c.p.access.entries = append(c.p.access.entries, e)
 	}
 	c.p.access.index()

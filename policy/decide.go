@@ -108,7 +108,7 @@ func foldGroups(env *mail.Envelope, groups []group) Decision {
 			d.Class = o.class
 		}
 		for _, m := range g.members {
-			d.Recipients[m] = Verdict{Address: env.Rcpts[m].String(), Action: all[i], Wanted: o.action, Score: o.score, Because: because, Redirect: o.route, Bcc: o.bcc}
+			d.Recipients[m] = Verdict{Address: env.Rcpts[m].String(), Action: all[i], Wanted: o.action, Score: o.score, Because: because, Redirect: o.route, Bcc: o.bcc, Greylist: o.grey && all[i] == o.action}
 		}
 		d.Monitored = merge(d.Monitored, o.monitored)
 		d.Unknown = merge(d.Unknown, o.unknown)

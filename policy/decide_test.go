@@ -210,6 +210,28 @@ func TestAmbiguousStructureIsQuarantined(t *testing.T) {
 	}
 }
 
+// E-17: what only makes a message together with others is refused by its own code (RFC 3463, X.6.1).
+func TestAFragmentIsRefused(t *testing.T) {
+	d := decide(t, "", report("defect.mime.partial"))
+	if d.Action != Reject || d.Reply.Code != 550 || d.Reply.Enhanced != "5.6.1" {
+		t.Errorf("got %s, %d %s because of %v", d.Action, d.Reply.Code, d.Reply.Enhanced, d.Decided)
+	}
+}
+
+// E-20: encrypted mail is told of and passes, unless the site asks to look into everything.
+func TestEncryptedMailIsWatchedUnlessEnforced(t *testing.T) {
+	for _, code := range []string{"defect.mime.smime", "defect.mime.pgp"} {
+		d := decide(t, "", report(code))
+		if d.Action != Accept || len(d.Monitored) != 1 || d.Monitored[0].Rule != "encrypted-message" {
+			t.Errorf("%s: got %s, monitored %v", code, d.Action, d.Monitored)
+		}
+		d = decide(t, "rules: [{name: encrypted-message, mode: enforce}]", report(code))
+		if d.Action != Quarantine || !slices.Contains(d.Decided, "encrypted-message") {
+			t.Errorf("%s, enforced: got %s because of %v", code, d.Action, d.Decided)
+		}
+	}
+}
+
 func TestNothingDeliversMalware(t *testing.T) {
 	for _, yaml := range []string{
 		`rules: [{name: let-in, from: "@b.example", then: accept}]`,

@@ -79,6 +79,8 @@ type Verdict struct {
 	Wanted  Action   `json:"wanted,omitempty"` // what it would be if this were the only recipient
 	Score   Points   `json:"score,omitempty"`
 	Because []Reason `json:"because"`
+	// Greylist says that the copy is doubtful: it waits, with all others, unless its sender is known.
+	Greylist bool `json:"greylist,omitempty"`
 	// Redirect, if not empty, replaces the recipient; Bcc adds copies.
 	Redirect string   `json:"redirect,omitempty"`
 	Bcc      []string `json:"bcc,omitempty"`

@@ -198,6 +198,9 @@ func (c *compiler) expression(text item) *expression {
 	if c.exprIssues(text, issues) {
 		return nil
 	}
+	if c.patterns(text, checked) {
+		return nil
+	}
 	if checked.OutputType() != cel.BoolType {
 		c.problem(c.exprPos(text, 1, 0), "", "when must be true or false, and this is %s", typeName(checked.OutputType()))
 		return nil

@@ -56,6 +56,12 @@ const (
 	factURLs
 	factLanguage
 	factWords
+	factSenderKnown
+	factSenderFirstSeen
+	factSenderMessages
+	factSenderAuthenticated
+	factSenderFirstContact
+	factSenderFreeMail
 	factScore
 	factNow
 	factCount
@@ -110,6 +116,12 @@ var factTypes = []factType{
 	{factURLs, "urls", cel.ListType(urlType), "links"},
 	{factLanguage, "text.language", cel.StringType, "ISO 639-1"},
 	{factWords, "text.words", cel.IntType, "words of readable text"},
+	{factSenderKnown, "sender.known", cel.BoolType, "whether mail of the author's address was accepted before; absent while too little is remembered"},
+	{factSenderFirstSeen, "sender.first_seen", cel.TimestampType, "when the first such mail came; absent of a stranger"},
+	{factSenderMessages, "sender.messages", cel.IntType, "how many messages of the address were accepted, ageing; 0 of a stranger"},
+	{factSenderAuthenticated, "sender.authenticated", cel.BoolType, "whether most of them were authenticated"},
+	{factSenderFirstContact, "sender.first_contact", cel.BoolType, "whether none of them was to one of these recipients"},
+	{factSenderFreeMail, "sender.free_mail", cel.BoolType, "whether anybody can open a mailbox where the author has his"},
 	{factScore, "score", cel.DoubleType, "the points so far"},
 	{factNow, "now", cel.TimestampType, "when MAIL was accepted"},
 }
@@ -132,7 +144,7 @@ func indexFacts() map[string]factID {
 }
 
 // factGroups are the names before the dots; has_fact() takes them, too.
-var factGroups = []string{"auth", "message", "text"}
+var factGroups = []string{"auth", "message", "text", "sender"}
 
 // An AbsentError is the value of a fact that could not be had.
 type absentError struct{ fact string }
@@ -203,6 +215,8 @@ func (f *facts) present(name string) bool {
 		return f.rep.Message != nil
 	case "text":
 		return f.rep.Text != nil
+	case "sender":
+		return f.rep.Sender != nil
 	}
 	id, ok := factIndex[name]
 	return ok && !types.IsError(f.value(id))
@@ -227,6 +241,8 @@ func (f *facts) value(id factID) ref.Val {
 		v = f.auth(id)
 	case id < factAttachments:
 		v = f.message(id)
+	case id >= factSenderKnown && id <= factSenderFreeMail:
+		v = f.sender(id)
 	default:
 		v = f.content(id)
 	}
@@ -385,6 +401,33 @@ func (f *facts) content(id factID) ref.Val {
 		}
 	case factNow:
 		return types.Timestamp{Time: f.env.Time}
+	}
+	return nil
+}
+
+func (f *facts) sender(id factID) ref.Val {
+	s := f.rep.Sender
+	switch {
+	case s == nil:
+		return nil
+	case id == factSenderFreeMail:
+		return types.Bool(s.FreeMail)
+	case !s.Remembered:
+		return nil
+	}
+	switch id {
+	case factSenderKnown:
+		return types.Bool(s.Messages > 0)
+	case factSenderFirstSeen:
+		if !s.FirstSeen.IsZero() {
+			return types.Timestamp{Time: s.FirstSeen}
+		}
+	case factSenderMessages:
+		return types.Int(s.Messages)
+	case factSenderAuthenticated:
+		return types.Bool(s.Authenticated)
+	case factSenderFirstContact:
+		return types.Bool(s.FirstContact)
 	}
 	return nil
 }

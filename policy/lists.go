@@ -20,6 +20,8 @@ type list struct {
 	people    map[string]map[string]bool // folded name -> canonical addresses
 	words     map[string]bool
 	size      int
+
+	owner, reason, at string // for people
 }
 
 // A domainSet matches domain names exactly or below a suffix.
@@ -120,7 +122,8 @@ func (c *compiler) compileLists(docs map[string]listDoc) {
 		if !isName(name) {
 			c.problem(d.Pos, "", "the list name %s must be lower-case letters, digits, hyphens and underscores", quoted(name))
 		}
-		l := &list{name: name, expires: d.Expires, addresses: map[string]bool{}, people: map[string]map[string]bool{}, words: map[string]bool{}}
+		l := &list{name: name, expires: d.Expires, addresses: map[string]bool{}, people: map[string]map[string]bool{}, words: map[string]bool{},
+			owner: d.Owner, reason: d.Reason, at: c.at(d.Pos)}
 		c.p.lists[name] = l
 		for _, i := range d.Domains {
 			c.listDomain(l, i)

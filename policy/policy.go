@@ -23,6 +23,7 @@ type Policy struct {
 	access     accessTable
 	limits     []Limit
 	thresholds [3]threshold // tag, quarantine, reject
+	greylist   threshold    // from this score on a message is doubtful; zero: none is
 	weights    map[string]weight
 	classes    map[string]Class
 	failures   map[string]failure
@@ -58,6 +59,7 @@ type Options struct {
 	Filters  []string                     // every filter that may run; each needs an action for its failure
 	ReadFile func(string) ([]byte, error) // nil: os.ReadFile
 	Weights  map[string]float64           // points that findings bring along, by code: over the families of the shipped policy, under what it says of a code
+	Entries  string                       // file of the entries that people made on the review pages; it need not exist
 }
 
 //go:embed shipped.yaml
@@ -166,7 +168,7 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	c.lines = strings.Split(string(data), "\n")
 	c.compileLists(own.Lists)
 	c.scores(own)
-	c.compileAccess(own.Access)
+	c.compileAccess(append(own.Access, c.readEntries()...))
 	c.compileLimits(own.Limits)
 	c.p.rules = c.compileRules(own.Rules, shipped.Rules)
 	for _, r := range theirs {
@@ -183,7 +185,7 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	}
 	c.compileTests(own.Tests)
 	c.checkFailures()
-	c.p.relief = c.p.sumRelief()
+	c.p.relief = c.p.sumRelief(c.opts.Codes)
 }
 
 // scores compiles thresholds, weights, classes and failures.
@@ -270,6 +272,8 @@ func (c *compiler) compileThresholds(d thresholdsDoc) {
 		}
 		last = i
 	}
+	c.compileGreylist(d.Greylist)
+	c.checkGreylist(d.Greylist)
 }
 
 // thresholdPos is the place of the first of two thresholds that the file sets.
@@ -346,11 +350,17 @@ func lookUp[V any](m map[string]V, code string) V {
 	return v
 }
 
-// sumRelief adds up everything that could lower a score.
-func (p *Policy) sumRelief() Points {
+// sumRelief adds up everything that could lower a score: each finding there is that takes points off, one by one, for
+// a family's weight counts for each of its findings.
+func (p *Policy) sumRelief(codes []filters.Code) Points {
 	var sum Points
-	for _, w := range p.weights {
-		sum += min(w.points, 0)
+	for _, c := range codes {
+		sum += min(p.weightOf(c.Name).points, 0)
+	}
+	if codes == nil {
+		for _, w := range p.weights {
+			sum += min(w.points, 0)
+		}
 	}
 	for _, r := range p.rules {
 		if r.then.scores && !r.monitor {
@@ -358,6 +368,14 @@ func (p *Policy) sumRelief() Points {
 		}
 	}
 	return sum
+}
+
+// OnFailure is what is done with a message that a filter could not look at.
+func (p *Policy) OnFailure(filter string) Action {
+	if f, ok := p.failures[filter]; ok {
+		return f.action
+	}
+	return Defer // law 6: what nobody classified is temporary
 }
 
 // Threshold is the score from which on an action is taken; ok is false if it is switched off.

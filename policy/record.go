@@ -134,6 +134,13 @@ func writeFacts(line func(string, any), rep *filters.Report) {
 	} else {
 		absent = append(absent, "text")
 	}
+	if s := rep.Sender; s != nil {
+		sender := map[string]any{"remembered": s.Remembered, "messages": s.Messages, "authenticated": s.Authenticated, "first_contact": s.FirstContact, "free_mail": s.FreeMail}
+		if !s.FirstSeen.IsZero() {
+			sender["first_seen"] = s.FirstSeen.UTC().Format(time.RFC3339)
+		}
+		line("sender", sender)
+	}
 	line("absent", absent)
 }
 

@@ -70,11 +70,16 @@ func Replay(past iter.Seq[Past], draft *Policy) Differences {
 		}
 		out.Differences = append(out.Differences, d)
 	}
-	slices.SortStableFunc(out.Differences, func(a, b Difference) int {
+	SortDifferences(out.Differences)
+	return out
+}
+
+// SortDifferences puts newly refused messages first.
+func SortDifferences(list []Difference) {
+	slices.SortStableFunc(list, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(severity(b.Now)-severity(b.Was), severity(a.Now)-severity(a.Was)),
 			cmp.Compare(severity(b.Now), severity(a.Now)), strings.Compare(a.ID, b.ID))
 	})
-	return out
 }
 
 // lacks reports whether a draft could not decide a rule for want of a fact that the judgment of then did have.
@@ -166,6 +171,9 @@ func (p *Policy) inventory() map[string]thing {
 			text = "off"
 		}
 		m["threshold "+string(t.action)] = thing{text, t.at}
+	}
+	if g := p.greylist; g.points > 0 && !g.off {
+		m["threshold greylist"] = thing{g.points.String(), g.at}
 	}
 	for code, w := range p.weights {
 		m["weight "+family(code)] = thing{w.points.String(), w.at}

@@ -54,6 +54,7 @@ type givenDoc struct {
 	Attachments []attachmentDoc   `yaml:"attachments" doc:"Attachments."`
 	URLs        items             `yaml:"urls" doc:"Links."`
 	Text        textDoc           `yaml:"text" doc:"What the text is like."`
+	Sender      *senderDoc        `yaml:"sender" doc:"What is remembered of the author; absent by default."`
 	NotRun      items             `yaml:"not_run" doc:"Filters that could not look."`
 	Absent      items             `yaml:"absent" doc:"Facts that could not be had: auth, message, attachments, urls, text."`
 }
@@ -79,6 +80,15 @@ type attachmentDoc struct {
 	Macro      bool      `yaml:"macro"`
 	Encrypted  bool      `yaml:"encrypted"`
 	Executable bool      `yaml:"executable"`
+}
+
+type senderDoc struct {
+	Remembered    bool `yaml:"remembered" default:"true" doc:"Whether enough is remembered for the rest to be known."`
+	Messages      int  `yaml:"messages" doc:"How many of the author's messages were accepted."`
+	FirstSeen     item `yaml:"first_seen" doc:"When the first came, RFC 3339."`
+	Authenticated bool `yaml:"authenticated" doc:"Whether most of them were authenticated."`
+	FirstContact  bool `yaml:"first_contact" doc:"Whether none was to one of the recipients."`
+	FreeMail      bool `yaml:"free_mail" doc:"Whether anybody can open a mailbox there."`
 }
 
 type textDoc struct {
@@ -157,6 +167,11 @@ func (c *compiler) given(d *testDoc) {
 	if g.Time.Value != "" {
 		if env.Time, err = time.Parse(time.RFC3339, g.Time.Value); err != nil {
 			c.problem(g.Time.Pos, "", "test %s: time %s is not in the form of RFC 3339", d.Name, quoted(g.Time.Value))
+		}
+	}
+	if s := g.Sender; s != nil && s.FirstSeen.Value != "" {
+		if _, err := time.Parse(time.RFC3339, s.FirstSeen.Value); err != nil {
+			c.problem(s.FirstSeen.Pos, "", "test %s: first_seen %s is not in the form of RFC 3339", d.Name, quoted(s.FirstSeen.Value))
 		}
 	}
 	for q, answers := range g.DNS {
@@ -240,6 +255,10 @@ func (g *givenDoc) facts(env *mail.Envelope) *filters.Report {
 		r.URLs = append(r.URLs, urlFact(u.Value))
 	}
 	r.Text = &filters.Text{Language: g.Text.Language, Words: g.Text.Words}
+	if s := g.Sender; s != nil {
+		r.Sender = &filters.Sender{Remembered: s.Remembered, Messages: s.Messages, Authenticated: s.Authenticated, FirstContact: s.FirstContact, FreeMail: s.FreeMail}
+		r.Sender.FirstSeen, _ = time.Parse(time.RFC3339, s.FirstSeen.Value) // checked when the test was read
+	}
 	return r
 }
 

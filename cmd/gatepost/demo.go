@@ -64,8 +64,7 @@ func (c *demoCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.out, "\nThe review pages are at http://%s/\n  login: %s   password: %s\nSMTP is at %s. Stop with Ctrl-C; nothing is left behind.\n",
 		d.service.webAddr, demoLogin, d.password, d.service.listeners[0].Addr())
-	<-a.ctx.Done()
-	return d.service.drain()
+	return d.service.tend(a.ctx, nil)
 }
 
 // demoLogin is the reviewer's account.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -32,10 +33,10 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 	if err := s.prime(ctx); err != nil {
 		s.log.Warn("the overview begins empty", "error", err.Error())
 	}
-	return admin.New(admin.Config{
-		Address: c.Address, Public: true, BaseURL: c.BaseURL, Metrics: c.Metrics, SessionIdle: dur(c.SessionIdle), SessionLife: dur(c.SessionLife), Language: "en",
-	}, admin.Deps{
+	shop := newWorkshop(s)
+	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -62,7 +63,7 @@ type desk struct{ w *works }
 
 // Release implements admin.Releaser.
 func (d desk) Release(ctx context.Context, id string, rcpts []string, actor string) ([]admin.ReleaseOutcome, error) {
-	results, err := d.w.releaser().Release(ctx, id, quarantine.Release{Key: mail.NewID(time.Now()), By: actor, Rcpts: rcpts})
+	results, err := d.w.releaser().Release(ctx, id, quarantine.Release{Key: ownClaim + mail.NewID(time.Now()), By: actor, Rcpts: rcpts})
 	out := make([]admin.ReleaseOutcome, len(results))
 	for i, r := range results {
 		out[i] = admin.ReleaseOutcome{Rcpt: r.Rcpt, OK: r.OK, Reply: r.Reply}
@@ -190,6 +191,8 @@ func (s *service) health() []admin.Check {
 	if oldest := s.depot.Oldest(); oldest > longHold {
 		add("hold queue", fmt.Errorf("the oldest message waits since %s", oldest.Round(time.Minute)), admin.Warning, time.Now().Add(-oldest), "Mail that was accepted waits for its mail server.", "Look at the mail server; gatepost hold list says what it answered.")
 	}
+	s.conditions(add)
+	s.lists.health(add)
 	names, all := s.troubles.list()
 	for _, n := range names {
 		add(n, all[n].err, admin.Warning, all[n].since, "The last good state is in use.", "Mend what the message names.")
@@ -206,7 +209,10 @@ func (s *service) gauges() []admin.Gauge {
 	used, limit := s.quarantine.Used()
 	held, heldBytes := s.depot.Depth()
 	givenUp, _, _ := s.depot.givenUp()
-	return []admin.Gauge{
+	judging, waiting := s.gateway.Judging()
+	return append(slices.Concat(s.edgeGauges(), s.lists.gauges()), []admin.Gauge{
+		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(judging), Label: "state", Of: "judged"},
+		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(waiting), Label: "state", Of: "waiting"},
 		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},
 		{Name: "gatepost_spool_bytes", Help: "Bytes of messages being received.", Value: float64(u.Memory), Label: "where", Of: "memory"},
 		{Name: "gatepost_spool_bytes", Help: "Bytes of messages being received.", Value: float64(u.Disk), Label: "where", Of: "disk"},
@@ -217,5 +223,28 @@ func (s *service) gauges() []admin.Gauge {
 		{Name: "gatepost_hold_oldest_seconds", Help: "How long the message that waits longest is on hold.", Value: s.depot.Oldest().Seconds()},
 		{Name: "gatepost_hold_given_up_total", Help: "Messages that could not be delivered and went from hold to the quarantine.", Value: float64(givenUp), Counter: true},
 		{Name: "gatepost_policy_generation", Help: "Generation of the policy that judges now.", Value: float64(s.gateway.Snapshot().Gen)},
+	}...)
+}
+
+// edgeGauges are what the listeners, the gate and the shared state have counted.
+func (s *service) edgeGauges() []admin.Gauge {
+	stress := 0.0
+	if s.gate.Stress() {
+		stress = 1
 	}
+	all := []admin.Gauge{{Name: "gatepost_stress", Help: "1 while timeouts are short because there is too much to do.", Value: stress}}
+	counted := func(name, help string, events map[string]int64) {
+		for _, e := range slices.Sorted(maps.Keys(events)) {
+			all = append(all, admin.Gauge{Name: name, Help: help, Value: float64(events[e]), Label: "event", Of: e, Counter: true})
+		}
+	}
+	counted("gatepost_smtp_events_total", "What SMTP sessions did, and which of their limits they hit.", s.server.Stats().Events)
+	counted("gatepost_access_events_total", "Which limits clients hit over their sessions, and who was spared a wait.", s.gate.Stats())
+	if s.shared != nil {
+		st := s.shared.Stats()
+		counted("gatepost_state_events_total", "What was asked of Redis, and how it went.", map[string]int64{
+			"call": int64(st.Calls), "failure": int64(st.Failures), "local": int64(st.Local), "spared": int64(st.Spared), "nonsense": int64(st.Bad),
+		})
+	}
+	return all
 }

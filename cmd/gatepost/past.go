@@ -23,7 +23,12 @@ func (a *app) past() (*journal.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return journal.NewReader(filepath.Join(string(cfg.DataDir), "journal")), nil
+	return (&site{cfg: cfg}).records(), nil
+}
+
+// records reads the journal, beside whoever writes it.
+func (s *site) records() *journal.Reader {
+	return journal.NewReader(filepath.Join(string(s.cfg.DataDir), "journal"))
 }
 
 // explainCmd is `gatepost explain`.
@@ -159,15 +164,13 @@ type replayCmd struct {
 
 // Run judges what was recorded under the draft. It needs no network.
 func (c *replayCmd) Run(a *app) error {
-	r, err := a.past()
+	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
 	}
+	s := &site{cfg: cfg}
+	r := s.records()
 	since, err := sinceTime(c.Since)
-	if err != nil {
-		return err
-	}
-	s, err := paperSite(a)
 	if err != nil {
 		return err
 	}
@@ -176,7 +179,7 @@ func (c *replayCmd) Run(a *app) error {
 		return a.complain(problems)
 	}
 	var scanErr error
-	d := policy.Replay(func(yield func(policy.Past) bool) { scanErr = judged(a.ctx, r, since, yield) }, draft)
+	d := policy.Replay(func(yield func(policy.Past) bool) { scanErr = judged(a.ctx, r, since, time.Time{}, yield) }, draft)
 	if scanErr != nil {
 		return scanErr
 	}
@@ -189,9 +192,9 @@ func (c *replayCmd) Run(a *app) error {
 // errEnough ends a scan early.
 var errEnough = errors.New("enough")
 
-// judged yields every message that was judged since.
-func judged(ctx context.Context, r *journal.Reader, since time.Time, yield func(policy.Past) bool) error {
-	err := r.Scan(ctx, since, time.Time{}, func(rec *journal.Record) error {
+// judged yields every message that was judged since, until an instant or, if that is zero, now.
+func judged(ctx context.Context, r *journal.Reader, since, until time.Time, yield func(policy.Past) bool) error {
+	err := r.Scan(ctx, since, until, func(rec *journal.Record) error {
 		if rec.Decision == nil || rec.Report == nil {
 			return nil
 		}

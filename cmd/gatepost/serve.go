@@ -61,24 +61,50 @@ func serve(a *app) error {
 	if err := writeLine(a.out, s.ready()); err != nil {
 		return err
 	}
+	return s.tend(a.ctx, hup)
+}
+
+// tend takes over what was changed, on the disk or on the review pages, until the context ends; then it drains. All
+// changes are made here, one after the other.
+func (s *service) tend(ctx context.Context, hup <-chan os.Signal) error {
 	files := watch{loaded: s.stamps()}
 	looks := time.NewTicker(watchEvery)
 	defer looks.Stop()
 	for {
 		select {
 		case <-hup:
-			s.reload(a.ctx)
+			s.reload(ctx)
 			files.loaded = s.stamps()
 		case <-looks.C:
 			if files.changed(s.stamps()) {
-				s.reload(a.ctx)
+				s.reload(ctx)
 				files.loaded = s.stamps()
 			}
+		case change := <-s.changes:
+			change()
+			files.loaded = s.stamps()
 		case err := <-s.failed:
 			return err
-		case <-a.ctx.Done():
+		case <-ctx.Done():
 			return s.drain()
 		}
+	}
+}
+
+// askTime is how long a change may wait for its turn.
+const askTime = 15 * time.Second
+
+// ask has change made where reloads are made, and waits for its end.
+func (s *service) ask(ctx context.Context, change func()) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	done := make(chan struct{})
+	select {
+	case s.changes <- func() { defer close(done); change() }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -111,6 +137,7 @@ type service struct {
 	webAddr   string
 	setup     string // one-time password of the first account, if it was made now
 	failed    chan error
+	changes   chan func() // wishes of the review pages
 	stopped   atomic.Bool
 }
 
@@ -124,7 +151,7 @@ func startService(a *app, cfg *config.Config) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{works: w, failed: make(chan error, 8)}
+	s := &service{works: w, failed: make(chan error, 8), changes: make(chan func())}
 	if err := s.listen(a.ctx); err != nil {
 		s.close()
 		return nil, err

@@ -5,18 +5,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/auth"
 	"gatepost/filters/catalog"
-
+	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/learn"
+	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules"
 	"gatepost/rules/conf"
@@ -27,11 +31,18 @@ const inspectBudget = 45 * time.Second
 
 // A site is what a configuration describes, built as far as every command needs it.
 type site struct {
-	cfg      *config.Config
+	cfg *config.Config
+	lasting
+	snap    *gateway.Snapshot
+	sources policies.Bundle // the files that the policy was read from
+	rules   *rules.Set      // see loadRules
+}
+
+// lasting is what outlives a reload of the configuration.
+type lasting struct {
 	resolver *dns.Resolver
-	snap     *gateway.Snapshot
-	sources  bundle // the files that the policy was read from
-	rules    *rules.Set
+	sentry   *dnsbl.Sentry // which block lists may be believed
+	learned  *learn.Slate  // what the site's own mail taught; nil: nothing
 }
 
 // siteOptions say how much must be there.
@@ -105,7 +116,10 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), learned: &learn.Slate{}}}
+	if cfg.File != "" {
+		s.learned = learn.Read(string(cfg.DataDir))
+	}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -116,22 +130,42 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 
 // snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
 func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
-	if problems := s.loadRules(); len(problems) > 0 {
-		return nil, problems
-	}
 	domains, problems := s.domains()
 	chain, p := s.chain()
 	problems = append(problems, p...)
 	pol, p := s.policy()
 	problems = append(problems, p...)
+	sealer, p := s.sealer()
+	problems = append(problems, p...)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Budget: inspectBudget, Bound: bounded}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded,
+		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg)}, nil
 }
 
-// loadRules compiles the shipped rule packs and the site's, and checks their examples.
+// sealer makes what seals forwarded mail; nil where nothing is to be sealed.
+func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
+	c := s.cfg.ARCSeal
+	if !c.On() {
+		return nil, nil
+	}
+	key, err := auth.ParseSealingKey([]byte(c.Key.Reveal()))
+	if err != nil {
+		return nil, []conf.Problem{c.Node.Key("key").Problemf("%v", err)}
+	}
+	sealer, err := auth.NewSealer(c.Domain, c.Selector, key)
+	if err != nil {
+		return nil, []conf.Problem{c.Node.Problemf("%v", err)}
+	}
+	return sealer, nil
+}
+
+// loadRules compiles the shipped rule packs and the site's, once, and checks their examples.
 func (s *site) loadRules() []conf.Problem {
+	if s.rules != nil {
+		return nil
+	}
 	paths := make([]string, len(s.cfg.Rules))
 	for i, p := range s.cfg.Rules {
 		paths[i] = string(p)
@@ -143,11 +177,21 @@ func (s *site) loadRules() []conf.Problem {
 
 // chain builds the enabled filters.
 func (s *site) chain() (*filters.Chain, []conf.Problem) {
+	if problems := s.loadRules(); len(problems) > 0 {
+		return nil, problems
+	}
 	ours := make(map[string]bool, len(s.cfg.Domains))
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Rules: s.rules})
+	deps := catalog.Deps{
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry,
+		Rules: s.rules,
+	}
+	if s.learned != nil {
+		deps.Learned = s.learned
+	}
+	chain, problems := catalog.Build(s.cfg.Filters, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
@@ -161,33 +205,38 @@ func bounded(ctx context.Context) context.Context {
 	return dns.WithBudget(ctx, maxQuestions, maxAsking)
 }
 
-// policy loads the policy file, or the shipped policy where none is named.
+// A listAsker asks block lists. Their questions do not count against the budget of a message, which is for what its sender
+// makes us ask: the filter bounds them itself, and no flood of links may keep SPF from being looked up.
+type listAsker struct{ r *dns.Resolver }
+
+// LookupNetIP implements dnsbl.Resolver.
+func (l listAsker) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return l.r.LookupNetIP(dns.WithBudget(ctx, 1, maxAsking), network, host)
+}
+
+// policy loads the policy file, or the shipped policy where none is named, with the entries of the review pages.
 func (s *site) policy() (*policy.Policy, []conf.Problem) {
+	s.sources = policies.Bundle{}
 	o := s.policyOptions()
+	o.ReadFile = s.sources.Read
+	return s.readPolicy(o)
+}
+
+// readPolicy loads the policy from wherever o reads it.
+func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	if s.cfg.Policy == "" {
 		return policy.Parse("", nil, o)
 	}
-	s.sources = bundle{}
-	o.ReadFile = s.sources.read
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
-// policyOptions are what every policy is checked against. The rules must have been loaded.
+// policyOptions are what every policy is checked against. Where rules are broken, which snapshot tells, codes are not.
 func (s *site) policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.Codes(s.rules), Filters: catalog.Names(), Weights: catalog.Weights(s.rules)}
-}
-
-// paperSite is a site that judges what was recorded: its configuration and rules, without filters and network.
-func paperSite(a *app) (*site, error) {
-	cfg, err := a.loadConfig()
-	if err != nil {
-		return nil, err
+	o := policy.Options{Filters: catalog.Names(), Entries: s.entriesFile()}
+	if len(s.loadRules()) == 0 {
+		o.Codes, o.Weights = catalog.CodesOf(s.cfg.Filters, s.rules), catalog.Weights(s.rules)
 	}
-	s := &site{cfg: cfg}
-	if problems := s.loadRules(); len(problems) > 0 {
-		return nil, a.complain(problems)
-	}
-	return s, nil
+	return o
 }
 
 // domains says whom mail is accepted for.

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,8 @@ import (
 
 // Config is the filter's section.
 type Config struct {
-	TrustedSealers []string `yaml:"trusted_sealers" doc:"Domains (d= of an ARC-Seal) whose word about how a message authenticated before they forwarded it is taken when DMARC fails. Default: none."`
+	TrustedSealers    []string       `yaml:"trusted_sealers" doc:"Domains (d= of an ARC-Seal) whose word about how a message authenticated before they forwarded it is taken when DMARC fails. Default: none."`
+	TrustedForwarders []netip.Prefix `yaml:"trusted_forwarders" doc:"Networks of relays that bring mail for us, such as a second MX: their newest Received field is believed, and SPF and the reverse name are checked for the client that it names. Default: none."`
 	// Hostname is this gateway's name, for the SPF macro %{r}; it comes from the site's configuration.
 	Hostname string `yaml:"-"`
 }
@@ -41,17 +43,19 @@ func New(cfg Config, r Resolver, own map[string]bool) *Filter {
 
 // A run is the examination of one message.
 type run struct {
-	f        *Filter
-	m        *mail.Mail
-	now      time.Time
-	auth     filters.Auth
-	findings []filters.Finding
-	sigs     []verified
-	skipped  int
-	chain    chain
-	eval     evaluation
-	iprev    iprev
-	override int // the ARC set whose word overrides a DMARC fail; 0: none
+	f         *Filter
+	m         *mail.Mail
+	now       time.Time
+	client    client     // who handed the message to this site
+	spfClient netip.Addr // whom the SPF result of the reverse-path is about
+	auth      filters.Auth
+	findings  []filters.Finding
+	sigs      []verified
+	skipped   int
+	chain     chain
+	eval      evaluation
+	iprev     iprev
+	override  int // the ARC set whose word overrides a DMARC fail; 0: none
 }
 
 // Check implements filters.Filter. It always sets Facts.Auth, unless the message cannot be read.
@@ -64,12 +68,13 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
+	r.client = f.client(m.Envelope, m.Message)
 	domains, readable := authors(m.Message)
 	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
 
 	var tasks tasks
 	tasks.start(func() { r.checkSPF(ctx) })
-	tasks.start(func() { r.iprev = f.checkIPRev(ctx, m.Envelope) })
+	tasks.start(func() { r.iprev = f.checkIPRev(ctx, r.client) })
 	tasks.start(func() { dmarc.prepare(domains) })
 	cryptoErr := r.checkDKIM(ctx, b, err, domains)
 	tasks.wait()
@@ -89,36 +94,58 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 // Warm asks the DNS the questions that a message from this envelope will raise, so that the answers are at hand when its
 // content has come. It finds out nothing; call it in the background once MAIL is accepted.
 func (f *Filter) Warm(ctx context.Context, env *mail.Envelope) {
-	r := &run{f: f, m: &mail.Mail{Envelope: env}, now: env.Time}
+	if f.forwards(env.Remote) {
+		return // whom it had the message from stands in the content
+	}
+	r := &run{f: f, m: &mail.Mail{Envelope: env}, now: env.Time, client: f.client(env, nil)}
 	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
 	var tasks tasks
 	tasks.start(func() { r.checkSPF(ctx) })
-	tasks.start(func() { f.checkIPRev(ctx, env) })
+	tasks.start(func() { f.checkIPRev(ctx, r.client) })
 	dmarc.prepare([]string{env.From.Domain()})
 	tasks.wait()
 }
 
-// checkSPF evaluates both identities; they are kept apart (D-01).
+// checkSPF evaluates both identities; they are kept apart (D-01). Behind a trusted forwarder that rewrites the
+// reverse-path the forwarder's own right to send counts too.
 func (r *run) checkSPF(ctx context.Context) {
 	env := r.m.Envelope
-	if !env.Remote.IsValid() {
-		none := filters.SPF{Result: resultNone, Reason: "the client's address is not known"}
-		r.auth.SPF, r.auth.SPFHelo = none, none
-		return
-	}
-	q := SPFQuery{IP: env.Remote, Helo: env.Helo, Receiver: r.f.cfg.Hostname, Time: r.now}
-	helo := q
-	helo.Sender = "postmaster@" + env.Helo
 	var tasks tasks
-	tasks.start(func() { r.auth.SPFHelo = CheckSPF(ctx, r.f.r, helo) })
+	tasks.start(func() { r.auth.SPF, r.auth.SPFHelo = r.spfOf(ctx, r.client) })
+	var own filters.SPF
+	if r.client.steps > 0 {
+		tasks.start(func() { own, _ = r.spfOf(ctx, client{ip: env.Remote, helo: env.Helo}) })
+	}
+	tasks.wait()
+	r.spfClient = r.client.ip
+	if own.Result == resultPass && !env.From.IsNull() {
+		r.auth.SPF, r.spfClient = own, env.Remote
+	}
+}
+
+// spfOf evaluates the reverse-path and the HELO name for one client.
+func (r *run) spfOf(ctx context.Context, c client) (path, helo filters.SPF) {
+	env := r.m.Envelope
+	if !c.ip.IsValid() {
+		none := filters.SPF{Result: resultNone, Reason: "the client's address is not known"}
+		return none, none
+	}
+	q := SPFQuery{IP: c.ip, Helo: c.helo, Receiver: r.f.cfg.Hostname, Time: r.now}
+	var tasks tasks
+	tasks.start(func() {
+		q := q
+		q.Sender = "postmaster@" + c.helo
+		helo = CheckSPF(ctx, r.f.r, q)
+	})
 	if !env.From.IsNull() {
 		q.Sender = env.From.Local() + "@" + env.From.Domain()
-		r.auth.SPF = CheckSPF(ctx, r.f.r, q)
+		path = CheckSPF(ctx, r.f.r, q)
 	}
 	tasks.wait()
 	if env.From.IsNull() {
-		r.auth.SPF = r.auth.SPFHelo
+		path = helo
 	}
+	return path, helo
 }
 
 // checkDKIM verifies the signatures. unread is why the header block was not scanned, if it was not.
@@ -187,6 +214,9 @@ func (r *run) conclude(dmarc *dmarcCheck, domains []string, readable bool) {
 	r.auth.DMARC = r.eval.DMARC
 	r.trustSealers(domains)
 	r.auth.IPRev = r.iprev.result
+	if r.client.steps > 0 {
+		r.auth.Origin = addrName(r.client.ip)
+	}
 	if readable && len(domains) == 1 && r.override != 0 {
 		r.auth.Domain, r.auth.By = domains[0], "arc"
 	}

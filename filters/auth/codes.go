@@ -43,6 +43,8 @@ func Codes() []filters.Code {
 		{Name: "iprev.fail", Meaning: "The client's reverse name does not lead back to its address.", Chinese: "客户端的反向域名不能解析回其地址。"},
 		{Name: "iprev.none", Meaning: "The client has no reverse name.", Chinese: "客户端没有反向域名。"},
 		{Name: "iprev.temperror", Meaning: "The client's reverse name could not be checked for now.", Chinese: "暂时无法检查客户端的反向域名。"},
+		{Name: "auth.forwarded", Meaning: "A trusted forwarder brought the message; SPF and the reverse name are checked for the client that its Received field names.", Chinese: "邮件由受信任的转发服务器送达；SPF 与反向域名按其 Received 字段所记录的客户端检查。"},
+		{Name: "auth.forwarded-unknown", Meaning: "A trusted forwarder brought the message, and its Received field does not say where from; SPF could not be checked.", Chinese: "邮件由受信任的转发服务器送达，但其 Received 字段未说明来源，无法检查 SPF。"},
 		{Name: "auth.own-domain-from-outside", Meaning: "The author claims to be from a domain of this site, and nothing proves it.", Chinese: "作者自称来自本站的域，但没有任何证据。"},
 	}
 }

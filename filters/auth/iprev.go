@@ -14,14 +14,14 @@ const maxReverse = 3
 type iprev struct{ result, name, reason string }
 
 // checkIPRev takes the session's finding, or looks for itself.
-func (f *Filter) checkIPRev(ctx context.Context, env *mail.Envelope) iprev {
+func (f *Filter) checkIPRev(ctx context.Context, c client) iprev {
 	switch {
-	case env.RemoteName != "":
-		return iprev{result: resultPass, name: env.RemoteName}
-	case !env.Remote.IsValid():
+	case c.name != "":
+		return iprev{result: resultPass, name: c.name}
+	case !c.ip.IsValid():
 		return iprev{}
 	}
-	names, err := f.r.LookupAddr(ctx, env.Remote.String())
+	names, err := f.r.LookupAddr(ctx, c.ip.String())
 	if err != nil {
 		if isNotFound(err) {
 			return iprev{result: resultPermerror, reason: "no reverse name"}
@@ -38,7 +38,7 @@ func (f *Filter) checkIPRev(ctx context.Context, env *mail.Envelope) iprev {
 			out = iprev{result: resultTemperror, name: mail.Printable(name, 253), reason: dnsReason(err)}
 		}
 		for _, a := range back {
-			if a.Unmap() == env.Remote.Unmap() {
+			if a.Unmap() == c.ip.Unmap() {
 				return iprev{result: resultPass, name: mail.Printable(name, 253)}
 			}
 		}

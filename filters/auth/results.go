@@ -46,14 +46,21 @@ func resultList(env *mail.Envelope, a *filters.Auth) []authres.Result {
 	if len(a.DKIM) == 0 {
 		add("dkim", resultNone)
 	}
+	helo := env.Helo
+	if a.Origin != "" {
+		helo = a.SPFHelo.Domain
+	}
 	if env.From.IsNull() {
-		add("spf", a.SPFHelo.Result, "reason", plain(a.SPFHelo.Reason, 120), "smtp.helo", env.Helo)
+		add("spf", a.SPFHelo.Result, "reason", plain(a.SPFHelo.Reason, 120), "smtp.helo", helo)
 	} else {
 		add("spf", a.SPF.Result, "reason", plain(a.SPF.Reason, 120), "smtp.mailfrom", env.From.String())
-		add("spf", a.SPFHelo.Result, "smtp.helo", env.Helo)
+		add("spf", a.SPFHelo.Result, "smtp.helo", helo)
 	}
 	add("arc", a.ARC.Result, "reason", plain(a.ARC.Reason, 120), "header.d", a.ARC.Sealer)
-	if env.Remote.IsValid() {
+	switch {
+	case a.Origin != "":
+		add("iprev", a.IPRev, "policy.iprev", a.Origin)
+	case env.Remote.IsValid():
 		add("iprev", a.IPRev, "policy.iprev", env.Remote.String())
 	}
 	return list

@@ -28,6 +28,7 @@ func at(where string, s mail.Span, what string) filters.Evidence {
 
 // tell turns the results into findings.
 func (r *run) tell() {
+	r.tellForwarded()
 	r.tellSPF()
 	r.tellDKIM()
 	r.tellARC()
@@ -38,20 +39,21 @@ func (r *run) tell() {
 
 func (r *run) tellSPF() {
 	s, env := r.auth.SPF, r.m.Envelope
-	who := fmt.Sprintf("client %s, MAIL FROM:<%s>", addrName(env.Remote), env.From.String())
+	client := addrName(r.spfClient)
+	who := fmt.Sprintf("client %s, MAIL FROM:<%s>", client, env.From.String())
 	proof := []filters.Evidence{evidence("envelope", who)}
 	if s.Mechanism != "" {
 		proof = append(proof, evidence("DNS TXT "+s.Domain, s.Mechanism))
 	} else if s.Reason != "" {
 		proof = append(proof, evidence("DNS TXT "+s.Domain, s.Reason))
 	}
-	r.add("spf."+s.Result, spfText(s, addrName(env.Remote)), proof...)
+	r.add("spf."+s.Result, spfText(s, client), proof...)
 	if s.Weak {
 		r.add("spf.weak", "SPF passes, but it would for half the world: "+s.Reason+".", evidence("DNS TXT "+s.Domain, s.Reason))
 	}
 	if h := r.auth.SPFHelo; h.Result == resultFail && !env.From.IsNull() {
-		r.add("spf.helo-fail", fmt.Sprintf("%s may not call itself %s.", addrName(env.Remote), h.Domain),
-			evidence("envelope", "HELO "+env.Helo), evidence("DNS TXT "+h.Domain, h.Mechanism))
+		r.add("spf.helo-fail", fmt.Sprintf("%s may not call itself %s.", addrName(r.client.ip), h.Domain),
+			evidence("envelope", "HELO "+r.client.helo), evidence("DNS TXT "+h.Domain, h.Mechanism))
 	}
 }
 
@@ -213,7 +215,7 @@ func (r *run) tellIPRev() {
 	case resultTemperror:
 		text = "The client's reverse name could not be checked now: " + r.iprev.reason + "."
 	}
-	r.add(code, text, evidence("DNS PTR "+addrName(r.m.Remote), r.iprev.name+r.iprev.reason))
+	r.add(code, text, evidence("DNS PTR "+addrName(r.client.ip), r.iprev.name+r.iprev.reason))
 }
 
 // tellOwn states that somebody outside uses a domain of this site as author without proof (D-36). A trusted

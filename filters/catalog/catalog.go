@@ -7,8 +7,12 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/bayes"
+	"gatepost/filters/clamd"
 	"gatepost/filters/content"
+	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/spoof"
 	"gatepost/rules"
 	"gatepost/rules/conf"
 )
@@ -18,7 +22,12 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
+	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
+	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
+	People     People          // who writes to this site; nil: nobody remembers
+	VIPs       []spoof.Person  // whose names the policy's lists protect
 	Rules      *rules.Set      // what content looks for
+	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -28,7 +37,8 @@ type Sections interface {
 	Enabled(name string) bool
 }
 
-// An entry says when a filter runs, how long it may take, what it may find and how it is made.
+// An entry says when a filter runs, how long it may take, what it may find and how it is made: nil, if what it needs is
+// not configured.
 type entry struct {
 	stage   filters.Stage
 	timeout time.Duration
@@ -37,7 +47,20 @@ type entry struct {
 }
 
 // order is the order of reports.
-func order() []string { return []string{"headers", "auth", "attach", "content"} }
+func order() []string {
+	return []string{
+		"headers",
+		"auth",
+		"attach",
+		"links",
+		"spoof",
+		"bulk",
+		"content",
+		"bayes",
+		"dnsbl",
+		"clamd",
+	}
+}
 
 // entries is the catalog.
 func entries() map[string]entry {
@@ -58,27 +81,76 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
-		"content": {filters.AtMessage, 20 * time.Second, nil, func(s Sections, d Deps) (filters.Filter, []conf.Problem) { // its codes are those of the rules
+		"content": {filters.AtMessage, 20 * time.Second, content.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c content.Config
 			problems := s.Decode("content", &c)
 			return content.New(c, d.Rules), problems
 		}},
+		"links": linksEntry(),
+		"spoof": spoofEntry(),
+		"bulk":  bulkEntry(),
+		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+			var c clamd.Config
+			problems := s.Decode("clamd", &c)
+			if f := clamd.New(c); f != nil {
+				return f, problems
+			}
+			return nil, problems
+		}},
+		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c bayes.Config
+			problems := s.Decode("bayes", &c)
+			return bayes.New(c, d.Learned), problems
+		}},
 	}
+}
+
+// buildLists makes the dnsbl filter.
+func buildLists(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+	var c dnsbl.Config
+	problems := s.Decode("dnsbl", &c)
+	f, err := dnsbl.New(c, d.Lists, d.Sentry, d.OurDomains)
+	if err != nil {
+		problems = append(problems, conf.Problem{Message: err.Error()})
+	}
+	return f, problems
+}
+
+// Lists are the block lists that a configuration asks; none if the filter is off or its section is wrong.
+func Lists(s Sections) []dnsbl.List {
+	var c dnsbl.Config
+	if !s.Enabled("dnsbl") || len(s.Decode("dnsbl", &c)) > 0 {
+		return nil
+	}
+	lists, err := c.Asked()
+	if err != nil {
+		return nil
+	}
+	return lists
 }
 
 // Names lists every filter there is, in the order of reports.
 func Names() []string { return order() }
 
-// Codes lists every finding that any filter may state; those of content are the rules of the set.
-func Codes(set *rules.Set) []filters.Code {
+// Codes lists every finding that any filter may state.
+func Codes() []filters.Code {
 	var all []filters.Code
 	list := entries()
 	for _, name := range order() {
-		if codes := list[name].codes; codes != nil {
-			all = append(all, codes()...)
-		}
+		all = append(all, list[name].codes()...)
 	}
-	return append(all, content.Codes(set)...)
+	return all
+}
+
+// CodesOf lists every finding that any filter may state at a site with these sections and rules.
+func CodesOf(s Sections, set *rules.Set) []filters.Code {
+	codes := append(Codes(), content.RuleCodes(set)...)
+	var c dnsbl.Config
+	if len(s.Decode("dnsbl", &c)) > 0 {
+		return codes
+	}
+	return append(codes, dnsbl.OwnCodes(c)...)
 }
 
 // Weights are the points that findings bring along; the shipped policy gives the others theirs.
@@ -93,7 +165,7 @@ func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {
 		e := list[name]
 		f, p := e.build(s, d)
 		problems = append(problems, p...)
-		if s.Enabled(name) {
+		if f != nil && s.Enabled(name) {
 			links = append(links, filters.Link{Name: name, Stage: e.stage, Timeout: e.timeout, Filter: f})
 		}
 	}

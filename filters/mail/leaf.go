@@ -17,8 +17,6 @@ func (w *walker) leaf(p *Part) {
 		w.tnef(p)
 	case p.Type == "application/mac-binhex40":
 		w.note(p, "mime.encoding-unsupported")
-	case p.Type == "application/pkcs7-mime" || p.Type == "application/x-pkcs7-mime":
-		w.note(p, "mime.smime")
 	case p.Type == "application/pgp-encrypted":
 		w.note(p, "mime.pgp")
 	}

@@ -180,6 +180,8 @@ func (w *walker) descend(j job, p *Part, kind string, types []typed) {
 	case kind == "message/external-body":
 		w.note(p, "mime.external-body")
 		w.leaf(p)
+	case isSMIME(p, kind):
+		w.smime(j, p)
 	default:
 		w.leaf(p)
 	}

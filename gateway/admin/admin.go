@@ -36,6 +36,8 @@ type desk struct {
 	prom   http.Handler
 	clean  *bluemonday.Policy
 	openapi
+	counted hitCount
+	read    readings
 }
 
 // New returns the handler of everything on the admin address.
@@ -60,7 +62,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if d.prom, err = deps.Meter.handler(deps.Health, deps.Gauges); err != nil {
 		return nil, err
 	}
-	d.routes = routeTable()
+	d.routes = wired(&d.deps)
 	if d.openapi, err = describe(d.routes); err != nil {
 		return nil, err
 	}

@@ -157,6 +157,7 @@ func (h *house) put(id, subject string, class policy.Class, rcpts ...string) {
 type bench struct {
 	t      *testing.T
 	house  *house
+	rooms  *rooms
 	shelf  *MemoryShelf
 	people *Accounts
 	web    http.Handler
@@ -169,6 +170,7 @@ const goodPassword = "correct-horse-battery"
 func newBench(t *testing.T, edit ...func(*Config, *Deps)) *bench {
 	t.Helper()
 	b := &bench{t: t, house: &house{raw: make(map[string]string)}, shelf: &MemoryShelf{}, now: time.Now(), cfg: Defaults()}
+	b.rooms = furnished(b.now)
 	b.house.put("m1", "plain spam", policy.Spam, "alice@example.com")
 	b.house.put("m2", "for bob", policy.Spam, "bob@example.com")
 	b.house.put("m3", "for three", policy.Spam, "alice@example.com", "bob@example.com", "carol@example.com")
@@ -181,7 +183,8 @@ func newBench(t *testing.T, edit ...func(*Config, *Deps)) *bench {
 		}
 	}
 	deps := Deps{Quarantine: b.house, Own: b.house.own, Releaser: b.house, Deleter: b.house, Journal: b.house, Accounts: b.people,
-		Meter: NewMeter(), Bodies: b.house, Now: func() time.Time { return b.now }}
+		Meter: NewMeter(), Rescanner: b.rooms, Policies: b.rooms, Changer: b.rooms, Entries: b.rooms, Testwright: b.rooms, Teacher: b.rooms, Waiters: b.rooms, Holds: b.rooms, TLS: b.rooms, Known: b.rooms,
+		Bodies: b.house, Now: func() time.Time { return b.now }}
 	for _, e := range edit {
 		e(&b.cfg, &deps)
 	}
@@ -255,10 +258,12 @@ func (b *bench) call(token, method, path, body string, edit ...func(*http.Reques
 	return w
 }
 
-// state is everything that a request could have changed.
+// state is everything that a request could have changed. That somebody read a message is written down, and changes nothing.
 func (b *bench) state() string {
 	h := b.house
-	out, err := json.Marshal([]any{h.entries, h.records, h.released, h.deleted})
+	r := b.rooms
+	changes := slices.DeleteFunc(slices.Clone(h.records), func(r journal.Record) bool { return r.Action == "read" || r.Action == "downloaded" })
+	out, err := json.Marshal([]any{h.entries, changes, h.released, h.deleted, r.text, r.entries, r.kept, r.taught, r.held, r.waiters, r.known, r.done})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -272,5 +277,9 @@ func (b *bench) state() string {
 
 // fill puts real names into a route's path.
 func fill(pattern, id string) string {
-	return strings.NewReplacer("{$}", "", "{id}", id, "{name}", "alice", "{file}", "gatepost.css").Replace(pattern)
+	name := "alice"
+	if strings.Contains(pattern, "/kept/") {
+		name = "k1"
+	}
+	return strings.NewReplacer("{$}", "", "{id}", id, "{name}", name, "{file}", "gatepost.css", "{key}", id).Replace(pattern)
 }

@@ -20,6 +20,16 @@ type Deps struct {
 	Journal    Journal
 	Accounts   *Accounts
 	Meter      *Meter
+	Rescanner  Rescanner      // nil: what is released is not scanned again
+	Policies   Policies       // nil: no policy pages
+	Changer    PolicyChanger  // nil: the policy is only shown
+	Entries    Entries        // nil: nobody can be allowed or denied
+	Testwright Testwright     // nil: no tests are made of messages
+	Teacher    Teacher        // nil: nothing is taught
+	Waiters    Waiters        // nil: no page of waiting senders
+	Holds      Holds          // nil: no page of the hold queue
+	TLS        TLSReadiness   // nil: no page of TLS readiness
+	Known      Acquaintances  // nil: no page of learnt people
 	Bodies     Bodies         // nil: no text preview, only the bytes
 	Health     func() []Check // nil: always well
 	Gauges     func() []Gauge // nil: none beyond what Meter counts

@@ -71,7 +71,7 @@ func login(d *desk, v *visit) error {
 
 // startSession opens a session under a new id and gives the browser its cookie.
 func (d *desk) startSession(v *visit, acc Account) error {
-	life := time.Duration(d.cfg.SessionLife)
+	life := d.cfg.SessionLife
 	secret, err := d.deps.Accounts.begin(v.r.Context(), acc, v.client.String(), d.now(), life)
 	if err != nil {
 		return err
@@ -130,10 +130,6 @@ func (d *desk) showAccount(v *visit, status int, p accountView) error {
 		}
 	}
 	return d.render(v, status, "account", p)
-}
-
-func allRights() []Right {
-	return []Right{RightList, RightContent, RightDownload, RightRelease, RightDelete, RightMalware, RightTrace, RightOverview, RightAudit, RightPeople}
 }
 
 func accountPage(d *desk, v *visit) error { return d.showAccount(v, http.StatusOK, accountView{}) }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gatepost/filters/mail"
@@ -152,10 +154,11 @@ func waiting(e *quarantine.Entry, asked []string) []string {
 }
 
 var (
-	errBusy      = &problem{status: 409, key: "error.busy"}
-	errNothing   = &problem{status: 409, key: "error.nothing"}
-	errNoRelease = &problem{status: 403, key: "error.class"}
-	errNotWired  = &problem{status: 501, key: "error.unavailable"}
+	errBusy       = &problem{status: 409, key: "error.busy"}
+	errNothing    = &problem{status: 409, key: "error.nothing"}
+	errNoRelease  = &problem{status: 403, key: "error.class"}
+	errNowMalware = &problem{status: 403, key: "error.nowmalware"}
+	errNotWired   = &problem{status: 501, key: "error.unavailable"}
 )
 
 // release lets the waiting copies for rcpts go on, and returns what the next hop said. The actor is written down first,
@@ -176,6 +179,9 @@ func (d *desk) release(v *visit, id string, rcpts []string) ([]ReleaseOutcome, e
 	if d.deps.Releaser == nil {
 		return nil, errNotWired
 	}
+	if err := d.rescan(v, e); err != nil {
+		return nil, err
+	}
 	if err := d.audit(v, "release", id, strings.Join(to, " ")); err != nil {
 		return nil, err
 	}
@@ -187,6 +193,28 @@ func (d *desk) release(v *visit, id string, rcpts []string) ([]ReleaseOutcome, e
 		return nil, fmt.Errorf("release %s: %w", id, err)
 	}
 	return out, nil
+}
+
+// rescan looks at a message by what is known today: what was spam last week may be known malware by now. Who may release
+// malware may go on, having just shown who they are.
+func (d *desk) rescan(v *visit, e *quarantine.Entry) error {
+	if d.deps.Rescanner == nil || e.Class == policy.Malware {
+		return nil
+	}
+	r, err := d.deps.Rescanner.Rescan(v.r.Context(), e.ID)
+	if err != nil {
+		return &problem{status: 503, key: "error.unscanned", err: fmt.Errorf("scan %s again: %w", e.ID, err)}
+	}
+	if v.visitor.may(RightMalware) && v.visitor.fresh(d.now()) {
+		return nil
+	}
+	switch {
+	case r.Class == policy.Malware:
+		return errNowMalware
+	case len(r.NotRun) > 0:
+		return &problem{status: 503, key: "error.unscanned", err: fmt.Errorf("scan %s again: %s could not look", e.ID, strings.Join(r.NotRun, ", "))}
+	}
+	return nil
 }
 
 // discard forgets the waiting copies for rcpts and returns whose they were.
@@ -227,6 +255,43 @@ func (d *desk) audit(v *visit, action, id, note string) error {
 		return fmt.Errorf("write audit record: %w", err)
 	}
 	return nil
+}
+
+// readings remembers who read what lately, so that turning a page back and forth is written down once.
+type readings struct {
+	mu   sync.Mutex
+	seen map[string]time.Time
+}
+
+const (
+	readingAge  = time.Hour
+	maxReadings = 10000
+)
+
+// again reports whether key was noted within readingAge, and notes it.
+func (r *readings) again(key string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, ok := r.seen[key]; ok && now.Sub(at) < readingAge {
+		return true
+	}
+	if r.seen == nil || len(r.seen) >= maxReadings {
+		r.seen = make(map[string]time.Time)
+	}
+	r.seen[key] = now
+	return false
+}
+
+// noteReading writes down that somebody read another's mail (HOSTILE 4.3). It is all that a GET leaves behind. Who reads
+// the mail of their own addresses reads their own.
+func (d *desk) noteReading(v *visit, action, id string) error {
+	if _, all := v.visitor.scope(); !all || v.r.Method == http.MethodHead {
+		return nil
+	}
+	if action == "read" && d.read.again(v.visitor.account.Name+" "+id, d.now()) {
+		return nil
+	}
+	return d.audit(v, action, id, "")
 }
 
 // journey is everything the journal knows of one id, oldest first, narrowed to the visitor's own.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -203,6 +202,9 @@ type messageView struct {
 	Journey []traceRow
 	Release bool // possible now, and the visitor may
 	Delete  bool
+	Sender  bool // may be allowed and denied
+	Teach   bool
+	Test    bool
 	Ask     bool // the visitor may release mail, yet not of this class
 }
 
@@ -273,7 +275,10 @@ func messagePage(d *desk, v *visit) error {
 		switch {
 		case err == nil:
 			defer src.Close()
-			if err := d.fillContent(v, &p, src); err != nil {
+			if err := d.noteReading(v, "read", e.ID); err != nil {
+				return err
+			}
+			if err := d.fillContent(&p, src); err != nil {
 				return err
 			}
 			p.explain(res, src)
@@ -290,6 +295,9 @@ func messagePage(d *desk, v *visit) error {
 	p.Release = left && d.deps.Releaser != nil && v.visitor.mayRelease(e.Class)
 	p.Ask = left && v.visitor.may(RightRelease) && !v.visitor.mayRelease(e.Class)
 	p.Delete = left && d.deps.Deleter != nil && v.visitor.may(RightDelete)
+	p.Sender = hasEntries(&d.deps) && v.visitor.may(RightEntries)
+	p.Teach = hasTeacher(&d.deps) && v.visitor.may(RightTeach)
+	p.Test = hasTests(&d.deps) && v.visitor.may(RightPolicy)
 	recs, err := d.journey(ctx, v.visitor, e.ID)
 	if err != nil {
 		return err
@@ -298,9 +306,8 @@ func messagePage(d *desk, v *visit) error {
 	return d.render(v, http.StatusOK, "message", p)
 }
 
-// fillContent reads header and text of an open message. Reading someone else's mail is noted, without stopping it if
-// the note cannot be written: a GET changes nothing.
-func (d *desk) fillContent(v *visit, p *messageView, src quarantine.Content) error {
+// fillContent reads header and text of an open message.
+func (d *desk) fillContent(p *messageView, src quarantine.Content) error {
 	block, cut := headerBlock(src, src.Size())
 	p.Headers, p.HeadersCut = textHeader(block), cut
 	body, err := d.body(src)
@@ -337,6 +344,9 @@ func htmlPreview(d *desk, v *visit) error {
 		return err
 	}
 	defer src.Close()
+	if err := d.noteReading(v, "read", e.ID); err != nil {
+		return err
+	}
 	body, err := d.body(src)
 	if err != nil {
 		return err
@@ -367,6 +377,9 @@ func rawMessage(d *desk, v *visit) error {
 		return err
 	}
 	defer src.Close()
+	if err := d.noteReading(v, "downloaded", e.ID); err != nil {
+		return err
+	}
 	h := v.w.Header()
 	h.Set("Content-Security-Policy", rawPolicy)
 	h.Set("Content-Type", "application/octet-stream")
@@ -377,160 +390,4 @@ func rawMessage(d *desk, v *visit) error {
 	}
 	io.Copy(v.w, io.NewSectionReader(src, 0, src.Size())) // an error here is the reader's going away
 	return nil
-}
-
-type confirmView struct {
-	Act      string // "release" or "delete"
-	Messages []confirmMessage
-	Bulk     bool
-	Password bool // to be given again
-	Skipped  int  // chosen, and not the visitor's to do
-	Error    string
-}
-
-// A confirmMessage is one message that is about to be acted on.
-type confirmMessage struct {
-	heldRow
-	Result  *result
-	Waiting []string
-}
-
-func (d *desk) confirm(v *visit, act string) (confirmView, error) {
-	e, res, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
-	if err != nil {
-		return confirmView{}, err
-	}
-	if act == "release" && !v.visitor.mayRelease(e.Class) {
-		return confirmView{}, errNoRelease
-	}
-	m := confirmMessage{heldRows([]quarantine.Entry{*e})[0], res, waiting(e, nil)}
-	if len(m.Waiting) == 0 {
-		return confirmView{}, errNothing
-	}
-	return confirmView{Act: act, Messages: []confirmMessage{m}, Password: act == "release" && e.Class == policy.Malware}, nil
-}
-
-func confirmRelease(d *desk, v *visit) error {
-	p, err := d.confirm(v, "release")
-	if err != nil {
-		return err
-	}
-	return d.render(v, http.StatusOK, "confirm", p)
-}
-
-func confirmDelete(d *desk, v *visit) error {
-	p, err := d.confirm(v, "delete")
-	if err != nil {
-		return err
-	}
-	return d.render(v, http.StatusOK, "confirm", p)
-}
-
-// An act is what was done to one message.
-type act struct {
-	ID       string
-	Subject  string
-	Outcomes []ReleaseOutcome
-	Deleted  []string
-	Error    string // catalogue key: it was not done, and why
-}
-
-type doneView struct {
-	Act  string
-	Acts []act
-}
-
-func release(d *desk, v *visit) error {
-	p, err := d.confirm(v, "release")
-	if err != nil {
-		return err
-	}
-	if p.Password {
-		_, _, err := d.deps.Accounts.login(v.r.Context(), v.visitor.account.Name, v.r.PostForm.Get("password"), v.client, d.now())
-		if key := errorKey(err); key != "" {
-			p.Error = key
-			return d.render(v, http.StatusForbidden, "confirm", p)
-		} else if err != nil {
-			return err
-		}
-	}
-	id := p.Messages[0].ID
-	rcpts := v.r.PostForm["rcpt"]
-	if len(rcpts) == 0 {
-		p.Error = "error.nobody"
-		return d.render(v, http.StatusBadRequest, "confirm", p)
-	}
-	out, err := d.release(v, id, rcpts)
-	if err != nil {
-		return err
-	}
-	return d.render(v, http.StatusOK, "done", doneView{"release", []act{{ID: id, Subject: p.Messages[0].Subject, Outcomes: out}}})
-}
-
-func deleteCopies(d *desk, v *visit) error {
-	p, err := d.confirm(v, "delete")
-	if err != nil {
-		return err
-	}
-	id := p.Messages[0].ID
-	rcpts := v.r.PostForm["rcpt"]
-	if len(rcpts) == 0 {
-		p.Error = "error.nobody"
-		return d.render(v, http.StatusBadRequest, "confirm", p)
-	}
-	of, err := d.discard(v, id, rcpts)
-	if err != nil {
-		return err
-	}
-	return d.render(v, http.StatusOK, "done", doneView{"delete", []act{{ID: id, Subject: p.Messages[0].Subject, Deleted: of}}})
-}
-
-const maxBulk = 100
-
-// bulk first asks, then does: the same form with "sure" in it acts.
-func bulk(d *desk, v *visit) error {
-	form := v.r.PostForm
-	name := form.Get("act")
-	ids := form["id"]
-	if name != "release" && name != "delete" || len(ids) > maxBulk {
-		return errBadForm
-	}
-	if name == "release" && !v.visitor.may(RightRelease) || name == "delete" && !v.visitor.may(RightDelete) {
-		return errForbidden
-	}
-	p := confirmView{Act: name, Bulk: true}
-	for _, id := range ids {
-		e, res, err := d.entry(v.r.Context(), v.visitor, id)
-		if err == nil && len(waiting(e, nil)) > 0 && (name == "delete" || e.Class != policy.Malware && v.visitor.mayRelease(e.Class)) {
-			p.Messages = append(p.Messages, confirmMessage{heldRows([]quarantine.Entry{*e})[0], res, waiting(e, nil)})
-			continue
-		}
-		if err != nil && !errors.Is(err, errNotFound) {
-			return err
-		}
-		p.Skipped++
-	}
-	if form.Get("sure") == "" || len(p.Messages) == 0 {
-		return d.render(v, http.StatusOK, "confirm", p)
-	}
-	done := doneView{Act: name}
-	for _, m := range p.Messages {
-		a := act{ID: m.ID, Subject: m.Subject}
-		var err error
-		if name == "release" {
-			a.Outcomes, err = d.release(v, m.ID, nil)
-		} else {
-			a.Deleted, err = d.discard(v, m.ID, nil)
-		}
-		if err != nil {
-			a.Error = "error.internal"
-			if p := (*problem)(nil); errors.As(err, &p) {
-				a.Error = p.key
-			} else {
-				d.log.Error("bulk "+name, "request", v.id, "error", fmt.Sprint(err))
-			}
-		}
-		done.Acts = append(done.Acts, a)
-	}
-	return d.render(v, http.StatusOK, "done", done)
 }

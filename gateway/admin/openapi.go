@@ -67,12 +67,12 @@ func (r route) parameters() []any {
 }
 
 func (r route) responses() map[string]any {
-	ok := map[string]any{"description": "done"}
+	out, ok := make(map[string]any), map[string]any{"description": "done"}
 	status := "200"
 	switch {
 	case r.out != nil:
 		ok["content"] = jsonContent(r.out)
-	case r.method == del:
+	case r.method != get:
 		status = "204"
 	case strings.HasSuffix(r.pattern, "/raw"):
 		ok["content"] = map[string]any{"application/octet-stream": map[string]any{}}
@@ -80,7 +80,10 @@ func (r route) responses() map[string]any {
 	if r.in != nil && r.right == RightPeople {
 		status = "201"
 	}
-	out := map[string]any{status: ok}
+	if r.right == RightEntries || r.right == RightChange {
+		out["422"] = map[string]any{"description": "the check did not let it pass", "content": jsonContent(apiProblems{})}
+	}
+	out[status] = ok
 	if !r.open {
 		out["401"] = map[string]any{"description": "no token, or not a valid one"}
 		out["403"] = map[string]any{"description": "the token or its owner may not"}

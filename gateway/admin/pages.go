@@ -31,6 +31,7 @@ type page struct {
 	CSRF     string
 	Who      *Account // nil: not logged in
 	Nav      []navItem
+	Tabs     []navItem // places beside this one
 	Health   health
 	Body     any
 	Title    string
@@ -173,7 +174,7 @@ func (d *desk) render(v *visit, status int, name string, body any) error {
 		if v.visitor.session != nil {
 			p.CSRF = v.visitor.session.CSRF
 		}
-		p.Nav = v.navigation()
+		p.Nav, p.Tabs = d.navigation(v)
 		if v.visitor.may(RightOverview) {
 			p.Health = d.health()
 		}
@@ -193,23 +194,55 @@ func (d *desk) render(v *visit, status int, name string, body any) error {
 	return nil
 }
 
-func (v *visit) navigation() []navItem {
-	var out []navItem
+// A place is a page that can be gone to.
+type place struct {
+	path, key, icon string
+	right           Right
+	room            bool // it is there
+}
+
+// places are the pages in groups: the first of each that the visitor may see stands in the navigation, the others are
+// tabs beside it.
+func (d *desk) places() [][]place {
+	p := &d.deps
+	return [][]place{
+		{{"/", "nav.overview", "overview", RightOverview, true}},
+		{{"/quarantine", "nav.quarantine", "quarantine", RightList, true}},
+		{{"/trace", "nav.trace", "trace", RightTrace, true}, {"/waiting", "nav.waiting", "trace", RightTrace, p.Waiters != nil},
+			{"/hold", "nav.hold", "trace", RightHold, p.Holds != nil}, {"/tls", "nav.tls", "trace", RightOverview, p.TLS != nil}},
+		{{"/policy", "nav.policy", "policy", RightPolicy, p.Policies != nil}, {"/lists", "nav.lists", "policy", RightEntries, p.Policies != nil && p.Entries != nil},
+			{"/known", "nav.known", "policy", RightTrace, p.Known != nil}},
+		{{"/people", "nav.people", "people", RightPeople, true}, {"/audit", "nav.audit", "audit", RightAudit, true}},
+	}
+}
+
+// navigation is where the visitor can go: the groups, and the tabs of the group that this page belongs to.
+func (d *desk) navigation(v *visit) (nav, tabs []navItem) {
 	if v.visitor.account.MustChange {
-		return nil
+		return nil, nil
 	}
-	add := func(r Right, path, key, icon string) {
-		if v.visitor.may(r) {
-			here := v.r.URL.Path == path || path != "/" && strings.HasPrefix(v.r.URL.Path, path+"/")
-			out = append(out, navItem{path, key, icon, here})
+	for _, group := range d.places() {
+		var here bool
+		var items []navItem
+		for _, p := range group {
+			if !p.room || !v.visitor.may(p.right) {
+				continue
+			}
+			at := v.r.URL.Path == p.path || p.path != "/" && strings.HasPrefix(v.r.URL.Path, p.path+"/")
+			here = here || at
+			items = append(items, navItem{p.path, p.key, p.icon, at})
 		}
+		if len(items) == 0 {
+			continue
+		}
+		if here && len(items) > 1 {
+			tabs = items
+		}
+		first := items[0]
+		first.Here = here
+		nav = append(nav, first)
 	}
-	add(RightOverview, "/", "nav.overview", "overview")
-	add(RightList, "/quarantine", "nav.quarantine", "quarantine")
-	add(RightTrace, "/trace", "nav.trace", "trace")
-	add(RightPeople, "/people", "nav.people", "people")
-	add(RightAudit, "/audit", "nav.audit", "audit")
-	return out
+	return nav, tabs
 }
 
 // An asset is one static file with the version that its address carries.
@@ -339,6 +372,16 @@ func rightKey(r Right) string {
 		return "right.audit"
 	case RightPeople:
 		return "right.people"
+	case RightEntries:
+		return "right.entries"
+	case RightTeach:
+		return "right.teach"
+	case RightPolicy:
+		return "right.policy"
+	case RightChange:
+		return "right.change"
+	case RightHold:
+		return "right.hold"
 	}
 	return string(r)
 }

@@ -18,7 +18,18 @@ const (
 	RightOverview Right = "overview" // totals and health
 	RightAudit    Right = "audit"    // who did what
 	RightPeople   Right = "people"   // accounts
+	RightEntries  Right = "entries"  // allow and deny senders
+	RightTeach    Right = "teach"    // say what is spam and what is not
+	RightPolicy   Right = "policy"   // see the policy, its tests and its past
+	RightChange   Right = "change"   // change the policy
+	RightHold     Right = "hold"     // look after accepted mail that waits for its next hop
 )
+
+// allRights lists the rights in the order in which people are shown them.
+func allRights() []Right {
+	return []Right{RightList, RightContent, RightDownload, RightRelease, RightDelete, RightMalware, RightEntries, RightTeach,
+		RightTrace, RightOverview, RightHold, RightPolicy, RightChange, RightAudit, RightPeople}
+}
 
 // A Role is a named set of rights.
 type Role string
@@ -40,16 +51,15 @@ func Roles() []Role { return []Role{User, Reviewer, ContentViewer, Auditor, Admi
 func rightsOf(r Role) []Right {
 	switch r {
 	case User:
-		return []Right{RightList, RightContent, RightRelease, RightDelete}
+		return []Right{RightList, RightContent, RightRelease, RightDelete, RightEntries}
 	case Reviewer:
-		return []Right{RightList, RightRelease, RightDelete, RightTrace, RightOverview}
+		return []Right{RightList, RightRelease, RightDelete, RightEntries, RightTeach, RightTrace, RightOverview, RightPolicy, RightHold}
 	case ContentViewer:
 		return []Right{RightList, RightContent, RightDownload, RightOverview}
 	case Auditor:
-		return []Right{RightAudit, RightOverview}
+		return []Right{RightAudit, RightOverview, RightPolicy}
 	case Admin:
-		return []Right{RightList, RightContent, RightDownload, RightRelease, RightDelete, RightMalware,
-			RightTrace, RightOverview, RightAudit, RightPeople}
+		return allRights()
 	}
 	return nil
 }

@@ -1,6 +1,11 @@
 package admin
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+
+	"gatepost/policy"
+)
 
 // A route is one method on one path: who may use it, and what answers. The table below is the only list; the mux, the
 // API's description and the tests of rights are made from it.
@@ -13,6 +18,7 @@ type route struct {
 	api      bool // JSON in and out, bearer tokens welcome
 	plain    bool // for machines that probe: never a redirect
 	handle   func(*desk, *visit) error
+	room     func(*Deps) bool // what it needs is there; nil: nothing beyond the required
 
 	does   string // one sentence, for the API's description
 	params []param
@@ -30,7 +36,96 @@ const (
 )
 
 func routeTable() []route {
-	return append(pageRoutes(), apiRoutes()...)
+	return slices.Concat(pageRoutes(), roomRoutes(), apiRoutes(), roomAPI())
+}
+
+// wired are the routes of the rooms that are there.
+func wired(deps *Deps) []route {
+	return slices.DeleteFunc(routeTable(), func(r route) bool { return r.room != nil && !r.room(deps) })
+}
+
+func hasPolicies(d *Deps) bool { return d.Policies != nil }
+func hasChanger(d *Deps) bool  { return d.Policies != nil && d.Changer != nil }
+func hasEntries(d *Deps) bool  { return d.Policies != nil && d.Entries != nil }
+func hasTests(d *Deps) bool    { return d.Testwright != nil }
+func hasDrafts(d *Deps) bool   { return d.Testwright != nil && d.Policies != nil && d.Changer != nil }
+func hasTeacher(d *Deps) bool  { return d.Teacher != nil }
+func hasHolds(d *Deps) bool    { return d.Holds != nil }
+func hasWaiters(d *Deps) bool  { return d.Waiters != nil }
+func hasTLS(d *Deps) bool      { return d.TLS != nil }
+func hasKnown(d *Deps) bool    { return d.Known != nil }
+
+// roomRoutes are the pages of rooms that need not be there.
+func roomRoutes() []route {
+	return []route{
+		{method: get, pattern: "/quarantine/{id}/sender", right: RightEntries, room: hasEntries, handle: senderPage},
+		{method: post, pattern: "/quarantine/{id}/sender", right: RightEntries, room: hasEntries, handle: judgeSender},
+		{method: post, pattern: "/quarantine/{id}/teach", right: RightTeach, room: hasTeacher, handle: teachMessage},
+		{method: get, pattern: "/quarantine/{id}/test", right: RightPolicy, room: hasTests, handle: testPage},
+		{method: post, pattern: "/quarantine/{id}/test", right: RightChange, room: hasDrafts, handle: draftTest},
+
+		{method: get, pattern: "/policy", right: RightPolicy, room: hasPolicies, handle: policyPage},
+		{method: get, pattern: "/policy/draft", right: RightChange, room: hasChanger, handle: draftPage},
+		{method: post, pattern: "/policy/check", right: RightChange, room: hasChanger, handle: checkDraft},
+		{method: post, pattern: "/policy/replay", right: RightChange, room: hasChanger, handle: replayDraft},
+		{method: post, pattern: "/policy/apply", right: RightChange, room: hasChanger, handle: applyDraft},
+		{method: get, pattern: "/policy/kept/{name}", right: RightPolicy, room: hasChanger, handle: keptPage},
+		{method: post, pattern: "/policy/kept/{name}", right: RightChange, room: hasChanger, handle: restoreKept},
+
+		{method: get, pattern: "/lists", right: RightEntries, room: hasEntries, handle: listsPage},
+		{method: post, pattern: "/lists", right: RightEntries, room: hasEntries, handle: createEntry},
+		{method: post, pattern: "/lists/{key}/remove", right: RightEntries, room: hasEntries, handle: dropEntry},
+
+		{method: get, pattern: "/hold", right: RightHold, room: hasHolds, handle: holdPage},
+		{method: post, pattern: "/hold/retry", right: RightHold, room: hasHolds, handle: holdRetry},
+		{method: post, pattern: "/hold/cancel", right: RightHold, room: hasHolds, handle: holdCancel},
+		{method: get, pattern: "/waiting", right: RightTrace, room: hasWaiters, handle: waitingPage},
+		{method: post, pattern: "/waiting/let", right: RightRelease, room: hasWaiters, handle: waitingLet},
+		{method: get, pattern: "/tls", right: RightOverview, room: hasTLS, handle: tlsPage},
+		{method: get, pattern: "/known", right: RightTrace, room: hasKnown, handle: knownPage},
+		{method: post, pattern: "/known/forget", right: RightChange, room: hasKnown, handle: knownForget},
+	}
+}
+
+// roomAPI is the same for programs.
+func roomAPI() []route {
+	limit := param{"limit", "how many at most, 1 to 200"}
+	return []route{
+		{method: post, pattern: "/api/v1/quarantine/{id}/teach", right: RightTeach, room: hasTeacher, api: true, handle: apiTeach,
+			does: "Learns that the message is spam, or that it is ham.", in: apiTeachBody{}},
+		{method: get, pattern: "/api/v1/entries", right: RightEntries, room: hasEntries, api: true, handle: apiEntries,
+			does: "Allow and deny entries in the order in which they are asked, with their hits.", out: apiEntriesBody{}},
+		{method: post, pattern: "/api/v1/entries", right: RightEntries, room: hasEntries, api: true, handle: apiAddEntry,
+			does: "Makes an entry; its owner is the caller.", in: policy.Entry{}},
+		{method: del, pattern: "/api/v1/entries/{key}", right: RightEntries, room: hasEntries, api: true, handle: apiRemoveEntry,
+			does: "Removes an entry."},
+		{method: get, pattern: "/api/v1/policy", right: RightPolicy, room: hasPolicies, api: true, handle: apiPolicy,
+			does: "The policy in force.", out: apiPolicyBody{}},
+		{method: post, pattern: "/api/v1/policy/check", right: RightChange, room: hasChanger, api: true, handle: apiCheck,
+			does: "What is wrong with a draft, what it would change, and what its tests say.", in: apiDraft{}, out: apiCheckBody{}},
+		{method: post, pattern: "/api/v1/policy/replay", right: RightChange, room: hasChanger, api: true, handle: apiReplay,
+			does: "Which mail of the last 14 days a draft would have treated otherwise.", in: apiDraft{}, out: apiReplayBody{}},
+		{method: post, pattern: "/api/v1/policy/apply", right: RightChange, room: hasChanger, api: true, handle: apiApply,
+			does: "Puts a draft in force, if it has no problems and its tests pass.", in: apiDraft{}},
+		{method: post, pattern: "/api/v1/policy/kept/{name}/restore", right: RightChange, room: hasChanger, api: true, handle: apiRestore,
+			does: "Puts an earlier policy in force again."},
+		{method: get, pattern: "/api/v1/hold", right: RightHold, room: hasHolds, api: true, handle: apiHold, params: []param{limit},
+			does: "Accepted mail that waits for its next hop, oldest first.", out: apiHoldBody{}},
+		{method: post, pattern: "/api/v1/hold/retry", right: RightHold, room: hasHolds, api: true, handle: apiHoldRetry,
+			does: "Tries delivery now.", in: apiIDs{}},
+		{method: del, pattern: "/api/v1/hold/{id}", right: RightHold, room: hasHolds, api: true, handle: apiHoldCancel,
+			does: "Removes a message on hold for good."},
+		{method: get, pattern: "/api/v1/waiting", right: RightTrace, room: hasWaiters, api: true, handle: apiWaiting, params: []param{limit},
+			does: "First-time senders who were told to come back.", out: apiWaitingBody{}},
+		{method: post, pattern: "/api/v1/waiting/let", right: RightRelease, room: hasWaiters, api: true, handle: apiWaitingLet,
+			does: "Takes a sender's next attempt at once.", in: apiKey{}},
+		{method: get, pattern: "/api/v1/tls", right: RightOverview, room: hasTLS, api: true, handle: apiTLS,
+			does: "Who sends without TLS.", out: apiTLSBody{}},
+		{method: get, pattern: "/api/v1/known", right: RightTrace, room: hasKnown, api: true, handle: apiKnown, params: []param{{"q", "text in address or name"}, limit},
+			does: "People and domains that were learnt from mail.", out: apiKnownBody{}},
+		{method: post, pattern: "/api/v1/known/forget", right: RightChange, room: hasKnown, api: true, handle: apiKnownForget,
+			does: "Forgets one of them.", in: apiAddress{}},
+	}
 }
 
 func pageRoutes() []route {

@@ -17,6 +17,7 @@ type session struct {
 	CSRF    string    `json:"csrf"`
 	Created time.Time `json:"created"`
 	Seen    time.Time `json:"seen"`
+	Proved  time.Time `json:"proved"` // when the person last showed who they are
 	Client  string    `json:"client"`
 	hash    string
 }
@@ -56,7 +57,7 @@ func (a *Accounts) login(ctx context.Context, name, password string, client neti
 func (a *Accounts) begin(ctx context.Context, acc Account, client string, now time.Time, life time.Duration) (secret string, err error) {
 	secret, hash := newSecret()
 	csrf, _ := newSecret()
-	s := session{Account: acc.Name, Epoch: acc.Epoch, CSRF: csrf, Created: now, Seen: now, Client: client, hash: hash}
+	s := session{Account: acc.Name, Epoch: acc.Epoch, CSRF: csrf, Created: now, Seen: now, Proved: now, Client: client, hash: hash}
 	return secret, a.keep(ctx, s, life)
 }
 
@@ -95,6 +96,28 @@ func (a *Accounts) resume(ctx context.Context, secret string, now time.Time, idl
 		}
 	}
 	return &visitor{account: acc, session: &s}, nil
+}
+
+// proofLife is how long a person who showed who they are may change what everybody's mail depends on (HOSTILE 4.3).
+const proofLife = 5 * time.Minute
+
+// fresh reports whether the person showed who they are a moment ago. A token's scopes are proof enough.
+func (v *visitor) fresh(now time.Time) bool {
+	return v.session == nil || now.Sub(v.session.Proved) < proofLife
+}
+
+// prove checks the password once more, unless that was a moment ago.
+func (d *desk) prove(v *visit) error {
+	now := d.now()
+	if v.visitor.fresh(now) {
+		return nil
+	}
+	ctx := v.r.Context()
+	if _, _, err := d.deps.Accounts.login(ctx, v.visitor.account.Name, v.r.PostForm.Get("password"), v.client, now); err != nil {
+		return err
+	}
+	v.visitor.session.Proved = now
+	return d.deps.Accounts.keep(ctx, *v.visitor.session, d.cfg.SessionLife)
 }
 
 // end closes a session.

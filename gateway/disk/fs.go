@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"gatepost/gateway/failpoint"
 )
 
 // An FS is the few operations on files that custody depends on, so that tests can make each of them fail or crash
@@ -132,12 +134,17 @@ func Place(fsys FS, temp, name string, write func(io.Writer) error) error {
 	if err != nil {
 		return fmt.Errorf("create file: %w", err)
 	}
-	err = write(f)
+	if err = write(f); err == nil {
+		err = failpoint.Hit(failpoint.BeforeSync)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
-	if cerr := f.Close(); err == nil {
+	if cerr := errors.Join(f.Close(), failpoint.Hit(failpoint.AtClose)); err == nil {
 		err = cerr // FP-12: an error of close is a failure to write
+	}
+	if err == nil {
+		err = failpoint.Hit(failpoint.BeforeRename)
 	}
 	if err == nil {
 		err = fsys.Rename(temp, name)

@@ -379,6 +379,7 @@ func (p deliverable) settle(hop string, receipt *smtp.Receipt, err error, out []
 		*o = Outcome{Rcpt: p.Rcpts[at], Hop: hop}
 		if said := receipt.Rcpts[i]; said != nil {
 			o.Reply, o.Err = verdict(said)
+			o.Early = receipt.From != nil && receipt.From.Code/100 != 2
 			continue
 		}
 		o.Err = err

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"container/heap"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 )
 
 // HoldConfig is for a Hold. Directory, Sender and GiveUp must be set.
@@ -24,8 +26,14 @@ type HoldConfig struct {
 	// returns nil only once the message is durable elsewhere, such as in the quarantine; then it is let go here. On an
 	// error it is asked again later. Nothing is ever sent back to the sender from here.
 	GiveUp func(ctx context.Context, h Held, src mail.Source, why []Outcome) error
-	// Tried, if set, is told of every attempt, with the outcome of each recipient.
+	// Tried, if set, is told of every attempt, with the outcome of each recipient. What it notes must outlive the
+	// process when it returns: a message that was delivered goes from the queue next.
 	Tried func(h Held, out []Outcome)
+	// Noted, if set, makes what Tried noted durable. It is called before the removal of a message is.
+	Noted func() error
+	// Cancelled, if set, is told that somebody gave a message up, before it is removed: its file says so already. After
+	// a crash it may be told again.
+	Cancelled func(h Held, by string) error
 	// Trouble, if set, is told what went wrong with a file: the message is not lost for it, but an operator must know.
 	Trouble  func(id string, err error)
 	Lifetime time.Duration // 5 days
@@ -119,7 +127,16 @@ func (h *Hold) load(id string) error {
 		return err
 	}
 	defer f.Close()
-	if len(f.open()) == 0 { // the crash came between the last progress and the removal
+	if f.progress.Cancelled != "" {
+		if err := h.cancelled(id, f); err != nil {
+			return err
+		}
+		return h.cfg.Directory.Remove(id + holdSuffix)
+	}
+	if len(f.progress.Untold) > 0 && h.cfg.Tried != nil { // the crash came before that was told, or right after
+		h.cfg.Tried(f.held(id), f.outcomes(f.progress.Untold))
+	}
+	if f.settled() { // the crash came between the last progress and the removal
 		return h.cfg.Directory.Remove(id + holdSuffix)
 	}
 	now := time.Now()
@@ -209,8 +226,11 @@ func (h *Hold) store(id string, d Delivery, now time.Time) error {
 		return fmt.Errorf("create: %w", err)
 	}
 	err = writeHold(f, head, d.Source)
-	if err2 := f.Close(); err == nil {
+	if err2 := errors.Join(f.Close(), failpoint.Hit(failpoint.AtClose)); err == nil {
 		err = err2
+	}
+	if err == nil {
+		err = failpoint.Hit(failpoint.BeforeRename)
 	}
 	if err == nil {
 		err = dir.Rename(id+tempSuffix, id+holdSuffix)
@@ -218,7 +238,10 @@ func (h *Hold) store(id string, d Delivery, now time.Time) error {
 	if err != nil { // a file that could not be synced is never tried again: its pages may be lost and marked clean
 		return errors.Join(err, dir.Remove(id+tempSuffix))
 	}
-	if err := dir.Sync(); err != nil {
+	if err = failpoint.Hit(failpoint.BeforeDirSync); err == nil {
+		err = dir.Sync()
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("sync directory: %w", err), dir.Remove(id+holdSuffix))
 	}
 	return nil
@@ -287,27 +310,82 @@ func (h *holdFile) held(id string) Held {
 	}
 }
 
-// Cancel removes a message for good. Who may do that, and the record of it, is the caller's.
-func (h *Hold) Cancel(id string) error {
+// Cancel removes a message for good. Who may do that is the caller's to know; by is who did.
+func (h *Hold) Cancel(id, by string) error {
+	it, err := h.take(id)
+	if err != nil {
+		return err
+	}
+	f, err := h.open(id)
+	if err != nil {
+		h.giveBack(it)
+		return fmt.Errorf("cancel held message: %w", err)
+	}
+	defer f.Close()
+	progress := f.progress
+	progress.Cancelled = mail.Printable(by, 200)
+	if err := f.advance(progress); err != nil { // it may be durable all the same, and is then removed at the next start
+		h.giveBack(it)
+		return fmt.Errorf("cancel held message: %w", err)
+	}
+	if err := h.cancelled(id, f); err != nil {
+		h.giveBack(it)
+		return fmt.Errorf("cancel held message: %w", err)
+	}
+	return h.release(it)
+}
+
+// cancelled has it recorded that a message was given up.
+func (h *Hold) cancelled(id string, f *holdFile) error {
+	if h.cfg.Cancelled == nil {
+		return nil
+	}
+	return h.cfg.Cancelled(f.held(id), f.progress.Cancelled)
+}
+
+// Withdraw removes a message of which nobody was told that it is kept. It is ErrHoldBusy if it is on its way already.
+func (h *Hold) Withdraw(id string) error {
+	it, err := h.take(id)
+	if err != nil {
+		return err
+	}
+	return h.release(it)
+}
+
+// take takes a message out of its lane.
+func (h *Hold) take(id string) (*item, error) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	it := h.items[id]
-	if it == nil || it.busy {
-		h.mu.Unlock()
-		if it == nil {
-			return ErrNotHeld
-		}
-		return ErrHoldBusy
+	switch {
+	case it == nil:
+		return nil, ErrNotHeld
+	case it.busy:
+		return nil, ErrHoldBusy
 	}
 	it.busy = true
 	it.lane.remove(it)
-	h.mu.Unlock()
-	return h.release(it)
+	return it, nil
+}
+
+// giveBack puts a message that was taken back into its lane.
+func (h *Hold) giveBack(it *item) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	it.busy = false
+	heap.Push(&it.lane.waiting, it)
 }
 
 // release removes the file of a message whose fate is settled, and forgets it.
 func (h *Hold) release(it *item) error {
 	err := h.cfg.Directory.Remove(it.id + holdSuffix)
 	if err == nil {
+		err = failpoint.Hit(failpoint.Noted)
+	}
+	if err == nil {
+		if h.cfg.Noted != nil {
+			h.trouble(it.id, h.cfg.Noted())
+		}
 		err = h.cfg.Directory.Sync()
 	}
 	h.mu.Lock()

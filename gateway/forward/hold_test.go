@@ -229,10 +229,10 @@ func TestRetryAndCancelAreForTheOperator(t *testing.T) {
 		if got := h.IDs(); !slices.Equal(got, []string{"m1", "m2", "m2-2"}) {
 			t.Error(got)
 		}
-		if err := h.Cancel("m2"); err != nil {
+		if err := h.Cancel("m2", "ops"); err != nil {
 			t.Error(err)
 		}
-		if err := errors.Join(h.Cancel("m2"), h.Retry("m9")); !errors.Is(err, ErrNotHeld) {
+		if err := errors.Join(h.Cancel("m2", "ops"), h.Retry("m9")); !errors.Is(err, ErrNotHeld) {
 			t.Error(err)
 		}
 		h.Retry()

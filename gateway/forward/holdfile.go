@@ -9,9 +9,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
+	"slices"
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
+	"gatepost/gateway/smtp"
 )
 
 // A hold file is a magic line and then records: one head, the content, one end, and any number of progress records that
@@ -44,10 +48,37 @@ type holdHead struct {
 
 // holdProgress is what became of a message so far.
 type holdProgress struct {
-	Done     []int     `json:"done,omitempty"` // places in holdHead.Rcpts
-	Attempts int       `json:"attempts"`
-	Next     time.Time `json:"next"`
-	Last     string    `json:"last,omitempty"` // what was said at the last attempt
+	Done     []int  `json:"done,omitempty"`   // places in holdHead.Rcpts
+	Untold   []said `json:"untold,omitempty"` // of those done: what HoldConfig.Tried may not have been told
+	Lost     []said `json:"lost,omitempty"`   // not to be tried any more, and not yet kept elsewhere
+	Attempts int    `json:"attempts"`
+	// Cancelled names who gave the message up: it is then only to be recorded and removed.
+	Cancelled string    `json:"cancelled,omitempty"`
+	Next      time.Time `json:"next"`
+	Last      string    `json:"last,omitempty"` // what was said at the last attempt
+}
+
+// A said is the last word of the next hop on one recipient. It is noted before anything else is done about it, so that
+// after a crash in between it is done again from the note: nobody is delivered to twice, or delivered to and given up.
+type said struct {
+	Place    int    `json:"place"`
+	Hop      string `json:"hop,omitempty"`
+	Code     int    `json:"code"`
+	Enhanced string `json:"enhanced,omitempty"`
+	Text     string `json:"text"`
+}
+
+func saidOf(place int, o Outcome) said {
+	return said{Place: place, Hop: o.Hop, Code: o.Reply.Code, Enhanced: o.Reply.Enhanced, Text: mail.Printable(o.Reply.Text, 512)}
+}
+
+// outcomes are what such words tell of the recipients.
+func (h *holdFile) outcomes(list []said) []Outcome {
+	out := make([]Outcome, len(list))
+	for i, w := range list {
+		out[i] = Outcome{Rcpt: h.head.Rcpts[w.Place], Hop: w.Hop, Reply: smtp.Custom(w.Code, w.Enhanced, w.Text)}
+	}
+	return out
 }
 
 // A holdFile is an open file, read whole but for the content.
@@ -92,10 +123,16 @@ func writeHold(f File, head *holdHead, src mail.Source) error {
 	}
 	last, err := record(kindEnd, head.Sum)
 	if err == nil {
+		err = failpoint.Hit(failpoint.BetweenSyncs) // there is one sync here: before it, the end is missing
+	}
+	if err == nil {
 		_, err = f.Write(last)
 	}
 	if err != nil {
 		return fmt.Errorf("write end: %w", err)
+	}
+	if err := failpoint.Hit(failpoint.BeforeSync); err != nil {
+		return fmt.Errorf("sync: %w", err)
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("sync: %w", err)
@@ -142,8 +179,16 @@ func readHold(f File) (*holdFile, error) {
 		if err != nil {
 			return h, nil
 		}
+		if slices.ContainsFunc(append(p.Lost, p.Untold...), func(w said) bool { return w.Place < 0 || w.Place >= len(h.head.Rcpts) }) {
+			return nil, fmt.Errorf("%w: a recipient is out of place", ErrHoldFile)
+		}
 		h.progress, h.sound = p, end
 	}
+}
+
+// settled reports whether nothing is left to do for any recipient.
+func (h *holdFile) settled() bool {
+	return h.progress.Cancelled != "" || len(h.progress.Lost) == 0 && len(h.open()) == 0
 }
 
 // read reads the record at an offset and returns the offset behind it.
@@ -170,8 +215,8 @@ func (h *holdFile) read(at int64, kind byte, v any) (int64, error) {
 	return at + recordHead + n, nil
 }
 
-// advance makes a new state durable.
-func (h *holdFile) advance(p holdProgress) error {
+// note writes a new state down. It outlives the process from then on, and a loss of power after a sync.
+func (h *holdFile) note(p holdProgress) error {
 	if h.sound < h.size {
 		if err := h.Truncate(h.sound); err != nil {
 			return fmt.Errorf("drop torn record: %w", err)
@@ -183,26 +228,40 @@ func (h *holdFile) advance(p holdProgress) error {
 		_, err = h.Write(b)
 	}
 	if err != nil {
+		h.size = math.MaxInt64 // there may be a torn record now
 		return fmt.Errorf("write progress: %w", err)
-	}
-	if err := h.Sync(); err != nil {
-		return fmt.Errorf("sync progress: %w", err)
 	}
 	h.progress, h.sound = p, h.sound+int64(len(b))
 	h.size = h.sound
 	return nil
 }
 
+// advance makes a new state durable.
+func (h *holdFile) advance(p holdProgress) error {
+	was := h.progress
+	if err := h.note(p); err != nil {
+		return err
+	}
+	if err := h.Sync(); err != nil {
+		h.progress = was
+		return fmt.Errorf("sync progress: %w", err)
+	}
+	return nil
+}
+
 // source is the content.
 func (h *holdFile) source() mail.Source { return io.NewSectionReader(h, h.content, h.head.Size) }
 
-// open are the places of the recipients who still wait.
+// open are the places of the recipients to whom delivery is still to be tried.
 func (h *holdFile) open() []int {
 	done := make([]bool, len(h.head.Rcpts))
 	for _, i := range h.progress.Done {
 		if i >= 0 && i < len(done) {
 			done[i] = true
 		}
+	}
+	for _, l := range h.progress.Lost {
+		done[l.Place] = true
 	}
 	var open []int
 	for i := range done {

@@ -80,7 +80,7 @@ func (v HoldView) Show(id string) (Held, mail.Source, io.Closer, error) {
 	if err != nil {
 		return Held{}, nil, nil, errors.Join(fmt.Errorf("show held message: %w", err), f.Close())
 	}
-	if len(hf.open()) == 0 { // settled, and about to be removed
+	if hf.settled() { // and about to be removed
 		return Held{}, nil, nil, errors.Join(ErrNotHeld, f.Close())
 	}
 	return hf.held(id), hf.source(), hf, nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 )
 
 // retryPauses are the waits after each attempt; the last is repeated. They are shorter than RFC 5321 section 4.5.4.1 asks,
@@ -33,7 +34,8 @@ type item struct {
 	aged   time.Duration // when loaded
 	loaded time.Time
 	busy   bool
-	stale  bool // expired while no next hop could be reached: not worth another attempt
+	done   []int // who has the message although its file could not be made to say so
+	stale  bool  // expired while no next hop could be reached: not worth another attempt
 	lane   *lane
 	place  int // in the lane
 }
@@ -231,15 +233,40 @@ func (h *Hold) attempt(ctx context.Context, it *item) {
 		return
 	}
 	defer f.Close()
+	f.progress.Done = append(f.progress.Done, it.done...)
+	if f.progress.Cancelled != "" {
+		if err := h.cancelled(it.id, f); err != nil {
+			h.trouble(it.id, err)
+			h.postpone(it, retryPause(it.tries), true)
+			return
+		}
+		h.finish(it, f, true)
+		return
+	}
+	if len(f.progress.Lost) > 0 && !h.keepLost(ctx, it, f) {
+		h.postpone(it, retryPause(it.tries), true)
+		return
+	}
+	if len(f.open()) == 0 {
+		h.finish(it, f, true)
+		return
+	}
 	out := h.send(ctx, it, f.delivery())
 	if ctx.Err() != nil && !slices.ContainsFunc(out, func(o Outcome) bool { return o.Err == nil }) {
 		h.postpone(it, 0, true)
 		return
 	}
-	if h.cfg.Tried != nil {
-		h.cfg.Tried(f.held(it.id), out)
+	held := f.held(it.id)
+	progress := h.judge(it, f, out)
+	h.trouble(it.id, failpoint.Hit(failpoint.AfterTaken))
+	if len(progress.Untold) > 0 {
+		h.trouble(it.id, f.note(progress))
 	}
-	h.settle(ctx, it, f, out)
+	if h.cfg.Tried != nil {
+		h.cfg.Tried(held, out)
+	}
+	progress.Untold = nil
+	h.settle(ctx, it, f, attempted{progress, slices.ContainsFunc(out, func(o Outcome) bool { return !o.Down() })})
 }
 
 // send makes the attempt.
@@ -256,50 +283,86 @@ func (h *Hold) send(ctx context.Context, it *item, d Delivery) []Outcome {
 	return out
 }
 
-// settle records what became of each recipient.
-func (h *Hold) settle(ctx context.Context, it *item, f *holdFile, out []Outcome) {
-	reached := slices.ContainsFunc(out, func(o Outcome) bool { return !o.Down() })
+// An attempted is what came of an attempt: the progress, and whether a next hop was reached at all.
+type attempted struct {
+	progress holdProgress
+	reached  bool
+}
+
+// settle acts on what came of an attempt.
+func (h *Hold) settle(ctx context.Context, it *item, f *holdFile, a attempted) {
+	pause := retryPause(it.tries)
+	a.progress.Next = time.Now().Add(pause)
+	if len(a.progress.Done) == len(f.head.Rcpts) { // then its removal says so
+		f.progress = a.progress
+		h.finish(it, f, a.reached)
+		return
+	}
+	it.tries++
+	if err := f.advance(a.progress); err != nil { // this process at least remembers who has the message
+		h.trouble(it.id, err)
+		it.done = a.progress.Done
+	} else if len(a.progress.Lost) > 0 && h.keepLost(ctx, it, f) && len(f.open()) == 0 {
+		h.finish(it, f, a.reached)
+		return
+	}
+	h.postpone(it, pause, a.reached)
+}
+
+// judge is the progress after an attempt.
+func (h *Hold) judge(it *item, f *holdFile, out []Outcome) holdProgress {
 	expired := it.age() >= h.cfg.Lifetime
-	places := f.open()
 	progress := holdProgress{Done: slices.Clone(f.progress.Done), Attempts: f.progress.Attempts + 1}
-	var lost []Outcome // for these there is nothing more to try
-	var lostAt []int
+	places := f.open()
 	for i, o := range out {
 		progress.Last = mail.Printable(o.Reply.Error(), 512)
 		switch {
 		case o.Reply.Code/100 == 2:
 			progress.Done = append(progress.Done, places[i])
-		case expired || o.Reply.Code/100 == 5:
-			lost, lostAt = append(lost, o), append(lostAt, places[i])
+			progress.Untold = append(progress.Untold, saidOf(places[i], o))
+		case expired || o.Reply.Code/100 == 5 && !o.Early: // a hop that is out of order must not end the whole queue
+			progress.Lost = append(progress.Lost, saidOf(places[i], o))
 		}
 	}
-	if len(lost) > 0 {
-		held := f.held(it.id)
-		held.Rcpts = nil
-		for _, o := range lost {
-			held.Rcpts = append(held.Rcpts, o.Rcpt)
-		}
-		if err := h.cfg.GiveUp(ctx, held, f.source(), lost); err != nil {
-			h.trouble(it.id, err)
-		} else {
-			progress.Done = append(progress.Done, lostAt...)
-		}
+	return progress
+}
+
+// keepLost has the copies that nothing more is tried for kept elsewhere. The file says already that they are lost, and
+// says afterwards that they are settled: whatever crash comes in between, they are not delivered as well.
+func (h *Hold) keepLost(ctx context.Context, it *item, f *holdFile) bool {
+	held := f.held(it.id)
+	held.Rcpts = nil
+	why := f.outcomes(f.progress.Lost)
+	for _, o := range why {
+		held.Rcpts = append(held.Rcpts, o.Rcpt)
 	}
-	if len(progress.Done) == len(f.head.Rcpts) {
-		if err := h.release(it); err != nil { // then at least the file says so
-			h.trouble(it.id, errors.Join(err, f.advance(progress)))
-		}
-		h.mu.Lock()
-		h.after(it.lane, reached)
-		h.mu.Unlock()
-		h.signal()
-		return
+	if err := h.cfg.GiveUp(ctx, held, f.source(), why); err != nil {
+		h.trouble(it.id, err)
+		return false
 	}
-	pause := retryPause(it.tries)
-	it.tries++
-	progress.Next = time.Now().Add(pause)
-	h.trouble(it.id, f.advance(progress)) // after a restart those who have the message may then get it again
-	h.postpone(it, pause, reached)
+	h.trouble(it.id, failpoint.Hit(failpoint.GaveUp))
+	progress := f.progress
+	for _, l := range progress.Lost {
+		progress.Done = append(progress.Done, l.Place)
+	}
+	progress.Lost = nil
+	if err := f.advance(progress); err != nil {
+		h.trouble(it.id, err)
+		f.progress, it.done = progress, progress.Done
+	}
+	h.trouble(it.id, failpoint.Hit(failpoint.BetweenRcpts))
+	return true
+}
+
+// finish removes a message whose recipients are all settled.
+func (h *Hold) finish(it *item, f *holdFile, reached bool) {
+	if err := h.release(it); err != nil { // then at least the file says so
+		h.trouble(it.id, errors.Join(err, f.advance(f.progress)))
+	}
+	h.mu.Lock()
+	h.after(it.lane, reached)
+	h.mu.Unlock()
+	h.signal()
 }
 
 // postpone puts an item back into its lane.

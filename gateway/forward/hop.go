@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/smtp"
 )
 
@@ -163,6 +164,10 @@ func full(err error) bool {
 // connect opens a new connection; its success or failure is the hop's health.
 func (h *hop) connect(ctx context.Context) (*smtp.Client, error) {
 	began := time.Now()
+	if err := failpoint.Hit(failpoint.BeforeConnect); err != nil {
+		h.failed(err)
+		return nil, &smtp.StepError{Step: "connect", Err: err}
+	}
 	c, err := smtp.Dial(ctx, h.opts)
 	if err == nil && h.cfg.own(c) {
 		c.Quit()

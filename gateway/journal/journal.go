@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatepost/gateway/disk"
+	"gatepost/gateway/failpoint"
 )
 
 // Options of a Journal; zero fields take the defaults.
@@ -56,14 +57,20 @@ type Journal struct {
 
 	mu      sync.Mutex
 	pending batch
-	waiting []chan error // of Sync
-	failing time.Time    // since when the writer fails; zero: it does not
+	waiting []waiter  // of Written and Sync
+	failing time.Time // since when the writer fails; zero: it does not
 	failure error
 	closed  bool
 
 	wake, quit, done chan struct{}
 	sealing          sync.WaitGroup
 	sealed           sync.Mutex // one segment at a time is sealed
+}
+
+// A waiter is told once what was appended before it has got somewhere.
+type waiter struct {
+	done    chan error
+	durable bool // on the disk; otherwise with the operating system
 }
 
 // A batch is lines on their way to the disk, with their keys at offsets within the batch.
@@ -96,7 +103,8 @@ func Open(dir string, o Options) (*Journal, error) {
 	return j, nil
 }
 
-// Append records r. It returns as soon as the record is on its way, at most a second before it is durable; see Sync.
+// Append records r. It returns as soon as the record is on its way, at most a second before it is durable; see Written
+// and Sync, which cost one write and one sync for all that wait at the same time.
 // It sets r.V, and r.Time if that is zero. What people did (an Actor, and Management or Disposal) is also chained into
 // the audit, durably, before Append returns.
 func (j *Journal) Append(r *Record) error {
@@ -106,6 +114,9 @@ func (j *Journal) Append(r *Record) error {
 	}
 	if err := j.ready(); err != nil {
 		return err
+	}
+	if err := failpoint.Hit(failpoint.AtRecord); err != nil {
+		return fmt.Errorf("append record: %w", err)
 	}
 	if r.Actor != "" && (r.Kind == Management || r.Kind == Disposal) {
 		if err := j.chain(r); err != nil {
@@ -162,18 +173,25 @@ func (j *Journal) signal() {
 	}
 }
 
-// Sync returns nil once everything appended before it is durable.
-func (j *Journal) Sync() error {
-	done := make(chan error, 1)
+// Written returns nil once everything appended before it is with the operating system: the end of this process, however
+// it comes, no longer loses it. After an error it is still on its way, and lost only if the process ends first.
+func (j *Journal) Written() error { return j.wait(false) }
+
+// Sync returns nil once everything appended before it is durable. After an error it is still on its way.
+func (j *Journal) Sync() error { return j.wait(true) }
+
+// wait waits for the writer.
+func (j *Journal) wait(durable bool) error {
+	w := waiter{make(chan error, 1), durable}
 	j.mu.Lock()
 	if j.closed {
 		j.mu.Unlock()
 		return ErrClosed
 	}
-	j.waiting = append(j.waiting, done)
+	j.waiting = append(j.waiting, w)
 	j.mu.Unlock()
 	j.signal()
-	return <-done
+	return <-w.done
 }
 
 // Close makes everything durable and ends the journal.

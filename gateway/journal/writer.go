@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gatepost/gateway/disk"
@@ -61,6 +62,9 @@ func (w *writer) turn() time.Duration {
 
 	err := w.write(got)
 	w.spare = batch{lines: got.lines[:0], keys: got.keys[:0]}
+	if err == nil {
+		waiting = answered(waiting)
+	}
 	if err == nil && len(w.unsynced) > 0 && (len(waiting) > 0 || w.suspect || time.Since(w.dirty) >= syncEvery) {
 		err = w.sync()
 	}
@@ -70,7 +74,7 @@ func (w *writer) turn() time.Duration {
 	w.suspect = err != nil
 	w.report(err)
 	for _, c := range waiting {
-		c <- err
+		c.done <- err
 	}
 	if j.opts.Daemon && time.Since(w.upkeep) >= maintainEvery && err == nil {
 		w.upkeep = time.Now()
@@ -84,6 +88,16 @@ func (w *writer) turn() time.Duration {
 		return max(syncEvery-time.Since(w.dirty), time.Millisecond)
 	}
 	return maintainEvery
+}
+
+// answered tells those who wait for a write alone that it is done, and returns the others.
+func answered(waiting []waiter) []waiter {
+	return slices.DeleteFunc(waiting, func(c waiter) bool {
+		if !c.durable {
+			c.done <- nil
+		}
+		return !c.durable
+	})
 }
 
 // report notes whether the writer fails, for Append.

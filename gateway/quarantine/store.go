@@ -15,6 +15,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway/db"
 	"gatepost/gateway/disk"
+	"gatepost/gateway/failpoint"
 	"gatepost/gateway/spool"
 )
 
@@ -174,11 +175,20 @@ func (s *Store) put(ctx context.Context, e *Entry, src mail.Source) error {
 		if err != nil {
 			return fmt.Errorf("store content: %w", err)
 		}
+		if err := failpoint.Hit(failpoint.BetweenSyncs); err != nil {
+			return fmt.Errorf("store content: %w", err)
+		}
 		if err := s.writeRecord(e); err != nil {
 			return fmt.Errorf("store record: %w", err)
 		}
+		if err := failpoint.Hit(failpoint.BeforeDirSync); err != nil {
+			return fmt.Errorf("sync directory: %w", err)
+		}
 		if err := s.fs.SyncDir(s.shard(e.SHA256)); err != nil {
 			return fmt.Errorf("sync directory: %w", err)
+		}
+		if err := failpoint.Hit(failpoint.BeforeIndex); err != nil {
+			return fmt.Errorf("index message: %w", err)
 		}
 		err = s.index(ctx, e, stored)
 		if !errors.Is(err, errSwept) {

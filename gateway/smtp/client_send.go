@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 )
 
 // A Transaction is one message for one next hop.
@@ -295,6 +296,9 @@ func refusal(r *Reply) *Reply {
 // content sends the content and the end of data, and takes the reply, or one for each accepted recipient over LMTP.
 func (c *Client) content(t *Transaction, e *envelope) error {
 	receipt := e.receipt
+	if err := failpoint.Hit(failpoint.AfterRcpts); err != nil {
+		return c.fail("DATA", err)
+	}
 	receipt.Begun = true
 	c.pace = c.opts.Deadlines.Block
 	w := newContentWriter(c.out)
@@ -306,6 +310,9 @@ func (c *Client) content(t *Transaction, e *envelope) error {
 	}
 	receipt.Dotted = true // from here on the next hop may have it
 	if err := c.out.Flush(); err != nil {
+		return c.fail("end of data", err)
+	}
+	if err := failpoint.Hit(failpoint.AfterDot); err != nil {
 		return c.fail("end of data", err)
 	}
 	if err := c.arm(c.opts.Deadlines.Dot); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/failpoint"
 )
 
 // A conn is one connection. All but the fields under mu belong to the goroutine of serve.
@@ -115,6 +116,10 @@ func (c *conn) serve() {
 // open does all that comes before the first command; false means that the connection is over.
 func (c *conn) open() bool {
 	if !c.identify() {
+		return false
+	}
+	if failpoint.Hit(failpoint.Connected) != nil {
+		c.turnAway(ReplyOverload())
 		return false
 	}
 	if c.srv.reservedOnly() && !c.srv.cfg.Reserved(c.peer.Remote) {

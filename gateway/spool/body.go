@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+
+	"gatepost/gateway/failpoint"
 )
 
 // A Body is the content of one message. It is a mail.Source: its bytes never change, and ReadAt may be called
@@ -109,6 +111,9 @@ func (b *Body) Write(p []byte) (int, error) {
 	if b.sealed {
 		return 0, errors.New("write to a received message")
 	}
+	if err := b.hit(); err != nil {
+		return 0, err
+	}
 	if b.file == nil {
 		if b.reserve(int64(b.used + len(p))) {
 			b.used += copy(b.buf.b[b.used:], p)
@@ -120,6 +125,18 @@ func (b *Body) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), b.gather(p)
+}
+
+// hit is where a test interferes with what is taken in.
+func (b *Body) hit() error {
+	p := failpoint.FirstByte
+	if b.size > 0 {
+		p = failpoint.MoreBytes
+	}
+	if err := failpoint.Hit(p); err != nil {
+		return b.spool.failed(err)
+	}
+	return nil
 }
 
 // reserve makes room in memory for n bytes in all, or reports that they must go to a file: too long, or the memory
@@ -151,7 +168,7 @@ func (s *Spool) buffer(n int) *buffer {
 		class++
 	}
 	size := int64(classSizes[class])
-	if s.memory.Add(size) > s.cfg.Memory {
+	if s.memory.Add(size) > s.most.Load() {
 		s.memory.Add(-size)
 		return nil
 	}
@@ -216,6 +233,9 @@ func (b *Body) room() ([]byte, error) {
 
 // took counts bytes that were read into room.
 func (b *Body) took(n int) error {
+	if err := b.hit(); err != nil {
+		return err
+	}
 	if b.file == nil {
 		b.used += n
 		b.size += int64(n)

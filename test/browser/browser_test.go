@@ -29,7 +29,9 @@ func site(t *testing.T) (*House, string) {
 	}
 	meter := admin.NewMeter()
 	h.Day(meter)
+	r := h.Rooms
 	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Own: h.Own, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
+		Rescanner: r, Policies: r, Changer: r, Entries: r, Testwright: r, Teacher: r, Waiters: r, Holds: r, TLS: r, Known: r,
 		Meter: meter, Bodies: h, Health: func() []admin.Check { return h.Checks }})
 	if err != nil {
 		t.Fatal(err)
@@ -113,15 +115,9 @@ func TestEveryPageLooksRight(t *testing.T) {
 			must(t, tab.Go(url+"/login"))
 			shoot("login")
 			enter(t, tab, url, "ada")
-			for _, p := range []struct{ name, path string }{
-				{"overview", "/"}, {"quarantine", "/quarantine"}, {"message", "/quarantine/0m9xspoofk"}, {"html", "/quarantine/0m9xspoofk?view=html"},
-				{"hostile", "/quarantine/0m9xhostik"}, {"macro", "/quarantine/0m9xmacrok"},
-				{"release", "/quarantine/0m9xspoofk/release"}, {"malware", "/quarantine/0m9xeicark/release"}, {"trace", "/trace"},
-				{"record", "/trace/0m9xspoofk"}, {"people", "/people"}, {"person", "/people/alice"}, {"account", "/account"}, {"audit", "/audit"},
-				{"health", "/health"}, {"missing", "/nothing"}, {"empty", "/quarantine?q=nosuchthing"},
-			} {
-				must(t, tab.Go(url+p.path))
-				shoot(p.name)
+			for _, p := range pages() {
+				must(t, tab.Go(url+p[1]))
+				shoot(p[0])
 			}
 		})
 	}

@@ -30,6 +30,7 @@ type House struct {
 	Refuse   map[string]string
 	Released []string // "id address", in order
 	Checks   []admin.Check
+	Rooms    *rooms
 	now      time.Time
 }
 

@@ -14,7 +14,7 @@ import (
 
 // NewHouse returns a house with two dozen held messages, a day of traffic behind it, and the time now.
 func NewHouse(now time.Time) *House {
-	h := &House{content: make(map[string][]byte), now: now, Refuse: map[string]string{
+	h := &House{content: make(map[string][]byte), now: now, Rooms: furnished(now), Refuse: map[string]string{
 		"old@example.com": "550 5.1.1 <old@example.com>: Recipient address rejected: User unknown"}}
 	h.put(spoofed)
 	h.put(macro)

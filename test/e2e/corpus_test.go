@@ -22,6 +22,7 @@ import (
 const letEverythingPass = `version: 1
 thresholds: {tag: 900, quarantine: 950, reject: 999}
 rules:
+  - {name: fragment, mode: monitor}
   - {name: malware, mode: monitor}
   - {name: malformed, mode: monitor}
   - {name: ambiguous, mode: monitor}

@@ -25,6 +25,9 @@
   const list = document.getElementById("list");
   if (list) choosing(list);
 
+  const draft = document.querySelector("[data-draft]");
+  if (draft) checking(draft);
+
   const fresh = document.querySelector("[data-refresh]");
   if (fresh) {
     const every = Number(fresh.getAttribute("data-refresh")) * 1000;
@@ -56,6 +59,64 @@
     addEventListener("pageshow", update);
     update();
     keys(form, update);
+  }
+
+  // checking asks what is wrong with a draft a moment after the last key, and shows the answer as text.
+  function checking(form) {
+    const text = form.querySelector("textarea"), out = form.querySelector("[data-verdict]");
+    let timer = 0, asked = 0, last = text.value;
+    const el = (tag, cls, words) => {
+      const e = document.createElement(tag);
+      if (cls) e.className = cls;
+      e.textContent = words;
+      return e;
+    };
+    const list = (cls, items) => {
+      const ul = el("ul", cls, "");
+      for (const i of items) ul.append(i);
+      return ul;
+    };
+    const say = (name) => out.getAttribute("data-" + name);
+    const show = (c) => {
+      out.replaceChildren();
+      if (c.ok) {
+        out.append(el("p", "good-note", say("good") + " " + say("tests") + " " + c.tests.results.length));
+      } else {
+        out.append(el("p", "alert", say("bad")));
+        out.append(list("problems", c.problems.map((p) => {
+          const li = el("li", "", "");
+          li.append(el("span", "muted", p.line ? say("line") + " " + p.line : p.file), " " + p.message);
+          if (p.hint) li.append(" → ", el("b", "", p.hint));
+          return li;
+        })));
+      }
+      if (c.changes.length) {
+        out.append(el("h2", "", say("changes")));
+        out.append(list("changes", c.changes.map((x) => {
+          const li = el("li", !x.was ? "new" : !x.now ? "gone" : "other", "");
+          li.append(el("code", "", x.what), " ");
+          if (x.was) li.append(el("del", "", x.was.slice(0, 300)), " ");
+          if (x.now) li.append(el("ins", "", x.now.slice(0, 300)), " ");
+          li.append(el("span", "muted", x.at));
+          return li;
+        })));
+      } else if (c.ok) {
+        out.append(el("p", "muted", say("same")));
+      }
+    };
+    text.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        if (text.value === last) return;
+        last = text.value;
+        const mine = ++asked;
+        const csrf = form.querySelector("[name=csrf]").value;
+        try {
+          const r = await fetch("/api/v1/policy/check", {method: "POST", headers: {"Content-Type": "application/json", "X-Csrf-Token": csrf}, body: JSON.stringify({text: last})});
+          if (r.ok && mine === asked) show(await r.json());
+        } catch { /* the button still asks */ }
+      }, 400);
+    });
   }
 
   function keys(form, update) {

@@ -1,0 +1,307 @@
+package clamd
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatepost/filters/mail"
+)
+
+// A server is one daemon and what is remembered of it.
+type server struct {
+	name             string // as configured
+	network, address string
+	slots            chan struct{} // one for each stream that may be under way
+
+	mu     sync.Mutex
+	failed int       // times in a row that it could not be talked to
+	rest   time.Time // nobody asks before
+	known  Version
+	asked  time.Time // when known was
+}
+
+// place reads an address: unix:/path, /path, tcp:HOST:PORT or HOST:PORT.
+func place(s string) (network, address string, err error) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		s = path
+	}
+	if strings.HasPrefix(s, "/") {
+		return "unix", s, nil
+	}
+	s = strings.TrimPrefix(s, "tcp:")
+	if host, port, err := net.SplitHostPort(s); err != nil || host == "" || port == "" {
+		return "", "", fmt.Errorf("expected unix:/path or HOST:PORT, found %q", s)
+	}
+	return "tcp", s, nil
+}
+
+// The wire's bounds.
+const (
+	chunkSize  = 64 << 10
+	maxReply   = 4 << 10         // HOSTILE G-17
+	restAfter  = 3               // failures in a row
+	restTime   = 5 * time.Second // then nobody waits for it
+	versionAge = time.Minute     // how long an answer to VERSION is believed
+)
+
+var (
+	errTooLarge = errors.New("stream is larger than clamd takes")
+	errResting  = errors.New("clamd failed several times in a row and is not asked for some seconds")
+)
+
+// enter waits for a free slot. leave gives it back.
+func (s *server) enter(ctx context.Context) (leave func(), err error) {
+	s.mu.Lock()
+	resting := time.Now().Before(s.rest)
+	s.mu.Unlock()
+	if resting {
+		return nil, errResting
+	}
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a free connection: %w", context.Cause(ctx))
+	}
+}
+
+// note remembers whether the daemon could be talked to.
+func (s *server) note(ctx context.Context, err error) {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return // the message was given up, not the daemon
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.failed, s.rest = 0, time.Time{}
+		return
+	}
+	if s.failed++; s.failed >= restAfter {
+		s.rest = time.Now().Add(restTime)
+	}
+}
+
+// dial opens a connection that ends with ctx.
+func (s *server) dial(ctx context.Context) (conn net.Conn, end func(), err error) {
+	var d net.Dialer
+	conn, err = d.DialContext(ctx, s.network, s.address)
+	if err != nil {
+		return nil, nil, s.told(ctx, "connect", err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	return conn, func() { stop(); conn.Close() }, nil
+}
+
+// told says what went wrong: why ctx ended, if that is why.
+func (s *server) told(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return fmt.Errorf("%s clamd %s: %w", what, s.name, err)
+}
+
+// scan has r scanned and returns the name of what was found; "" is a clean stream. Anything but a whole and proper answer
+// to the whole stream is an error.
+func (s *server) scan(ctx context.Context, r io.Reader) (found string, err error) {
+	conn, end, err := s.dial(ctx)
+	if err != nil {
+		s.note(ctx, err)
+		return "", err
+	}
+	defer end()
+	whole, came := new(atomic.Bool), make(chan answer, 1)
+	go func() { came <- listen(conn, whole) }()
+	sendErr := send(conn, r, whole)
+	a := <-came
+	found, err = a.found, a.err
+	if sendErr != nil && (err == nil && found == "" || err != nil && !errors.Is(err, errTooLarge)) {
+		err = sendErr // a word about what it never got is no answer
+	}
+	if errors.Is(err, errTooLarge) {
+		s.note(ctx, nil)
+		return "", err
+	}
+	s.note(ctx, err)
+	if err != nil {
+		return "", s.told(ctx, "scan by", err)
+	}
+	return found, nil
+}
+
+// An answer is what came back for a stream.
+type answer struct {
+	found string
+	err   error
+}
+
+// listen reads the answer while the stream is being sent: a daemon may refuse it, or find something, before its end. It
+// cannot know that it is clean before it has the whole.
+func listen(conn io.Reader, whole *atomic.Bool) (a answer) {
+	b := bufio.NewReaderSize(conn, maxReply+1)
+	_, err := b.Peek(1)
+	early := !whole.Load()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return answer{err: err}
+	}
+	reply, err := readReply(b)
+	if err != nil {
+		return answer{err: err}
+	}
+	a.found, a.err = verdict(reply)
+	if early && a.found == "" && a.err == nil {
+		a.err = errors.New("it answered before it had the whole")
+	}
+	return a
+}
+
+// send writes the command and the stream: chunks with their length before them, ended by an empty one (clamd(8), INSTREAM).
+// whole is set before the end is sent.
+func send(w io.Writer, r io.Reader, whole *atomic.Bool) error {
+	if _, err := io.WriteString(w, "zINSTREAM\x00"); err != nil {
+		return err
+	}
+	buf := make([]byte, 4+chunkSize)
+	for {
+		n, err := io.ReadFull(r, buf[4:])
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return fmt.Errorf("read message: %w", err)
+		}
+		last := err != nil
+		if n > 0 {
+			binary.BigEndian.PutUint32(buf, uint32(n))
+			if _, err := w.Write(buf[:4+n]); err != nil {
+				return err
+			}
+		}
+		if last {
+			whole.Store(true)
+			_, err := w.Write([]byte{0, 0, 0, 0})
+			return err
+		}
+	}
+}
+
+// readReply reads one reply up to its NUL, with nothing behind it.
+func readReply(r io.Reader) (string, error) {
+	b := bufio.NewReaderSize(r, maxReply+1)
+	reply, err := b.ReadSlice(0)
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return "", fmt.Errorf("the reply is longer than %d bytes", maxReply)
+	case errors.Is(err, io.EOF):
+		return "", fmt.Errorf("the reply was cut off: %w", io.ErrUnexpectedEOF)
+	case err != nil:
+		return "", err
+	}
+	text := string(reply[:len(reply)-1])
+	if b.Buffered() > 0 {
+		return "", errors.New("there is more than one reply")
+	}
+	return text, nil
+}
+
+// verdict reads the reply to a stream.
+func verdict(reply string) (found string, err error) {
+	who, what, ok := strings.Cut(reply, ": ")
+	switch {
+	case strings.HasPrefix(reply, "INSTREAM size limit exceeded"):
+		return "", errTooLarge
+	case !ok || who != "stream" && !strings.HasPrefix(who, "instream("):
+	case what == "OK":
+		return "", nil
+	case strings.HasSuffix(what, " FOUND"):
+		name := mail.Printable(strings.TrimSuffix(what, " FOUND"), 80)
+		if strings.TrimSpace(name) != "" {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("it said %q", mail.Printable(reply, 100))
+}
+
+// command sends a command without content and reads the reply.
+func (s *server) command(ctx context.Context, word string) (string, error) {
+	conn, end, err := s.dial(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer end()
+	if _, err := io.WriteString(conn, "z"+word+"\x00"); err != nil {
+		return "", s.told(ctx, "ask", err)
+	}
+	reply, err := readReply(conn)
+	if err != nil {
+		return "", s.told(ctx, "ask", err)
+	}
+	return reply, nil
+}
+
+// ping asks for a sign of life.
+func (s *server) ping(ctx context.Context) error {
+	reply, err := s.command(ctx, "PING")
+	if err == nil && reply != "PONG" {
+		err = fmt.Errorf("ask clamd %s: it said %q to PING", s.name, mail.Printable(reply, 100))
+	}
+	return err
+}
+
+// A Version is what a daemon says of itself.
+type Version struct {
+	Engine     string    // "ClamAV 1.4.6"
+	Signatures time.Time // when its daily signatures were made; zero if it has none, as with signatures of one's own
+}
+
+// version is what the daemon said of itself within the last minute, or says now.
+func (s *server) version(ctx context.Context, now time.Time) (Version, error) {
+	s.mu.Lock()
+	known, asked := s.known, s.asked
+	s.mu.Unlock()
+	if !asked.IsZero() && now.Sub(asked) < versionAge && now.Sub(asked) >= 0 {
+		return known, nil
+	}
+	v, err := s.askVersion(ctx)
+	s.note(ctx, err)
+	if err != nil {
+		return Version{}, err
+	}
+	s.mu.Lock()
+	s.known, s.asked = v, now
+	s.mu.Unlock()
+	return v, nil
+}
+
+// askVersion asks now.
+func (s *server) askVersion(ctx context.Context) (Version, error) {
+	reply, err := s.command(ctx, "VERSION")
+	if err != nil {
+		return Version{}, err
+	}
+	v, ok := readVersion(reply)
+	if !ok {
+		return Version{}, fmt.Errorf("ask clamd %s: it said %q to VERSION", s.name, mail.Printable(reply, 100))
+	}
+	return v, nil
+}
+
+// readVersion reads "ClamAV 1.4.6/27999/Mon Nov 23 08:00:00 2026"; without daily signatures there is only the first field.
+func readVersion(reply string) (Version, bool) {
+	engine, rest, _ := strings.Cut(reply, "/")
+	if !strings.HasPrefix(engine, "ClamAV ") {
+		return Version{}, false
+	}
+	v := Version{Engine: mail.Printable(engine, 60)}
+	if _, date, ok := strings.Cut(rest, "/"); ok {
+		if t, err := time.ParseInLocation(time.ANSIC, date, time.Local); err == nil {
+			v.Signatures = t
+		}
+	}
+	return v, true
+}
