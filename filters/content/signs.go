@@ -23,6 +23,7 @@ func Signs() []Sign {
 		{"few_words", "there are less than 15 words"},
 		{"short", "there are less than 60 words"},
 		{"long", "there are more than 300 words"},
+		{"very_long", "there are more than 1000 words: among so many, some stand together by chance"},
 		{"no_link", "the message leads nowhere"},
 		{"one_link", "all links lead to one host"},
 		{"many_links", "there are more than 30 links"},
@@ -52,6 +53,7 @@ func Signs() []Sign {
 		{"recipient_in_name", "the author's display name holds the recipient's domain"},
 		{"recipient_in_text", "the text holds the recipient's address"},
 		{"recipient_in_link", "a link holds the recipient's address"},
+		{"outlook_clock", "Outlook's Message-ID or boundary tells another time than the date"},
 		{"base64_ascii", "a text is sent in base64 though it is plain ASCII"},
 	}
 }
@@ -68,6 +70,7 @@ func (g *gathered) signs() {
 	g.subject()
 	g.author()
 	g.recipient()
+	g.clock()
 }
 
 // form looks at the parts and links.
@@ -97,7 +100,7 @@ func (g *gathered) form() {
 		holds bool
 		name  string
 	}{
-		{g.words == 0, "empty"}, {g.words < 15, "few_words"}, {g.words < 60, "short"}, {g.words > 300, "long"},
+		{g.words == 0, "empty"}, {g.words < 15, "few_words"}, {g.words < 60, "short"}, {g.words > 300, "long"}, {g.words > 1000, "very_long"},
 		{len(hosts) == 0, "no_link"}, {len(hosts) == 1, "one_link"}, {anchors > 30, "many_links"}, {remote > 0, "remote_image"},
 		{len(g.html) > 0 && images > 0 && g.words < 15, "image_only"}, {len(g.html) > 0 && images > 0 && g.words < 60, "image_heavy"},
 		{images > 0 && images < 4 && g.words < 5 && anchors > 0, "one_image_link"},
@@ -288,8 +291,7 @@ func (g *gathered) subject() {
 			g.sign("subject_tail", "header Subject", "%s", tail)
 		}
 	}
-	answers := len(g.m.Fields("In-Reply-To")) > 0 || len(g.m.Fields("References")) > 0
-	if answers {
+	if g.answers() {
 		g.sign("reply", "header In-Reply-To", "%s", g.m.Get("In-Reply-To")+" ")
 	} else if len(s) > 3 && strings.EqualFold(s[:3], "re:") {
 		g.sign("fake_reply", "header Subject", "%s", s)
@@ -316,7 +318,7 @@ func (g *gathered) author() {
 	if free(a.Domain) {
 		g.sign("free_author", "header From", "%s", a.Address)
 		name, _, _ := strings.Cut(a.Domain, ".")
-		if id := strings.ToLower(g.m.MessageID()); id != "" && !strings.Contains(id, name) && len(g.m.Fields("In-Reply-To"))+len(g.m.Fields("References")) == 0 {
+		if id := strings.ToLower(g.m.MessageID()); id != "" && !strings.Contains(id, name) && !g.answers() {
 			g.sign("free_elsewhere", "header Message-ID", "%s", id)
 		}
 	}
