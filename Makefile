@@ -46,7 +46,7 @@ load: gatepost setup ## messages a second and CPU, beside Postfix as a bare prox
 	$(GO) run ./test/load
 
 corpus: gatepost ## how well spam is told from wanted mail, on public mail, beside SpamAssassin and Rspamd; writes docs/corpus.md
-	./test/corpus/setup.sh
+	./test/setup.sh spamassassin rspamd redis-server
 	$(GO) run ./test/corpus -page docs/corpus.md
 
 cover: ## coverage of the whole by all tests
