@@ -20,6 +20,7 @@ import (
 type Policy struct {
 	file       string
 	lists      map[string]*list
+	people     []Person // of the lists
 	access     accessTable
 	limits     []Limit
 	thresholds [3]threshold // tag, quarantine, reject

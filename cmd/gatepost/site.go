@@ -15,12 +15,14 @@ import (
 	"gatepost/filters/catalog"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
+	"gatepost/filters/spoof"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/geo"
 	"gatepost/gateway/learn"
+	"gatepost/gateway/people"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules"
@@ -35,8 +37,9 @@ type site struct {
 	cfg *config.Config
 	lasting
 	snap    *gateway.Snapshot
-	rules   *rules.Set      // of the packs
+	vips    []spoof.Person  // whose names the policy protects
 	sources policies.Bundle // the files that the policy was read from
+	rules   *rules.Set      // see loadRules
 }
 
 // lasting is what outlives a reload of the configuration.
@@ -45,6 +48,7 @@ type lasting struct {
 	sentry      *dnsbl.Sentry // which block lists may be believed
 	directories *directories  // LDAP servers
 	learned     *learn.Slate  // what the site's own mail taught; nil: nothing
+	people      *people.Book  // who writes to this site; nil where nobody shall remember, as in tests of a policy
 }
 
 // siteOptions say how much must be there.
@@ -99,6 +103,9 @@ func openSite(a *app, o siteOptions) (*site, error) {
 	if err != nil || !o.offline {
 		return s, err
 	}
+	if err := s.recall(a.ctx); err != nil {
+		fmt.Fprintf(a.errs, "gatepost: judging without the memory of people: %v\n", err)
+	}
 	// Nobody is waiting and nobody chose the questions: no limit by domain, so that results do not depend on the order.
 	s.resolver = s.resolver.Unlimited()
 	chain, problems := s.chain()
@@ -122,6 +129,9 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if cfg.File != "" {
 		s.learned = learn.Read(string(cfg.DataDir))
 	}
+	if s.people, err = newBook(); err != nil {
+		return nil, err
+	}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -132,15 +142,15 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 
 // snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
 func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
-	if problems := s.loadRules(); len(problems) > 0 {
-		return nil, problems
-	}
 	domains, problems := s.domains()
-	chain, p := s.chain()
-	problems = append(problems, p...)
 	where, p := s.locator()
 	problems = append(problems, p...)
 	pol, p := s.policy()
+	problems = append(problems, p...)
+	if len(p) == 0 {
+		s.vips = vipsOf(pol)
+	}
+	chain, p := s.chain()
 	problems = append(problems, p...)
 	sealer, p := s.sealer()
 	problems = append(problems, p...)
@@ -148,7 +158,7 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 		return nil, problems
 	}
 	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded,
-		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where}, nil
+		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where, OwnName: s.cfg.AllowOwnName}, nil
 }
 
 // sealer makes what seals forwarded mail; nil where nothing is to be sealed.
@@ -168,8 +178,11 @@ func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
 	return sealer, nil
 }
 
-// loadRules compiles the shipped rule packs and the site's, and checks their examples.
+// loadRules compiles the shipped rule packs and the site's, once, and checks their examples.
 func (s *site) loadRules() []conf.Problem {
+	if s.rules != nil {
+		return nil
+	}
 	paths := make([]string, len(s.cfg.Rules))
 	for i, p := range s.cfg.Rules {
 		paths[i] = string(p)
@@ -181,15 +194,21 @@ func (s *site) loadRules() []conf.Problem {
 
 // chain builds the enabled filters.
 func (s *site) chain() (*filters.Chain, []conf.Problem) {
+	if problems := s.loadRules(); len(problems) > 0 {
+		return nil, problems
+	}
 	ours := make(map[string]bool, len(s.cfg.Domains))
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
 	deps := catalog.Deps{
-		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, Rules: s.rules,
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, Rules: s.rules, VIPs: s.vips,
 	}
 	if s.learned != nil {
 		deps.Learned = s.learned
+	}
+	if s.people != nil {
+		deps.People = s.people
 	}
 	chain, problems := catalog.Build(s.cfg.Filters, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
@@ -230,22 +249,22 @@ func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
-// policyOptions are what every policy is checked against. The rules must have been loaded.
+// policyOptions are what every policy is checked against. Where rules are broken, which snapshot tells, codes are not.
 func (s *site) policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters, s.rules), Filters: catalog.Names(), Entries: s.entriesFile(), Weights: catalog.Weights(s.rules)}
+	o := policy.Options{Filters: catalog.Names(), Entries: s.entriesFile()}
+	if len(s.loadRules()) == 0 {
+		o.Codes, o.Weights = catalog.CodesOf(s.cfg.Filters, s.rules), catalog.Weights(s.rules)
+	}
+	return o
 }
 
-// paperSite is a site that judges what was recorded: its configuration and rules, without filters and network.
+// paperSite is a site that judges what was recorded: without filters and network.
 func paperSite(a *app) (*site, error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg}
-	if problems := s.loadRules(); len(problems) > 0 {
-		return nil, a.complain(problems)
-	}
-	return s, nil
+	return &site{cfg: cfg}, nil
 }
 
 // domains says whom mail is accepted for.
