@@ -149,3 +149,21 @@ func TestTheClientIsToldInTimeThatAVerdictTakesTooLong(t *testing.T) { // HOSTIL
 		t.Errorf("%d messages arrived", n)
 	}
 }
+
+func TestRecipientsAreTakenByTheirOneSpellingAndTenantsApart(t *testing.T) { // A-09, K-06, K-07, K-08, K-12
+	w := harness.Start(t, harness.Setup{
+		Zone: friend, Domain: "  - {name: b.test, downstream: [\"127.0.0.1:1\"], recipients: any}\n  - {name: ÖURS.example, downstream: [\"127.0.0.1:1\"], recipients: any}\n",
+	})
+	d := begin(t, w, false)
+	for _, c := range []struct{ rcpt, want string }{
+		{"User@EXAMPLE.com", "250 2.1.5"}, {"user@example.com.", "250 2.1.5"}, {"user@xn--urs-rna.example", "250 2.1.5"},
+		{"user@[127.0.0.1]", "550 5.7.1"}, {"user@[IPv6:::1]", "550 5.7.1"},
+		{"postmaster", "250 2.1.5"}, {"Postmaster", "250 2.1.5"}, {"Postmaster@b.test", "250 2.1.5"},
+	} {
+		d.Talk("C: MAIL FROM:<ann@friend.example>\nS: 250\nC: RCPT TO:<" + c.rcpt + ">\nS: " + c.want + "\nC: RSET\nS: 250")
+	}
+	// Another tenant's recipient comes in a transaction of its own, so that neither's policy touches the other.
+	d.Talk("C: MAIL FROM:<ann@friend.example>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: RCPT TO:<bob@b.test>\nS: 452 4.5.3\nC: RCPT TO:<ann@example.com>\nS: 250\nC: RSET\nS: 250")
+	// An empty message ends where it should, and is no message.
+	d.Talk("C: MAIL FROM:<ann@friend.example>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: DATA\nS: 354\nC: .\nS: 550 5.6.0\nC: NOOP\nS: 250")
+}
