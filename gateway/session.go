@@ -102,6 +102,7 @@ func (s *session) Mail(ctx context.Context, from mail.Address, p smtp.MailParams
 		Trusted: contains(snap.Trusted, s.peer.Remote), Helo: s.hello.Name, ESMTP: s.hello.ESMTP, TLS: s.hello.TLS,
 		From: from, SMTPUTF8: p.SMTPUTF8, Body8Bit: p.EightBit,
 	}}
+	tx.snap.Locate(tx.env)
 	s.tx = tx
 	if r := s.g.Gate.Mail(ctx, tx.env); r != nil {
 		s.tx = transaction{}
@@ -190,6 +191,8 @@ func (s *session) exists(ctx context.Context, d Domain, to mail.Address) *smtp.R
 		if !d.Users[to.Canonical()] {
 			standing = forward.Unknown
 		}
+	case d.Directory != nil:
+		standing = d.Directory.Verify(ctx, to)
 	default:
 		standing, _ = s.g.Carrier.Verify(ctx, to)
 	}

@@ -20,6 +20,7 @@ import (
 type Policy struct {
 	file       string
 	lists      map[string]*list
+	people     []Person // of the lists
 	access     accessTable
 	limits     []Limit
 	thresholds [3]threshold // tag, quarantine, reject
@@ -59,6 +60,7 @@ type Options struct {
 	Filters  []string                     // every filter that may run; each needs an action for its failure
 	ReadFile func(string) ([]byte, error) // nil: os.ReadFile
 	Entries  string                       // file of the entries that people made on the review pages; it need not exist
+	Weights  map[string]float64           // points that findings bring along, by code: over the families of the shipped policy, under what it says of a code
 }
 
 //go:embed shipped.yaml
@@ -161,6 +163,7 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	c.shipped = true
 	c.lines = strings.Split(string(shippedYAML), "\n")
 	c.scores(shipped)
+	c.ownWeights()
 	theirs := c.compileRules(shipped.Rules, nil)
 	c.shipped = false
 	c.lines = strings.Split(string(data), "\n")
@@ -213,6 +216,15 @@ func (c *compiler) scores(d *Document) {
 			c.problem(f.filter.Pos, conf.Suggest(f.filter.Value, c.opts.Filters), "there is no filter %s", quoted(f.filter.Value))
 		default:
 			c.p.failures[f.filter.Value] = failure{a, c.at(f.filter.Pos)}
+		}
+	}
+}
+
+// ownWeights gives findings the points that they bring along, unless the shipped policy names them.
+func (c *compiler) ownWeights() {
+	for code, points := range c.opts.Weights {
+		if _, named := c.p.weights[code]; !named {
+			c.p.weights[code] = weight{PointsOf(points), "rules"}
 		}
 	}
 }

@@ -32,6 +32,7 @@ type cli struct {
 	Diff       diffCmd       `cmd:"" help:"Show how a draft differs from the policy in force."`
 	Rollback   rollbackCmd   `cmd:"" help:"Put an earlier policy back; the last ten are kept."`
 	Quarantine quarantineCmd `cmd:"" help:"Review held messages."`
+	People     peopleCmd     `cmd:"" help:"See who was learnt from mail, and forget."`
 	Hold       holdCmd       `cmd:"" help:"Look after accepted mail that waits for its next hop."`
 	Doctor     doctorCmd     `cmd:"" help:"Probe everything that mail depends on: what is wrong, what it does to mail, what to do."`
 	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Show and check the DNS block lists."`

@@ -11,6 +11,7 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/admin"
+	"gatepost/gateway/geo"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
 )
@@ -34,9 +35,13 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 		s.log.Warn("the overview begins empty", "error", err.Error())
 	}
 	shop := newWorkshop(s)
+	digests, err := s.digests(accounts)
+	if err != nil {
+		return nil, err
+	}
 	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Waiters: senders{s.works}, TLS: senders{s.works},
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -193,12 +198,22 @@ func (s *service) health() []admin.Check {
 	}
 	s.conditions(add)
 	s.lists.health(add)
+	s.directories.health(add)
+	if l, ok := s.gateway.Snapshot().Geo.(*geo.Locator); ok {
+		if path, made := l.Oldest(); !made.IsZero() && time.Since(made) > oldGeo {
+			add("countries and networks", fmt.Errorf("%s was made on %s", path, made.UTC().Format(time.DateOnly)), admin.Warning, made.Add(oldGeo),
+				"Clients may be taken for being elsewhere.", "Let a program such as geoipupdate fetch a new file; it is read again by itself.")
+		}
+	}
 	names, all := s.troubles.list()
 	for _, n := range names {
 		add(n, all[n].err, admin.Warning, all[n].since, "The last good state is in use.", "Mend what the message names.")
 	}
 	return checks
 }
+
+// oldGeo is the age at which a file of countries and networks is stale; they are published every week.
+const oldGeo = 60 * 24 * time.Hour
 
 // longHold is how long mail may be on hold before that is a trouble.
 const longHold = time.Hour

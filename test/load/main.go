@@ -19,6 +19,7 @@ type options struct {
 	size     int
 	repeat   int
 	profile  string
+	held     int
 }
 
 func main() {
@@ -28,7 +29,15 @@ func main() {
 	flag.IntVar(&o.size, "size", 10<<10, "bytes of a message, about")
 	flag.IntVar(&o.repeat, "repeat", 3, "runs of each system; the median is shown")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of gatepost here")
+	flag.IntVar(&o.held, "held", 0, "measure a restart with so many messages on hold, and their drain, instead")
 	flag.Parse()
+	if o.held > 0 {
+		if err := backlog(o.held, o.size); err != nil {
+			fmt.Fprintln(os.Stderr, "load:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := measure(ctx, o); err != nil {
