@@ -203,6 +203,18 @@ func TestMembersThatPointElsewhereAreToldAndNeverWritten(t *testing.T) {
 	if got := codes(check(t, "a.tar", "application/x-tar", b.Bytes())); !slices.Contains(got, "attach.path-name") {
 		t.Errorf("links in a tar: %v", got)
 	}
+	for target, want := range map[string]bool{"../../etc/passwd": true, "/etc/passwd": true, "other.txt": false} {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		h := &zip.FileHeader{Name: "link"}
+		h.SetMode(os.ModeSymlink | 0o777)
+		w, _ := z.CreateHeader(h)
+		io.WriteString(w, target)
+		z.Close()
+		if got := codes(check(t, "a.zip", "application/zip", b.Bytes())); slices.Contains(got, "attach.path-name") != want {
+			t.Errorf("a link to %s in a zip: %v", target, got)
+		}
+	}
 	for _, name := range []string{"../../x", `..\..\x`, "/etc/x", `C:\x`, "a/../../x"} {
 		for format, data := range map[string][]byte{"zip": zipped(name, []byte("x")), "tar": tarred(name, []byte("x")), "rar": rar5(name, []byte("x")), "lzh": lha(2, "-lh0-", name, []byte("x"), []byte("x"))} {
 			if got := codes(check(t, "a.bin", "application/octet-stream", data)); !slices.Contains(got, "attach.path-name") {
