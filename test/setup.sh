@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages whose programs the tests drive. It starts nothing: tests start what they
-# need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
+# Installs the Debian or Ubuntu packages whose programs the tests drive, or those that are named, each with a program of
+# its name. It starts nothing: tests start what they need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
 set -euo pipefail
-packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamav-daemon)
-programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamd)
+packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamav-daemon slapd haproxy testssl.sh)
+programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamd slapd haproxy testssl)
+if [ $# -gt 0 ]; then
+  packages=("$@")
+  programs=("$@")
+fi
 
 # axe-core comes from npm, in the version and with the checksum of test/browser/package-lock.json.
 axe() {

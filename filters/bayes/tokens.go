@@ -57,7 +57,7 @@ type reader struct {
 	seed   uint64
 	list   []uint32
 	seen   set
-	own    map[string]bool  // words of the recipients' addresses: they tell whose mail was learnt, not what it is
+	own    map[uint64]bool  // words of the recipients' addresses: they tell whose mail was learnt, not what it is
 	wanted map[uint32]*word // nil: collect hashes; else: find how these are written
 }
 
@@ -122,12 +122,13 @@ func (r *reader) text(k place, s string) {
 			last = ""
 			continue
 		}
-		if r.own[strings.ToLower(w)] {
+		h := fold(r.seed, w)
+		if r.own[h] {
 			r.pair(inShape, "recipient", "named")
 			last = ""
 			continue
 		}
-		h := fold(begin, w)
+		h = h*mixer ^ begin
 		if len(w) > 1 {
 			r.token(k, h, w, "")
 		}
@@ -140,9 +141,12 @@ func (r *reader) text(k place, s string) {
 
 // message adds everything.
 func (r *reader) message(m *mail.Message) {
-	r.own = recipients(m)
+	to, cc := m.Addresses("To"), m.Addresses("Cc")
+	r.recipients(to, cc)
 	r.text(inSubject, limit(untagged(m.Subject()), 1<<10))
 	r.people(m)
+	r.count(inField, "to", len(to))
+	r.count(inField, "cc", len(cc))
 	r.fields(m)
 	text := m.Text()
 	r.shape(m, text)
@@ -193,19 +197,6 @@ func (r *reader) people(m *mail.Message) {
 		r.pair(inReply, "reply", "elsewhere")
 		r.domain(inReply, b.Domain)
 	}
-	to := m.Addresses("To")
-	r.count(inField, "to", len(to))
-	r.count(inField, "cc", len(m.Addresses("Cc")))
-	for _, b := range to[:min(len(to), 3)] {
-		if strings.EqualFold(b.Address, a.Address) {
-			r.pair(inField, "to", "author")
-		}
-		if b.Name == "" {
-			r.pair(inField, "to", "no name")
-		} else {
-			r.pair(inField, "to", "name")
-		}
-	}
 }
 
 // domain adds a domain, its organisation and the name under which it is registered.
@@ -237,20 +228,28 @@ func (r *reader) fields(m *mail.Message) {
 	}
 }
 
-// recipients are the words of the recipients' addresses.
-func recipients(m *mail.Message) map[string]bool {
-	own := map[string]bool{}
-	for _, name := range [...]string{"To", "Cc"} {
-		list := m.Addresses(name)
+// recipients notes the words of the recipients' addresses, and how they are addressed.
+func (r *reader) recipients(to, cc []mail.Mailbox) {
+	if r.own == nil {
+		r.own = map[uint64]bool{}
+	}
+	clear(r.own)
+	for _, list := range [2][]mail.Mailbox{to, cc} {
 		for _, b := range list[:min(len(list), 20)] {
 			for t := (scanner{s: limit(b.Address, 320)}); ; {
 				w, ok := t.next()
 				if !ok {
 					break
 				}
-				own[strings.ToLower(w)] = true
+				r.own[fold(r.seed, w)] = true
 			}
 		}
 	}
-	return own
+	for _, b := range to[:min(len(to), 3)] {
+		if b.Name == "" {
+			r.pair(inField, "to", "no name")
+		} else {
+			r.pair(inField, "to", "name")
+		}
+	}
 }

@@ -37,7 +37,7 @@ func TestTheSmallestFileIsEnough(t *testing.T) {
 	if d.TLS != "off" || d.Protocol != "smtp" || d.Recipients.Mode != "downstream" || d.WhenDown != "defer" {
 		t.Errorf("domain: %+v", d)
 	}
-	if c.Limits.MessageBytes != 25<<20 || c.Limits.Recipients != 100 || c.Timeouts.Normal.Idle != 5*time.Minute ||
+	if c.Limits.MessageBytes != 25<<20 || c.Limits.SessionLimits.Recipients != 100 || c.Timeouts.Normal.Idle != 5*time.Minute ||
 		c.Quarantine.Retention.Spam != 30*24*time.Hour || c.Admin.Address != "127.0.0.1:8025" || !c.Admin.Metrics {
 		t.Errorf("defaults: %+v %+v %+v %+v", c.Limits, c.Timeouts, c.Quarantine, c.Admin)
 	}

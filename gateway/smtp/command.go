@@ -58,7 +58,7 @@ func (c *conn) commandDeadline(pace *Pace, begun time.Time) (time.Time, error) {
 		return begun.Add(pace.Command), errSlow
 	}
 	idle := pace.Idle
-	if c.tally.errors > 0 || c.ln.opts.TLS == TLSRequired && !c.tls.On() {
+	if c.tally.errors > 0 || c.needsExemption() && !c.plainAllowed() {
 		idle = min(idle, pace.IdleDoubt)
 	}
 	return time.Now().Add(idle), errIdle
@@ -98,6 +98,7 @@ const (
 	clearNever   clearRule = iota // but for a peer that is exempted
 	clearAlways                   // it leads to TLS, or away
 	clearAddress                  // decided when its address is known
+	clearInside                   // it needs a transaction, and what opened that was allowed
 )
 
 // verbs are the commands that we know, offered or not.
@@ -105,8 +106,8 @@ var verbs = verbTable(
 	verb{"EHLO", func(c *conn, args []byte) { c.ehlo("EHLO", args) }, clearAlways},
 	verb{"HELO", func(c *conn, args []byte) { c.ehlo("HELO", args) }, clearNever},
 	verb{"MAIL", (*conn).mail, clearAddress},
-	verb{"RCPT", (*conn).rcpt, clearAddress},
-	verb{"DATA", (*conn).data, clearAddress},
+	verb{"RCPT", (*conn).rcpt, clearInside},
+	verb{"DATA", (*conn).data, clearInside},
 	verb{"RSET", (*conn).rset, clearNever},
 	verb{"NOOP", func(c *conn, _ []byte) { c.junk("NOOP", ReplyOK()) }, clearAlways},
 	verb{"VRFY", func(c *conn, _ []byte) { c.junk("VRFY", ReplyVerify()) }, clearNever},
@@ -224,7 +225,7 @@ func (c *conn) mayBeClear(rule clearRule) bool {
 	switch {
 	case rule == clearAlways || !c.needsExemption():
 		return true
-	case rule == clearAddress:
+	case rule == clearAddress, rule == clearInside && c.tx.open:
 		return c.ln.opts.PlainAllowed != nil
 	}
 	return c.plainAllowed()

@@ -71,9 +71,9 @@ type tuning struct {
 }
 
 // Adjust replaces the limits, the timeouts and the networks whose bare LF is normalized, from the next command of every
-// session on. No session is dropped. Zero values mean defaults, as in Config.
+// session on. No session is dropped.
 func (s *Server) Adjust(l Limits, t Timeouts, normalizeBareLF []netip.Prefix) {
-	s.tuning.Store(&tuning{l.withDefaults(), t.withDefaults(), slices.Clone(normalizeBareLF)})
+	s.tuning.Store(&tuning{l.orDefault(), t.orDefault(), slices.Clone(normalizeBareLF)})
 }
 
 // limits are the limits that hold now.
@@ -115,7 +115,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, opts ListenerOptions
 	go s.watchStress(watch)
 	unwatch := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer unwatch()
-	ln := &listener{opts: opts, tls: newTLSKeeper(s.cfg.TLS)}
+	provider := opts.Certificates
+	if provider == nil {
+		provider = s.cfg.TLS
+	}
+	ln := &listener{opts: opts, tls: newTLSKeeper(provider)}
 	spare := newSpare()
 	defer spare.close()
 	for wait := time.Duration(0); ; {
