@@ -19,6 +19,7 @@ type options struct {
 	size     int
 	repeat   int
 	profile  string
+	review   int
 }
 
 func main() {
@@ -28,10 +29,15 @@ func main() {
 	flag.IntVar(&o.size, "size", 10<<10, "bytes of a message, about")
 	flag.IntVar(&o.repeat, "repeat", 3, "runs of each system; the median is shown")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of gatepost here")
+	flag.IntVar(&o.review, "review", 0, "instead, measure the review pages with so many held messages")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := measure(ctx, o); err != nil {
+	run := measure
+	if o.review > 0 {
+		run = func(ctx context.Context, o options) error { return review(ctx, o.review) }
+	}
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
 	}
