@@ -92,13 +92,56 @@ func (w *workshop) compile(ctx context.Context, b policies.Bundle) (*policy.Poli
 		return nil, policy.TestReport{}, problems
 	}
 	o := next.policyOptions()
-	o.ReadFile = b.Overlay
+	o.ReadFile = w.beside(b)
 	draft, problems := next.readPolicy(o)
 	if len(problems) > 0 {
 		return nil, policy.TestReport{}, problems
 	}
 	next.snap = &gateway.Snapshot{Policy: draft}
 	return draft, next.runTests(ctx), nil
+}
+
+// errElsewhere is why a draft may not name a file: what its check says of a file would show what is in it.
+var errElsewhere = errors.New("a draft on the review pages may only name files in the directory of the policy file")
+
+// beside reads the files of b, those that the policy in force is made of, and what lies in the policy file's directory.
+func (w *workshop) beside(b policies.Bundle) func(string) ([]byte, error) {
+	known := policies.Bundle{}
+	if list, err := w.s.archive().List(); err == nil && len(list) > 0 {
+		if kept, err := w.s.archive().Bundle(list[0].Name); err == nil {
+			known = kept
+		}
+	}
+	return func(path string) ([]byte, error) {
+		whole, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		_, ours := b[whole]
+		_, inForce := known[whole]
+		if entries, err := filepath.Abs(w.s.entriesFile()); !ours && !inForce && (err != nil || whole != entries) && !w.near(whole) {
+			return nil, errElsewhere
+		}
+		return b.Overlay(path)
+	}
+}
+
+// near reports whether a file, links followed, is a regular one in or below the policy file's directory.
+func (w *workshop) near(path string) bool {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(w.policyFile()))
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	real, rerr := filepath.EvalSymlinks(path)
+	if errors.Is(rerr, fs.ErrNotExist) {
+		return filepath.Dir(path) == dir // it is told that it is not there
+	}
+	info, serr := os.Stat(path)
+	if err != nil || rerr != nil || serr != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	rel, err := filepath.Rel(dir, real)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // Check implements admin.Policies.

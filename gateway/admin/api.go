@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"gatepost/gateway/journal"
@@ -72,22 +74,80 @@ func (v *visit) limit(otherwise int) int {
 
 // readBody decodes the one JSON object of a request: no unknown keys, nothing after it. No body is the zero value.
 func (v *visit) readBody(into any) error {
-	dec := json.NewDecoder(v.r.Body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(into)
-	if err == io.EOF {
-		return nil
-	}
+	body, err := io.ReadAll(v.r.Body)
 	if big := (*http.MaxBytesError)(nil); errors.As(err, &big) {
 		return errTooLarge
 	}
 	if err != nil {
 		return errBadForm
 	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	if !plainJSON(body) {
+		return errBadForm
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return errBadForm
+	}
 	if _, err := dec.Token(); err != io.EOF {
 		return errBadForm
 	}
 	return nil
+}
+
+// maxDepth is how deep a body may be nested (O-14).
+const maxDepth = 64
+
+// plainJSON reports whether no object of b has a key twice, which two readers would read differently, and nothing is
+// nested beyond maxDepth. Whether it is JSON at all is the decoder's to tell.
+func plainJSON(b []byte) bool {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	type level struct {
+		keys map[string]bool // nil: an array
+		key  bool            // a key comes next
+	}
+	var stack []level
+	for {
+		tok, err := dec.Token()
+		if err != nil {
+			return err == io.EOF
+		}
+		top := len(stack) - 1
+		switch t := tok.(type) {
+		case json.Delim:
+			switch t {
+			case '{':
+				stack = append(stack, level{map[string]bool{}, true})
+			case '[':
+				stack = append(stack, level{})
+			default:
+				stack = stack[:top]
+				if top--; top >= 0 && stack[top].keys != nil {
+					stack[top].key = true
+				}
+				continue
+			}
+			if len(stack) > maxDepth {
+				return false
+			}
+			continue
+		case string:
+			if top >= 0 && stack[top].key {
+				folded := strings.ToLower(t) // the decoder takes keys in any case
+				if stack[top].keys[folded] {
+					return false
+				}
+				stack[top].keys[folded], stack[top].key = true, false
+				continue
+			}
+		}
+		if top >= 0 && stack[top].keys != nil {
+			stack[top].key = true
+		}
+	}
 }
 
 func apiHealth(d *desk, v *visit) error {

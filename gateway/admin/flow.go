@@ -129,29 +129,23 @@ func waitingLet(d *desk, v *visit) error {
 }
 
 type tlsView struct {
-	List  []TLSSender
+	TLSReport
 	Since time.Time
-	Clear int // messages in clear text
-	Total int
 }
 
 // Percent is how much came over TLS.
 func (p tlsView) Percent() int {
-	if p.Total == 0 {
+	if p.Messages == 0 {
 		return 0
 	}
-	return (p.Total - p.Clear) * 100 / p.Total
+	return (p.Messages - p.Clear) * 100 / p.Messages
 }
 
 func (d *desk) tlsView(v *visit) (tlsView, error) {
 	p := tlsView{Since: d.now().Add(-replaySpan)}
 	var err error
-	if p.List, err = d.deps.TLS.Readiness(v.r.Context(), p.Since); err != nil {
+	if p.TLSReport, err = d.deps.TLS.Readiness(v.r.Context(), p.Since); err != nil {
 		return p, fmt.Errorf("read TLS readiness: %w", err)
-	}
-	for _, s := range p.List {
-		p.Clear += s.Clear
-		p.Total += s.Clear + s.TLS
 	}
 	return p, nil
 }
@@ -164,7 +158,19 @@ func tlsPage(d *desk, v *visit) error {
 	return d.render(v, http.StatusOK, "tls", p)
 }
 
+// knownKinds are what is learnt, the most asked for first.
+func knownKinds() []string { return []string{"senders", "ours", "partners", "links"} }
+
+// knownKind is the kind that a request asks for.
+func (v *visit) knownKind() string {
+	if kind := v.r.FormValue("kind"); slices.Contains(knownKinds(), kind) {
+		return kind
+	}
+	return knownKinds()[0]
+}
+
 type knownView struct {
+	Kind   string
 	Query  string
 	List   []Acquaintance
 	Forget bool
@@ -173,9 +179,9 @@ type knownView struct {
 
 func (d *desk) showKnown(v *visit, p knownView) error {
 	p.Query = clip(strings.TrimSpace(v.r.FormValue("q")), 200)
-	p.Forget = v.visitor.may(RightChange)
+	p.Forget, p.Kind = v.visitor.may(RightChange), v.knownKind()
 	var err error
-	if p.List, err = d.deps.Known.Known(v.r.Context(), p.Query, flowLimit); err != nil {
+	if p.List, err = d.deps.Known.Known(v.r.Context(), p.Kind, p.Query, flowLimit); err != nil {
 		return fmt.Errorf("list learnt people: %w", err)
 	}
 	return d.render(v, http.StatusOK, "known", p)
@@ -275,8 +281,8 @@ type (
 		Key string `json:"key"`
 	}
 	apiTLSBody struct {
-		Since   time.Time   `json:"since"`
-		Senders []TLSSender `json:"senders"`
+		Since time.Time `json:"since"`
+		TLSReport
 	}
 	apiKnownBody struct {
 		Known []Acquaintance `json:"known"`
@@ -343,12 +349,13 @@ func apiTLS(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	d.writeJSON(v, http.StatusOK, apiTLSBody{p.Since, append([]TLSSender{}, p.List...)})
+	p.Senders = append([]TLSSender{}, p.Senders...)
+	d.writeJSON(v, http.StatusOK, apiTLSBody{p.Since, p.TLSReport})
 	return nil
 }
 
 func apiKnown(d *desk, v *visit) error {
-	list, err := d.deps.Known.Known(v.r.Context(), clip(v.r.URL.Query().Get("q"), 200), v.limit(flowLimit))
+	list, err := d.deps.Known.Known(v.r.Context(), v.knownKind(), clip(v.r.URL.Query().Get("q"), 200), v.limit(flowLimit))
 	if err != nil {
 		return fmt.Errorf("list learnt people: %w", err)
 	}

@@ -188,7 +188,8 @@ func TestAPIRefusesOddBodies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for body, want := range map[string]int{`{"recipients":["alice@example.com"]}`: 200, `{"who":1}`: 400, `{} {}`: 400, `[`: 400,
+	for body, want := range map[string]int{`{"recipients":["alice@example.com"]}`: 200, `{"who":1}`: 400, `{"recipients":[],"recipients":["alice@example.com"]}`: 400, `{"recipients":[],"Recipients":[]}`: 400,
+		`{"recipients":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `}`: 400, `{} {}`: 400, `[`: 400,
 		strings.Repeat("[", 10000): 400, `{"recipients":"x"}`: 400, `{"recipients":["nobody@example.com"]}`: 409} {
 		if w := b.call(secret, post, "/api/v1/quarantine/m1/release", body); w.Code != want {
 			t.Errorf("%.30s: %d, want %d", body, w.Code, want)

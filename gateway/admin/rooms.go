@@ -108,24 +108,31 @@ type HeldMail struct {
 
 // TLSReadiness says who sends without TLS.
 type TLSReadiness interface {
-	// Readiness lists sender domains since an instant, those with most wanted mail in clear text first.
-	Readiness(ctx context.Context, since time.Time) ([]TLSSender, error)
+	// Readiness counts the mail since an instant; senders with most wanted mail in clear text come first.
+	Readiness(ctx context.Context, since time.Time) (TLSReport, error)
 }
 
-// A TLSSender is one domain and how it sends.
+// A TLSReport is how mail came, and who would be cut off if TLS were required.
+type TLSReport struct {
+	Messages int         `json:"messages"`
+	Clear    int         `json:"clear"` // of them, in clear text
+	Senders  []TLSSender `json:"senders"`
+}
+
+// A TLSSender is one domain that sends in clear text.
 type TLSSender struct {
 	Domain string    `json:"domain"`
-	TLS    int       `json:"tls"`    // messages over TLS
-	Clear  int       `json:"clear"`  // messages in clear text
-	Wanted int       `json:"wanted"` // of these, how many were accepted
+	Clear  int       `json:"clear"`           // messages in clear text
+	Wanted int       `json:"wanted"`          // of these, how many were accepted
+	Stage  string    `json:"stage,omitempty"` // what is asked of it now
 	Last   time.Time `json:"last"`
 	Error  string    `json:"error,omitempty"` // of the last handshake that failed
 }
 
 // Acquaintances are the people and domains that were learnt from mail.
 type Acquaintances interface {
-	// Known lists those that match a text, best known first, at most limit.
-	Known(ctx context.Context, text string, limit int) ([]Acquaintance, error)
+	// Known lists those of a kind (senders, ours, partners, links) that match a text, best known first, at most limit.
+	Known(ctx context.Context, kind, text string, limit int) ([]Acquaintance, error)
 	// Forget removes one; ErrNoneSuch if it is not there.
 	Forget(ctx context.Context, address string) error
 }

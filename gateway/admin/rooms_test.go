@@ -228,13 +228,13 @@ func (r *rooms) LetThrough(_ context.Context, key string) error {
 }
 
 // Readiness implements TLSReadiness.
-func (r *rooms) Readiness(context.Context, time.Time) ([]TLSSender, error) {
-	return []TLSSender{{Domain: "old-printer.example", Clear: 412, Wanted: 409, Last: r.now}, {Domain: "club.example", Clear: 17, Wanted: 17, TLS: 3, Last: r.now, Error: "tls: no shared cipher"},
-		{Domain: evil, Clear: 2}, {Domain: "shop.example", TLS: 5120, Last: r.now}}, nil
+func (r *rooms) Readiness(context.Context, time.Time) (TLSReport, error) {
+	return TLSReport{Messages: 5554, Clear: 431, Senders: []TLSSender{{Domain: "old-printer.example", Clear: 412, Wanted: 409, Stage: "observe", Last: r.now},
+		{Domain: "club.example", Clear: 17, Wanted: 17, Stage: "warn", Last: r.now, Error: "no cipher suite in common"}, {Domain: evil, Clear: 2, Error: evil}}}, nil
 }
 
 // Known implements Acquaintances.
-func (r *rooms) Known(context.Context, string, int) ([]Acquaintance, error) {
+func (r *rooms) Known(context.Context, string, string, int) ([]Acquaintance, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.known), nil

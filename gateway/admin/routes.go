@@ -129,7 +129,7 @@ func roomAPI() []route {
 			does: "Takes a sender's next attempt at once.", in: apiKey{}},
 		{method: get, pattern: "/api/v1/tls", right: RightOverview, room: hasTLS, api: true, handle: apiTLS,
 			does: "Who sends without TLS.", out: apiTLSBody{}},
-		{method: get, pattern: "/api/v1/known", right: RightTrace, room: hasKnown, api: true, handle: apiKnown, params: []param{{"q", "text in address or name"}, limit},
+		{method: get, pattern: "/api/v1/known", right: RightTrace, room: hasKnown, api: true, handle: apiKnown, params: []param{{"kind", "senders, ours, partners or links"}, {"q", "text in address or name"}, limit},
 			does: "People and domains that were learnt from mail.", out: apiKnownBody{}},
 		{method: post, pattern: "/api/v1/known/forget", right: RightChange, room: hasKnown, api: true, handle: apiKnownForget,
 			does: "Forgets one of them.", in: apiAddress{}},

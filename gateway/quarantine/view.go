@@ -104,9 +104,9 @@ func (v View) entries(q Query) cond {
 	}
 	own := v.copies()
 	for _, word := range words(q.Text) {
+		// The recipients are looked through once for each word, not once for each entry.
 		args := append(append([]any{word}, own.args...), word)
-		c.and("(instr(e.found, ?) OR EXISTS (SELECT 1 FROM recipients r WHERE r.entry = e.seq AND "+own.where()+
-			" AND instr(r.owner, ?)))", args...)
+		c.and("(instr(e.found, ?) OR e.seq IN (SELECT r.entry FROM recipients r WHERE "+own.where()+" AND instr(r.owner, ?)))", args...)
 	}
 	return c
 }

@@ -108,6 +108,12 @@ func TestAPolicyIsChangedOnThePages(t *testing.T) {
 	if !strings.Contains(checked, "thn") || !strings.Contains(checked, "Line") {
 		t.Errorf("the check does not name the key:\n%s", checked)
 	}
+	for _, elsewhere := range []string{"lists: {x: {file: /etc/passwd}}", "lists: {x: {file: ../../../../etc/passwd}}", "lists: {x: {file: /dev/zero}}",
+		"tests:\n  - name: x\n    given: {message: /etc/passwd, rcpt: [c@example.com]}\n    expect: {action: accept}"} {
+		if page := r.submit("/policy/draft", "/policy/check", form("version: 1\n"+elsewhere+"\n")); !strings.Contains(page, "may only name files in the directory") || strings.Contains(page, "root:") {
+			t.Errorf("a draft reads what is not its own: %s", elsewhere)
+		}
+	}
 	milder := strings.Replace(holding, "then: quarantine", "then: tag", 1)
 	replayed := r.submit("/policy/draft", "/policy/replay", form(milder))
 	for _, want := range []string{"1 message judged again", "1 would be treated otherwise", "rule held-by-subject", "hold me one"} {

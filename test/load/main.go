@@ -22,6 +22,7 @@ type options struct {
 	held     int
 	idle     int
 	siege    int
+	review   int
 }
 
 func main() {
@@ -34,6 +35,7 @@ func main() {
 	flag.IntVar(&o.held, "held", 0, "instead: measure a restart with so many messages on hold, and their drain")
 	flag.IntVar(&o.idle, "idle", 0, "instead: hold so many idle TLS sessions, and show the memory they take and how a new one is served")
 	flag.IntVar(&o.siege, "siege", 0, "instead: let so many slow writers and a flood of connections loose while clean senders send")
+	flag.IntVar(&o.review, "review", 0, "instead, measure the review pages with so many held messages")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -45,6 +47,8 @@ func main() {
 		run = siege
 	case o.held > 0:
 		run = func(context.Context, options) error { return backlog(o.held, o.size) }
+	case o.review > 0:
+		run = func(ctx context.Context, o options) error { return review(ctx, o.review) }
 	}
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)

@@ -22,6 +22,9 @@
     el.addEventListener("change", () => el.form.requestSubmit());
   }
 
+  const tab = document.querySelector(".subnav [aria-current]");
+  if (tab) tab.scrollIntoView({inline: "center", block: "nearest"});
+
   const list = document.getElementById("list");
   if (list) choosing(list);
 

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gatepost/filters"
+	"gatepost/filters/mail"
+	"gatepost/gateway/admin"
+	"gatepost/gateway/db"
+	"gatepost/gateway/journal"
+	"gatepost/gateway/quarantine"
+	"gatepost/gateway/spool"
+	"gatepost/policy"
+)
+
+// reviewLimits are what the pages promise at the 95th percentile, with 100,000 messages held.
+const (
+	listLimit    = 300 * time.Millisecond
+	previewLimit = 200 * time.Millisecond
+	pageRequests = 40
+)
+
+// review measures the review pages over n held messages: over HTTP, logged in, one request after the other.
+func review(ctx context.Context, n int) error {
+	dir := os.TempDir()
+	if _, err := os.Stat("/dev/shm"); err == nil {
+		dir = "/dev/shm" // filling is not what is measured
+	}
+	dir, err := os.MkdirTemp(dir, "gatepost-review-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	d, err := db.Open("sqlite:" + filepath.Join(dir, "gatepost.db"))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	sp, err := spool.New(spool.Config{Dir: filepath.Join(dir, "spool")})
+	if err != nil {
+		return err
+	}
+	q, err := quarantine.New(ctx, quarantine.Config{}, quarantine.Deps{Dir: filepath.Join(dir, "quarantine"), DB: d, Spool: sp})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "holding %d messages …\n", n)
+	start := time.Now()
+	for i := range n {
+		if err := q.Put(ctx, heldEntry(i, start), bytes.NewReader(heldMessage(i))); err != nil {
+			return fmt.Errorf("hold message %d: %w", i, err)
+		}
+	}
+	fmt.Printf("\nreview pages with %d held messages (put in %s), one request after the other\n\n", n, time.Since(start).Round(time.Second))
+	visitor, base, stop, err := reviewer(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return askPages(visitor, base, n)
+}
+
+// heldEntry is one held message: ten senders' worth of words, five thousand recipients, a rare word each.
+func heldEntry(i int, now time.Time) *quarantine.Entry {
+	because := []policy.Reason{{Code: "bayes.spam", Weight: 5200, At: "shipped", Text: "The words are those of spam."}, {Code: "dnsbl.listed", Weight: 4000, At: "policy.yaml:22", Text: "The client is on a block list."}}
+	rcpt := fmt.Sprintf("user%d@example.com", i%5000)
+	result, err := json.Marshal(map[string]any{"action": "quarantine", "class": "spam", "score": 9.2, "decided": []string{"bayes.spam"},
+		"recipients": []policy.Verdict{{Address: rcpt, Action: policy.Quarantine, Because: because}},
+		"findings":   []filters.Finding{{Filter: "bayes", Code: "bayes.spam", Text: "The words are those of spam.", Proof: []filters.Evidence{{Where: "body", What: "invoice"}}}}})
+	if err != nil {
+		panic(err) // ours: it marshals
+	}
+	return &quarantine.Entry{ID: fmt.Sprintf("0m%08d", i), Time: now.Add(-time.Duration(i) * time.Second), Class: []policy.Class{policy.Spam, policy.Phish, policy.ByRule}[i%3], Score: 9200,
+		MailFrom: fmt.Sprintf("bounce@bulk%d.example", i%10), Author: fmt.Sprintf("offers@bulk%d.example", i%10), Name: "Best Offers", Subject: fmt.Sprintf("Unpaid invoice number %d for you", i),
+		Client: "198.51.100.23", Helo: "out.bulk.example", Rcpts: []quarantine.Recipient{{Address: rcpt}}, Result: result}
+}
+
+// heldMessage is a message with text and HTML; every thousandth is large.
+func heldMessage(i int) []byte {
+	lines := 20
+	if i%1000 == 0 {
+		lines = 20000 // some 2 MB
+	}
+	html := strings.Repeat(`<table><tr><td style="color:#b00">Dear customer</td><td><a href="https://track.example/c">pay</a> <img src="https://x.example/p.gif"></td></tr></table>`, lines)
+	return fmt.Appendf(nil, "From: offers@bulk%d.example\r\nTo: user%d@example.com\r\nSubject: Unpaid invoice number %d for you\r\nMIME-Version: 1.0\r\n"+
+		"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n%s\r\n--b--\r\n",
+		i%10, i%5000, i, strings.Repeat("Only today: everything must go. https://track.example/c?u=88213\r\n", lines), html)
+}
+
+// reviewer serves the pages and logs in.
+func reviewer(ctx context.Context, q *quarantine.Store) (*http.Client, string, func(), error) {
+	const password = "four quiet green gates"
+	accounts := admin.NewAccounts(&admin.MemoryShelf{})
+	if _, err := accounts.Create(ctx, admin.AccountSpec{Name: "ada", Roles: []admin.Role{admin.Admin}, Password: password}); err != nil {
+		return nil, "", nil, err
+	}
+	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: q, Own: func(a ...string) admin.Quarantine { return q.For(a...) },
+		Journal: noJournal{}, Accounts: accounts, Meter: admin.NewMeter(), Bodies: bodies{}})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", nil, err
+	}
+	srv := admin.Server(handler)
+	go srv.Serve(l)
+	jar, err := cookiejar.New(nil)
+	client := &http.Client{Jar: jar}
+	base := "http://" + l.Addr().String()
+	if err == nil {
+		var resp *http.Response
+		if resp, err = client.PostForm(base+"/login", url.Values{"name": {"ada"}, "password": {password}, "next": {"/health"}}); err == nil {
+			resp.Body.Close()
+		}
+	}
+	return client, base, func() { srv.Close() }, err
+}
+
+// askPages prints a line for each kind of request, and fails if one breaks its promise.
+func askPages(client *http.Client, base string, n int) error {
+	fmt.Printf("%-52s %9s %9s %9s\n", "request", "p50 ms", "p95 ms", "limit ms")
+	var broken []error
+	for _, c := range []struct {
+		name  string
+		path  func(i int) string
+		limit time.Duration
+	}{
+		{"list, newest page", func(int) string { return "/quarantine" }, listLimit},
+		{"list, a page far back", func(i int) string { return fmt.Sprintf("/quarantine?before=0m%08d", n/2+i) }, listLimit},
+		{"list, one class", func(int) string { return "/quarantine?class=phish" }, listLimit},
+		{"list, released (none)", func(int) string { return "/quarantine?state=released" }, listLimit},
+		{"list, one recipient", func(i int) string { return fmt.Sprintf("/quarantine?recipient=user%d@example.com", i*31) }, listLimit},
+		{"list, the last day", func(int) string { return "/quarantine?days=1" }, listLimit},
+		{"search, a common word", func(int) string { return "/quarantine?q=invoice" }, listLimit},
+		{"search, a rare word", func(i int) string { return fmt.Sprintf("/quarantine?q=number+%d", (i*7919+13)%n) }, listLimit},
+		{"search, a word that is nowhere", func(i int) string { return fmt.Sprintf("/quarantine?q=nowhere%d", i) }, listLimit},
+		{"search, a reason and a sender", func(i int) string { return fmt.Sprintf("/quarantine?q=bayes.spam+bulk%d", i%10) }, listLimit},
+		{"message page", func(i int) string { return fmt.Sprintf("/quarantine/0m%08d", i*37+1) }, previewLimit},
+		{"preview of HTML", func(i int) string { return fmt.Sprintf("/quarantine/0m%08d/html", i*37+1) }, previewLimit},
+		{"message page, 2 MB", func(i int) string { return fmt.Sprintf("/quarantine/0m%08d", (i%max(1, n/1000))*1000) }, previewLimit},
+		{"preview of HTML, 2 MB", func(i int) string { return fmt.Sprintf("/quarantine/0m%08d/html", (i%max(1, n/1000))*1000) }, previewLimit},
+	} {
+		var took []time.Duration
+		for i := range pageRequests {
+			start := time.Now()
+			resp, err := client.Get(base + c.path(i))
+			if err != nil {
+				return err
+			}
+			_, err = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode != http.StatusOK {
+				return fmt.Errorf("%s: %s: %w", c.path(i), resp.Status, err)
+			}
+			took = append(took, time.Since(start))
+		}
+		slices.Sort(took)
+		p50, p95 := took[len(took)/2], took[len(took)*95/100]
+		fmt.Printf("%-52s %9.1f %9.1f %9.0f\n", c.name, ms(p50), ms(p95), ms(c.limit))
+		if p95 > c.limit {
+			broken = append(broken, fmt.Errorf("%s: %.1f ms at the 95th percentile, promised %.0f", c.name, ms(p95), ms(c.limit)))
+		}
+	}
+	return errors.Join(broken...)
+}
+
+// noJournal is a past in which nothing happened.
+type noJournal struct{}
+
+// Trace implements admin.Journal.
+func (noJournal) Trace(context.Context, string, int) ([]journal.Record, error) { return nil, nil }
+
+// Recent implements admin.Journal.
+func (noJournal) Recent(context.Context, journal.Kind, time.Time, int) ([]journal.Record, error) {
+	return nil, nil
+}
+
+// Append implements admin.Journal.
+func (noJournal) Append(context.Context, *journal.Record) error { return nil }
+
+// bodies reads messages as the gateway does.
+type bodies struct{}
+
+// Body implements admin.Bodies.
+func (bodies) Body(src mail.Source, limit int) (admin.Body, error) {
+	m := mail.Parse(src)
+	text := m.Text()
+	b := admin.Body{Text: text[:min(len(text), limit)], TextCut: len(text) > limit}
+	for p := range m.Parts() {
+		if p.Type == "text/html" && !p.Attachment() {
+			html := p.View().Source
+			b.HTML, b.HTMLCut = html[:min(len(html), limit)], len(html) > limit
+			break
+		}
+	}
+	return b, m.Err()
+}
