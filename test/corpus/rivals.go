@@ -267,6 +267,9 @@ func (r *rspamd) post(url string, m sample) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusAlreadyReported {
+		return nil, nil // learnt already, or nothing to be learnt from it
+	}
 	var answer map[string]any
 	if err := json.Unmarshal(b, &answer); err != nil {
 		return nil, fmt.Errorf("%s: %s %.200s", url, resp.Status, b)
