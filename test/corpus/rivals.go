@@ -212,7 +212,7 @@ func freePorts(n int) ([]string, error) {
 }
 
 // patience is how long Rspamd may take to compile its patterns.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // wait waits until both workers answer.
 func (r *rspamd) wait() error {
