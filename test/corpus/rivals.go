@@ -212,7 +212,7 @@ func freePorts(n int) ([]string, error) {
 }
 
 // patience is how long Rspamd may take to compile its patterns.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // wait waits until both workers answer.
 func (r *rspamd) wait() error {
@@ -266,6 +266,9 @@ func (r *rspamd) post(url string, m sample) (map[string]any, error) {
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err
+	}
+	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusAlreadyReported {
+		return nil, nil // learnt already, or nothing to be learnt from it
 	}
 	var answer map[string]any
 	if err := json.Unmarshal(b, &answer); err != nil {
