@@ -29,9 +29,10 @@ type job struct {
 	in      *Inspection
 	content *spool.Body
 	fates   []journal.Fate
-	because []policy.Reason // why the reply is not the decision's
-	entries []string        // ids under which copies stand in the quarantine
-	sealed  *string         // the ARC set, once it was made
+	because []policy.Reason     // why the reply is not the decision's
+	entries []string            // ids under which copies stand in the quarantine
+	light   map[string]*lighter // stripped messages by what is taken out
+	sealed  *string             // the ARC set, once it was made
 }
 
 // carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what
@@ -54,7 +55,7 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	if err := j.g.Journal.Health(); err != nil {
 		return j.refuseAll(smtp.ReplyLocalError())
 	}
-	kept, passed := split(j.env.Rcpts, dec)
+	kept, passed := j.split(j.env.Rcpts)
 	if dec.Doubtful() {
 		if r := j.g.Gate.Doubted(ctx, j.env, j.in.Report.Auth, passed); r != nil {
 			j.because = []policy.Reason{{Rule: "greylist", Text: "The message is doubtful and its sender is not known: it is asked to come again."}}
@@ -62,13 +63,13 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 		}
 	}
 	if len(kept) > 0 {
-		copies := make([]held, len(kept))
-		for i, r := range kept {
-			copies[i] = held{rcpt: r}
-		}
-		if r := j.keep(ctx, j.env.ID, copies); r != nil {
+		if r := j.keep(ctx, j.env.ID, kept); r != nil {
 			return j.refuseAll(r)
 		}
+	}
+	if r := j.keepWhole(ctx, passed); r != nil {
+		j.withdraw()
+		return j.refuseAll(r)
 	}
 	for _, v := range dec.Recipients {
 		if v.Action == policy.Discard {
@@ -81,17 +82,21 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	return j.send(ctx, passed, len(kept) > 0)
 }
 
-// split sorts the recipients into those whose copy is kept for review and those whose copy goes on.
-// A copy that a rule asks to strip is kept, for nothing can be stripped yet, and what was to go must not pass.
-func split(rcpts []mail.Address, dec *policy.Decision) (kept, passed []mail.Address) {
+// split sorts the recipients into those whose copy is kept for review and those whose copy goes on. A copy that cannot be
+// stripped as a rule asks is kept, for what was to go must not pass.
+func (j *job) split(rcpts []mail.Address) (kept []held, passed []mail.Address) {
 	for i, r := range rcpts {
-		v := &dec.Recipients[i]
+		v := &j.in.Decision.Recipients[i]
 		switch {
 		case v.Action == policy.Discard:
-		case (v.Action == policy.Accept || v.Action == policy.Tag) && len(v.Strip)+len(dec.Strip) == 0:
-			passed = append(passed, r)
+		case v.Action != policy.Accept && v.Action != policy.Tag:
+			kept = append(kept, held{rcpt: r})
 		default:
-			kept = append(kept, r)
+			if l := j.stripped(v); l != nil && l.err != nil {
+				kept = append(kept, held{r, mail.Printable(l.err.Error(), 300)})
+				continue
+			}
+			passed = append(passed, r)
 		}
 	}
 	return kept, passed
@@ -310,6 +315,7 @@ func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
 		rec.Subject, rec.Author, rec.MsgID = f.Subject, f.From, f.MessageID
 	}
 	rec.Micros = map[string]int64{"parse": j.in.Parsed.Microseconds(), "inspect": j.in.Took.Microseconds()}
+	rec.Note = j.consequence()
 	for _, t := range j.in.Report.Timings {
 		rec.Micros[t.Filter] = t.Micros
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
+	"strings"
 	"time"
 
 	"gatepost/filters"
@@ -35,6 +37,7 @@ type transaction struct {
 	route  string
 	size   int64   // as MAIL declared it
 	denied *denial // set once the client, HELO or sender is denied: every recipient but postmaster is refused
+	ruled  *denial // the last recipient that was denied
 }
 
 // A denial is an access entry that matched before a recipient was named.
@@ -61,15 +64,32 @@ func (g *Gateway) Connect(ctx context.Context, p smtp.Peer) (smtp.Session, *smtp
 }
 
 // Hello implements smtp.Session.
-func (s *session) Hello(_ context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
+func (s *session) Hello(ctx context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
 	s.hello = h
+	snap := s.g.Snapshot()
+	if !snap.OwnName && s.claimsToBeUs(snap) {
+		return smtp.Capabilities{}, s.refuse(ctx, "EHLO", smtp.ReplySelfHello())
+	}
 	c, _ := s.g.Carrier.Offer()
-	l := &s.g.Snapshot().Limits
+	l := &snap.Limits
 	if c.Size == 0 || c.Size > l.MessageBytes {
 		c.Size = l.MessageBytes
 	}
 	c.MaxRcpts = l.Recipients
 	return c, nil
+}
+
+// claimsToBeUs reports whether a stranger greets with our name or our address (HOSTILE C-10).
+func (s *session) claimsToBeUs(snap *Snapshot) bool {
+	a := s.peer.Remote
+	if a == s.peer.Local.Addr() || a.IsLoopback() || contains(snap.Trusted, a) {
+		return false
+	}
+	if literal, ok := strings.CutPrefix(s.hello.Name, "["); ok {
+		ip, err := netip.ParseAddr(strings.TrimPrefix(strings.TrimSuffix(literal, "]"), "IPv6:"))
+		return err == nil && (ip.Unmap() == s.peer.Local.Addr() || ip.IsLoopback())
+	}
+	return strings.EqualFold(strings.TrimSuffix(s.hello.Name, "."), s.g.Hostname)
 }
 
 // Mail begins a transaction under the snapshot of this moment: one message, one judge.
@@ -83,6 +103,7 @@ func (s *session) Mail(ctx context.Context, from mail.Address, p smtp.MailParams
 		Trusted: contains(snap.Trusted, s.peer.Remote), Helo: s.hello.Name, ESMTP: s.hello.ESMTP, TLS: s.hello.TLS,
 		From: from, SMTPUTF8: p.SMTPUTF8, Body8Bit: p.EightBit,
 	}}
+	tx.snap.Locate(tx.env)
 	s.tx = tx
 	if r := s.g.Gate.Mail(ctx, tx.env); r != nil {
 		s.tx = transaction{}
@@ -116,6 +137,7 @@ func (s *session) clientName(ctx context.Context) string {
 // Rcpt admits one recipient: ours, on the transaction's route, not denied, known to the next hop.
 func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	env := s.tx.env
+	to = s.tx.snap.answerable(to, s.g.Hostname)
 	d, ours := s.tx.snap.Domains[to.Domain()]
 	switch {
 	case !ours:
@@ -132,7 +154,8 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 		return s.refuseFor(ctx, "RCPT", refused, env, to)
 	}
 	if ruling := s.tx.snap.Policy.Admit(policy.Rcpt, env, to); ruling.Standing == policy.Denied && !postmaster(to) {
-		return s.refuseFor(ctx, "RCPT", replyOf(ruling.Reply), env, to)
+		s.tx.ruled = &denial{reply: replyOf(ruling.Reply), reason: ruling.Because}
+		return s.refuseFor(ctx, "RCPT", s.tx.ruled.reply, env, to)
 	}
 	if r := s.g.Gate.Rcpt(ctx, env, to); r != nil {
 		return s.refuseFor(ctx, "RCPT", r, env, to)
@@ -149,6 +172,18 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	return soon
 }
 
+// answerable puts a postmaster who has a mailbox in the place of the gateway's own, which <postmaster> without a domain
+// stands for and which must be reachable (RFC 5321 section 4.5.1).
+func (s *Snapshot) answerable(to mail.Address, hostname string) mail.Address {
+	if _, ours := s.Domains[hostname]; ours || s.Home == "" || to.Domain() != hostname || !postmaster(to) {
+		return to
+	}
+	if home, err := mail.ParseAddress("postmaster@" + s.Home); err == nil {
+		return home
+	}
+	return to
+}
+
 // exists refuses a recipient that is known not to exist, for good, and one that nobody can say anything about, for now.
 func (s *session) exists(ctx context.Context, d Domain, to mail.Address) *smtp.Reply {
 	standing := forward.Known
@@ -158,6 +193,8 @@ func (s *session) exists(ctx context.Context, d Domain, to mail.Address) *smtp.R
 		if !d.Users[to.Canonical()] {
 			standing = forward.Unknown
 		}
+	case d.Directory != nil:
+		standing = d.Directory.Verify(ctx, to)
 	default:
 		standing, _ = s.g.Carrier.Verify(ctx, to)
 	}
@@ -306,8 +343,10 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 	for _, a := range rcpt {
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: a.String(), Fate: fateOf(r)})
 	}
-	if s.tx.denied != nil && s.tx.denied.reply == r {
-		rec.Because = []policy.Reason{s.tx.denied.reason}
+	for _, d := range []*denial{s.tx.denied, s.tx.ruled} {
+		if d != nil && d.reply == r {
+			rec.Because = []policy.Reason{d.reason}
+		}
 	}
 	return s.write(ctx, rec, r)
 }

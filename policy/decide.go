@@ -164,7 +164,7 @@ func (d *Decision) modify(groups []group) {
 	for i := range groups[1:] {
 		o := &groups[i+1].outcome
 		d.AddHeaders = slices.DeleteFunc(d.AddHeaders, func(h HeaderField) bool { return !slices.Contains(o.headers, h) })
-		if o.strip == nil {
+		if !slices.Equal(o.strip, d.Strip) {
 			d.Strip = nil
 		}
 	}

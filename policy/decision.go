@@ -101,8 +101,15 @@ type Decision struct {
 	Monitored  []Reason      `json:"monitored,omitempty"`     // rules in monitor mode that matched
 	Unknown    []Reason      `json:"unknown,omitempty"`       // rules that could not be decided for want of a fact
 	AddHeaders []HeaderField `json:"add_headers,omitempty"`
-	Strip      []string      `json:"strip,omitempty"` // what a rule said to strip: "attachments"
+	Strip      []string      `json:"strip,omitempty"` // what rules said to strip: attachments, dangerous, links
 }
+
+// What a rule may take out of a copy.
+const (
+	StripAttachments = "attachments" // every part that is no readable text
+	StripDangerous   = "dangerous"   // the parts that findings of attach, clamd, icap and hashes with a positive weight stand in
+	StripLinks       = "links"       // readable text becomes plain text, whose links nobody can click
+)
 
 // A HeaderField is one that policy asks the gateway to add.
 type HeaderField struct {

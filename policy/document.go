@@ -263,7 +263,7 @@ type ruleDoc struct {
 	Subject    items     `yaml:"subject" doc:"The subject with * for anything, without regard to case."`
 	Attachment items     `yaml:"attachment" doc:"File names, *.exe, or media types by content, application/x-*."`
 	Finding    items     `yaml:"finding" doc:"Finding codes; links.* covers a family, class:malware a class, severity:refuse defects by how bad they are."`
-	Then       thenDoc   `yaml:"then" doc:"accept, tag, quarantine, defer, reject, discard, {score: 3}, {at_least: quarantine}, {redirect: ADDRESS}, {strip: attachments}, {bcc: ADDRESS}, {add_header: 'Name: value'}, greylist (doubtful: an unknown sender is asked to come again), or a list of these."`
+	Then       thenDoc   `yaml:"then" doc:"accept, tag, quarantine, defer, reject, discard, {score: 3}, {at_least: quarantine}, {redirect: ADDRESS}, {strip: attachments|dangerous|links}, {bcc: ADDRESS}, {add_header: 'Name: value'}, greylist (doubtful: an unknown sender is asked to come again), or a list of these."`
 	Class      item      `yaml:"class" doc:"spam, phish, malware or policy: decides retention and who may release."`
 	For        items     `yaml:"for" doc:"Recipients that it is for, written as from is; all by default."`
 	Mode       item      `yaml:"mode" doc:"enforce, monitor (recorded, not acted on) or off; enforce by default."`

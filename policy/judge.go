@@ -236,7 +236,7 @@ func (j *judge) apply(o *outcome, r *rule, tell bool) bool {
 	o.bcc = append(o.bcc, t.bcc...)
 	o.headers = append(o.headers, t.headers...)
 	if t.strip != nil {
-		o.strip = t.strip
+		o.strip = append(o.strip[:len(o.strip):len(o.strip)], t.strip...)
 	}
 	o.grey = o.grey || t.grey
 	if t.floor != "" && (o.floor == nil || severity(t.floor) > severity(o.floor.then.floor)) {

@@ -20,6 +20,7 @@ import (
 type Policy struct {
 	file       string
 	lists      map[string]*list
+	people     []Person // of the lists
 	access     accessTable
 	limits     []Limit
 	thresholds [3]threshold // tag, quarantine, reject
@@ -58,8 +59,8 @@ type Options struct {
 	Codes    []filters.Code               // every finding code there is; nil: codes are not checked
 	Filters  []string                     // every filter that may run; each needs an action for its failure
 	ReadFile func(string) ([]byte, error) // nil: os.ReadFile
-	Weights  map[string]float64           // points that findings bring along, by code: over the families of the shipped policy, under what it says of a code
 	Entries  string                       // file of the entries that people made on the review pages; it need not exist
+	Weights  map[string]float64           // points that findings bring along, by code: over the families of the shipped policy, under what it says of a code
 }
 
 //go:embed shipped.yaml

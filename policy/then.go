@@ -100,10 +100,7 @@ func (t *thenDoc) add(n conf.Node, p conf.Pair) []conf.Problem {
 			t.bcc, problems = append(t.bcc, a), append(problems, bad...)
 		}
 	case "strip":
-		if p.Value.String() != "attachments" {
-			return []conf.Problem{{Pos: p.Value.Pos(), Message: "cannot strip " + quoted(p.Value.String()) + ": only attachments can be stripped"}}
-		}
-		t.strip = []string{"attachments"}
+		problems = t.addStrip(p.Value)
 	case "add_header":
 		problems = t.addHeader(p.Value)
 	default:
@@ -111,6 +108,26 @@ func (t *thenDoc) add(n conf.Node, p conf.Pair) []conf.Problem {
 			return []conf.Problem{{Pos: p.Key.Pos(), Message: p.Key.String() + " takes no value: write then: " + p.Key.String()}}
 		}
 		return []conf.Problem{{Pos: p.Key.Pos(), Message: "unknown action " + quoted(p.Key.String()), Hint: conf.Suggest(p.Key.String(), additions)}}
+	}
+	return problems
+}
+
+// strippable are what strip may name.
+var strippable = []string{StripAttachments, StripDangerous, StripLinks}
+
+// addStrip reads what to take out: one word or a list.
+func (t *thenDoc) addStrip(n conf.Node) []conf.Problem {
+	nodes := []conf.Node{n}
+	if n.Kind() == conf.Sequence {
+		nodes = n.Items()
+	}
+	var problems []conf.Problem
+	for _, v := range nodes {
+		if !slices.Contains(strippable, v.String()) {
+			problems = append(problems, conf.Problem{Pos: v.Pos(), Message: "cannot strip " + quoted(v.String()) + ": say attachments, dangerous or links", Hint: conf.Suggest(v.String(), strippable)})
+			continue
+		}
+		t.strip = append(t.strip, v.String())
 	}
 	return problems
 }
@@ -178,7 +195,7 @@ func (t *thenDoc) String() string {
 		out = append(out, greylist)
 	}
 	if t.strip != nil {
-		out = append(out, "strip attachments")
+		out = append(out, "strip "+strings.Join(t.strip, " and "))
 	}
 	for _, a := range t.bcc {
 		out = append(out, "bcc "+a)

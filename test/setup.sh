@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages whose programs the tests drive. It starts nothing: tests start what they
-# need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
+# Installs the Debian or Ubuntu packages whose programs the tests drive, or those that are named, each with a program of
+# its name. It starts nothing: tests start what they need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
 set -euo pipefail
-packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamav-daemon)
-programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamd)
+packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamav-daemon slapd haproxy testssl.sh)
+programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamd slapd haproxy testssl)
+if [ $# -gt 0 ]; then
+  packages=("$@")
+  programs=("$@")
+fi
 
 # axe-core comes from npm, in the version and with the checksum of test/browser/package-lock.json.
 axe() {
@@ -13,6 +17,21 @@ axe() {
     echo "setup: npm could not fetch axe-core; its test will be skipped by name"
 }
 cd "$(dirname "$0")/.."
+
+# Mail servers that exclude each other as packages are only unpacked, beside the tests: they never become this machine's.
+unpacked=${XDG_CACHE_HOME:-$HOME/.cache}/gatepost-test/root
+if ! [ -x "$unpacked/usr/sbin/exim4" ] && command -v apt-get >/dev/null; then
+  work=$(mktemp -d)
+  if (cd "$work" && { apt-get download -qq exim4-daemon-light opensmtpd libidn12 2>/dev/null ||
+      { apt-get update -qq && apt-get download -qq exim4-daemon-light opensmtpd libidn12; }; } >/dev/null 2>&1); then
+    mkdir -p "$unpacked"
+    for deb in "$work"/*.deb; do dpkg -x "$deb" "$unpacked"; done
+    echo "setup: unpacked Exim and OpenSMTPD below $unpacked"
+  else
+    echo "setup: cannot fetch Exim and OpenSMTPD here; the tests that drive them will be skipped by name"
+  fi
+  rm -rf "$work"
+fi
 
 missing=()
 for i in "${!programs[@]}"; do

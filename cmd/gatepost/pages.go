@@ -34,9 +34,13 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 		s.log.Warn("the overview begins empty", "error", err.Error())
 	}
 	shop := newWorkshop(s)
+	digests, err := s.digests(accounts)
+	if err != nil {
+		return nil, err
+	}
 	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book},
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -193,6 +197,10 @@ func (s *service) health() []admin.Check {
 	}
 	s.conditions(add)
 	s.lists.health(add)
+	s.directories.health(add)
+	if path, made := oldest(s.gateway.Snapshot()); !made.IsZero() && time.Since(made) > oldGeo {
+		add("countries and networks", fmt.Errorf("%s was made on %s", path, made.UTC().Format(time.DateOnly)), admin.Warning, made.Add(oldGeo), geoEffect, geoHint)
+	}
 	names, all := s.troubles.list()
 	for _, n := range names {
 		add(n, all[n].err, admin.Warning, all[n].since, "The last good state is in use.", "Mend what the message names.")
@@ -210,7 +218,7 @@ func (s *service) gauges() []admin.Gauge {
 	held, heldBytes := s.depot.Depth()
 	givenUp, _, _ := s.depot.givenUp()
 	judging, waiting := s.gateway.Judging()
-	return append(slices.Concat(s.edgeGauges(), s.lists.gauges()), []admin.Gauge{
+	return slices.Concat(s.edgeGauges(), s.lists.gauges(), []admin.Gauge{
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(judging), Label: "state", Of: "judged"},
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(waiting), Label: "state", Of: "waiting"},
 		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},
@@ -223,7 +231,7 @@ func (s *service) gauges() []admin.Gauge {
 		{Name: "gatepost_hold_oldest_seconds", Help: "How long the message that waits longest is on hold.", Value: s.depot.Oldest().Seconds()},
 		{Name: "gatepost_hold_given_up_total", Help: "Messages that could not be delivered and went from hold to the quarantine.", Value: float64(givenUp), Counter: true},
 		{Name: "gatepost_policy_generation", Help: "Generation of the policy that judges now.", Value: float64(s.gateway.Snapshot().Gen)},
-	}...)
+	})
 }
 
 // edgeGauges are what the listeners, the gate and the shared state have counted.

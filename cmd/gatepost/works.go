@@ -25,6 +25,7 @@ import (
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/learn"
+	"gatepost/gateway/people"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/spool"
 	"gatepost/gateway/state"
@@ -41,6 +42,7 @@ type works struct {
 	db         *db.DB
 	spool      *spool.Spool
 	quarantine *quarantine.Store
+	contacts   *people.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
 	book       *learn.Book
@@ -55,8 +57,11 @@ type works struct {
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	lists      *listWatch
+	extra      []string // files to watch beside configuration and policy
 	troubles   troubles
+	clock      disk.Clock // for what is deleted for its age
 	ward       ward
+	background context.Context // of what runs beside the mail
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -134,6 +139,9 @@ func (w *works) openGateway(ctx context.Context) error {
 	} else if len(rec.Missing)+len(rec.Corrupt) > 0 {
 		w.log.Error("quarantine recovered with losses", "report", fmt.Sprint(rec))
 	}
+	if err := w.openMemory(ctx); err != nil {
+		return err
+	}
 	if err := w.openCerts(); err != nil {
 		return err
 	}
@@ -141,16 +149,18 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.extra = w.files()
 	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
 		return err
 	}
+	w.replays.count(counter)
 	w.gate = access.New(crowd(w.cfg), counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
 	w.gate.OnStress(func(on bool, why string) { w.log.Warn("stress", "on", on, "because", why) })
 	w.gateway = gateway.New(gateway.Deps{
 		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.carrier, Hold: w.depot, Namer: namer{w.resolver},
-		Spool: w.spool, Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Log: w.log, Now: time.Now,
+		Spool: w.spool, Quarantine: w.quarantine, Journal: learner{recorder{w.journal, w.meter}, w}, Log: w.log, Now: time.Now,
 	}, w.snap)
 	return nil
 }
@@ -186,7 +196,7 @@ func (w *works) start(ctx context.Context) {
 	w.carrier.now.Load().Warm(warm)
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w.cancel = cancel
+	w.background, w.cancel = background, cancel
 	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
@@ -196,6 +206,9 @@ func (w *works) start(ctx context.Context) {
 	w.running.Go(func() { w.attend(background) })
 	w.running.Go(func() { w.lists.run(background) })
 	w.running.Go(func() { w.book.Run(background, func(err error) { w.troubles.note("learning", err) }) })
+	w.running.Go(func() {
+		w.people.Run(background, w.contacts, func(err error) { w.troubles.note("memory of people", err) })
+	})
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
@@ -282,15 +295,12 @@ func (w *works) housekeep(ctx context.Context) {
 	t := time.NewTicker(expireEvery)
 	defer t.Stop()
 	for {
-		expired, err := w.quarantine.Expire(ctx, time.Now())
-		w.troubles.note("quarantine expiry", err)
-		for _, e := range expired {
-			rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: e.ID, Time: time.Now(), Action: "expire", Actor: "retention", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
-			for _, r := range e.Rcpts {
-				rec.Rcpts = append(rec.Rcpts, r.Address)
-				rec.Fates = append(rec.Fates, journal.Fate{Rcpt: r.Address, Fate: "expired"})
+		if now, ok := w.clock.Agreed(); ok { // a clock that jumped deletes nothing (S-06, P-22)
+			gone, err := w.quarantine.Expire(ctx, now, w.expired)
+			for err == nil && len(gone) > 0 { // it goes by batches
+				gone, err = w.quarantine.Expire(ctx, now, w.expired)
 			}
-			w.troubles.note("journal", w.journal.Append(rec))
+			w.troubles.note("quarantine expiry", err)
 		}
 		select {
 		case <-t.C:
@@ -301,6 +311,19 @@ func (w *works) housekeep(ctx context.Context) {
 	}
 }
 
+// expired records that an entry of the quarantine goes because its time is over.
+func (w *works) expired(e quarantine.Entry) error {
+	rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: e.ID, Time: time.Now(), Action: "expire", Actor: "retention", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
+	for _, r := range e.Rcpts {
+		rec.Rcpts = append(rec.Rcpts, r.Address)
+		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: r.Address, Fate: "expired"})
+	}
+	if err := w.journal.Append(rec); err != nil {
+		return err
+	}
+	return w.journal.Written()
+}
+
 // close gives back what was opened, in the opposite order.
 func (w *works) close() {
 	if w.cancel != nil {
@@ -308,6 +331,7 @@ func (w *works) close() {
 	}
 	w.running.Wait()
 	w.carrier.close()
+	w.directories.keep(nil)
 	if w.shared != nil {
 		w.shared.Close()
 	}

@@ -20,6 +20,9 @@ type zipEntry struct {
 	at            int64  // of the local header
 	data          int64  // of the content; 0 if there is no local header
 	stamp         uint32 // DOS date and time
+	strength      byte   // of AES: 1 to 3 for 128, 192, 256 bits
+	inner         uint16 // method behind AES
+	link          bool   // Unix unpacks it as a symbolic link to what it holds
 }
 
 func (e zipEntry) encrypted() bool { return e.flags&1 != 0 || e.flags&(1<<13) != 0 || e.method == 99 }
@@ -156,6 +159,7 @@ func (z *zipFile) directory(count, end int64) {
 			packed: int64(le.Uint32(h[20:])), size: int64(le.Uint32(h[24:])), at: int64(le.Uint32(h[42:])),
 		}
 		z.extra(&e, h[46+n:46+n+x])
+		e.link = h[41]>>4 == 0xa && (h[5] == 3 || h[5] == 19) // the mode of Unix or macOS in the external attributes
 		e.at += z.base
 		if names[e.name] {
 			z.unsure("two entries are called %q", e.name)
@@ -197,6 +201,8 @@ func (z *zipFile) extra(e *zipEntry, x []byte) {
 					f = f[8:]
 				}
 			}
+		case id == 0x9901 && n >= 7: // AE-1, AE-2
+			e.strength, e.inner = f[4], le.Uint16(f[5:])
 		case id == 0x7075 && n > 5:
 			e.unicode = string(f[5:])
 			if crc32.ChecksumIEEE([]byte(e.name)) == le.Uint32(f[1:]) && fold(e.unicode) != fold(e.name) && isASCII(e.name) {

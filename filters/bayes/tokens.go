@@ -52,12 +52,16 @@ type word struct {
 	text  string
 }
 
+// subjectBit is set in the tokens of the subject, which are weighed apart from all others: a subject is short, and says as
+// much as a long text.
+const subjectBit = 1
+
 // A reader walks through messages, one after the other, and collects their tokens.
 type reader struct {
 	seed   uint64
 	list   []uint32
 	seen   set
-	own    map[string]bool  // words of the recipients' addresses: they tell whose mail was learnt, not what it is
+	own    map[uint64]bool  // words of the recipients' addresses: they tell whose mail was learnt, not what it is
 	wanted map[uint32]*word // nil: collect hashes; else: find how these are written
 }
 
@@ -77,7 +81,10 @@ func (r *reader) words(s Seed, m *mail.Message, wanted map[uint32]*word) {
 
 // token adds one token; a and b are how it is written.
 func (r *reader) token(k place, h uint64, a, b string) {
-	v := uint32(finish(h) >> 32)
+	v := uint32(finish(h)>>32) &^ subjectBit
+	if k == inSubject {
+		v |= subjectBit
+	}
 	if r.wanted != nil {
 		if w := r.wanted[v]; w != nil && w.text == "" {
 			w.place, w.text = k, strings.TrimSpace(a+" "+b)
@@ -122,12 +129,13 @@ func (r *reader) text(k place, s string) {
 			last = ""
 			continue
 		}
-		if r.own[strings.ToLower(w)] {
+		h := fold(r.seed, w)
+		if r.own[h] {
 			r.pair(inShape, "recipient", "named")
 			last = ""
 			continue
 		}
-		h := fold(begin, w)
+		h = h*mixer ^ begin
 		if len(w) > 1 {
 			r.token(k, h, w, "")
 		}
@@ -140,10 +148,14 @@ func (r *reader) text(k place, s string) {
 
 // message adds everything.
 func (r *reader) message(m *mail.Message) {
-	r.own = recipients(m)
+	to, cc := m.Addresses("To"), m.Addresses("Cc")
+	r.recipients(to, cc)
 	r.text(inSubject, limit(untagged(m.Subject()), 1<<10))
 	r.people(m)
+	r.count(inField, "to", len(to))
+	r.count(inField, "cc", len(cc))
 	r.fields(m)
+	r.messageID(m)
 	text := m.Text()
 	r.shape(m, text)
 	r.parts(m)
@@ -193,19 +205,6 @@ func (r *reader) people(m *mail.Message) {
 		r.pair(inReply, "reply", "elsewhere")
 		r.domain(inReply, b.Domain)
 	}
-	to := m.Addresses("To")
-	r.count(inField, "to", len(to))
-	r.count(inField, "cc", len(m.Addresses("Cc")))
-	for _, b := range to[:min(len(to), 3)] {
-		if strings.EqualFold(b.Address, a.Address) {
-			r.pair(inField, "to", "author")
-		}
-		if b.Name == "" {
-			r.pair(inField, "to", "no name")
-		} else {
-			r.pair(inField, "to", "name")
-		}
-	}
 }
 
 // domain adds a domain, its organisation and the name under which it is registered.
@@ -237,20 +236,71 @@ func (r *reader) fields(m *mail.Message) {
 	}
 }
 
-// recipients are the words of the recipients' addresses.
-func recipients(m *mail.Message) map[string]bool {
-	own := map[string]bool{}
-	for _, name := range [...]string{"To", "Cc"} {
-		list := m.Addresses(name)
+// recipients notes the words of the recipients' addresses, and how they are addressed.
+func (r *reader) recipients(to, cc []mail.Mailbox) {
+	if r.own == nil {
+		r.own = map[uint64]bool{}
+	}
+	clear(r.own)
+	for _, list := range [2][]mail.Mailbox{to, cc} {
 		for _, b := range list[:min(len(list), 20)] {
 			for t := (scanner{s: limit(b.Address, 320)}); ; {
 				w, ok := t.next()
 				if !ok {
 					break
 				}
-				own[strings.ToLower(w)] = true
+				r.own[fold(r.seed, w)] = true
 			}
 		}
 	}
-	return own
+	for _, b := range to[:min(len(to), 3)] {
+		if b.Name == "" {
+			r.pair(inField, "to", "no name")
+		} else {
+			r.pair(inField, "to", "name")
+		}
+	}
+}
+
+// messageID adds how the author's program makes its ids, and whether it makes them in the author's name.
+func (r *reader) messageID(m *mail.Message) {
+	id := m.MessageID()
+	local, domain, _ := strings.Cut(id, "@")
+	domain = strings.ToLower(domain)
+	switch {
+	case id == "":
+		r.pair(inField, "message-id", "none")
+		return
+	case strings.HasSuffix(domain, "outlook.com"):
+		return // Exchange gives these to mail that comes without
+	}
+	r.pair(inField, "message-id", outline(local))
+	authors := m.Authors()
+	if len(authors) > 0 && mail.OrganizationalDomain(domain) == mail.OrganizationalDomain(authors[0].Domain) {
+		r.pair(inField, "message-id", "of the author's domain")
+	} else {
+		r.pair(inField, "message-id", "of another domain")
+	}
+}
+
+// outline is the form of an identifier: runs of letters, of capitals and of digits become one sign each.
+func outline(s string) string {
+	var b strings.Builder
+	last := byte(0)
+	for i := 0; i < len(s) && b.Len() < 16; i++ {
+		c := s[i]
+		switch {
+		case c >= '0' && c <= '9':
+			c = '0'
+		case c >= 'A' && c <= 'Z':
+			c = 'A'
+		case c >= 'a' && c <= 'z':
+			c = 'a'
+		}
+		if c != last {
+			b.WriteByte(c)
+		}
+		last = c
+	}
+	return b.String()
 }

@@ -12,6 +12,7 @@ import (
 	"gatepost/filters/content"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/icap"
 	"gatepost/filters/spoof"
 	"gatepost/rules"
 	"gatepost/rules/conf"
@@ -22,6 +23,7 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
+	Replays    auth.Replays    // counts who gets what was signed; nil: nobody counts
 	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
 	People     People          // who writes to this site; nil: nobody remembers
@@ -59,6 +61,7 @@ func order() []string {
 		"bayes",
 		"dnsbl",
 		"clamd",
+		"icap",
 	}
 }
 
@@ -73,7 +76,7 @@ func entries() map[string]entry {
 		"auth": {filters.AtMessage, 25 * time.Second, auth.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c auth.Config
 			problems := s.Decode("auth", &c)
-			c.Hostname = d.AuthServID
+			c.Hostname, c.Replays = d.AuthServID, d.Replays
 			return auth.New(c, d.Resolver, d.OurDomains), problems
 		}},
 		"attach": {filters.AtMessage, 20 * time.Second, attach.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
@@ -89,14 +92,8 @@ func entries() map[string]entry {
 		"links": linksEntry(),
 		"spoof": spoofEntry(),
 		"bulk":  bulkEntry(),
-		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
-			var c clamd.Config
-			problems := s.Decode("clamd", &c)
-			if f := clamd.New(c); f != nil {
-				return f, problems
-			}
-			return nil, problems
-		}},
+		"clamd": clamdEntry(),
+		"icap":  icapEntry(),
 		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
 		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c bayes.Config
@@ -128,6 +125,30 @@ func Lists(s Sections) []dnsbl.List {
 		return nil
 	}
 	return lists
+}
+
+// clamdEntry is only there where an address is configured; its own timeout, within this one, is configurable.
+func clamdEntry() entry {
+	return entry{filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+		var c clamd.Config
+		problems := s.Decode("clamd", &c)
+		if f := clamd.New(c); f != nil {
+			return f, problems
+		}
+		return nil, problems
+	}}
+}
+
+// icapEntry is likewise.
+func icapEntry() entry {
+	return entry{filters.AtDepth, 42 * time.Second, icap.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+		var c icap.Config
+		problems := s.Decode("icap", &c)
+		if f := icap.New(c, nil); f != nil {
+			return f, problems
+		}
+		return nil, problems
+	}}
 }
 
 // Names lists every filter there is, in the order of reports.

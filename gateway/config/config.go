@@ -27,13 +27,15 @@ type Config struct {
 
 	Listeners Listeners `yaml:"listeners" default:"[{address: \":25\"}]" doc:"Where mail is received."`
 	TLS       TLS       `yaml:"tls" doc:"What the listeners show. Without certificates a self-signed one is made and kept in data_dir."`
-	Domains   []Domain  `yaml:"domains" required:"true" doc:"Whom mail is accepted for; everything else is relaying, and refused."`
+	Domains   []Domain  `yaml:"domains" required:"true" doc:"Whom mail is accepted for; everything else is relaying, and refused. Mail to <postmaster>, without a domain, goes to the postmaster of the first."`
 
 	TrustedNetworks Networks `yaml:"trusted_networks" default:"[]" doc:"Clients without greet delay, bot test, greylist and rate limit. They are still filtered and may not relay. A network of more than 4096 addresses needs to be written as {network: …, i_know: true}; private ones do not."`
+	AllowOwnName    bool     `yaml:"allow_own_name" doc:"Let clients greet with this gateway's own name or address. It cannot be theirs, so they are refused with 550 5.7.1; trusted networks and this machine may."`
 	NormalizeBareLF Networks `yaml:"normalize_bare_lf" default:"[]" doc:"Clients whose bare line feeds are made CRLF instead of being refused: old appliances."`
 
 	DNS   DNS   `yaml:"dns" doc:"Who answers our questions."`
 	Store Store `yaml:"store" doc:"What must last: quarantine, journal, accounts, what was learned."`
+	Geo   Geo   `yaml:"geo" doc:"Where clients are, for envelope.country and envelope.asn in rules, and for access entries."`
 	State State `yaml:"state" doc:"What gateways of one site share and may forget: counters, greylist, caches."`
 
 	ARCSeal ARCSeal `yaml:"arc_seal" doc:"Seal what is forwarded by ARC (RFC 8617), for a mail server that trusts this gateway's word about how a message authenticated here. Without this section nothing is sealed."`

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatepost/gateway/access"
+	"gatepost/gateway/admin"
 	"gatepost/gateway/smtp"
 	"gatepost/rules/conf"
 )
@@ -20,6 +21,11 @@ type Store struct {
 	URL conf.Secret `yaml:"url" default:"sqlite:gatepost.db" doc:"sqlite:FILE, relative to data_dir."`
 }
 
+// Geo names files that say where addresses are.
+type Geo struct {
+	Databases []conf.Path `yaml:"databases" default:"[]" doc:"Files of the MaxMind format (.mmdb) with countries, networks (ASN) or both; the first that knows counts. They are read again when they change."`
+}
+
 // State names the shared memory of a site.
 type State struct {
 	URL      conf.Secret `yaml:"url" doc:"redis://USER:PASSWORD@HOST:PORT/NUMBER, redis-sentinel://HOST:PORT,HOST:PORT/MASTER/NUMBER or redis-cluster://HOST:PORT,HOST:PORT; with rediss in place of redis under TLS. Empty: every gateway counts for itself, in its own memory."`
@@ -28,8 +34,9 @@ type State struct {
 
 // Quarantine says how long what is kept.
 type Quarantine struct {
-	Retention Retention `yaml:"retention" doc:"How long a message is kept, by what is wrong with it."`
-	MaxBytes  conf.Size `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
+	Retention Retention    `yaml:"retention" doc:"How long a message is kept, by what is wrong with it."`
+	Digest    admin.Digest `yaml:"digest" doc:"Mail that tells people what is held for them. The hold on a message is decided on a page behind a signed link, never by the link itself."`
+	MaxBytes  conf.Size    `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
 }
 
 // Retention is a time for each class.
