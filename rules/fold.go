@@ -52,6 +52,13 @@ func unfold(s string, start, end int) (int, int) {
 // run folds s. If want is positive it stops at the letter that brought the output to that length and returns its offset.
 func (f *folder) run(s string, want int) int {
 	for i := 0; i < len(s); {
+		to := len(s)
+		if want > 0 {
+			to = min(to, i+max(want-1-len(f.out), 0)) // so much ASCII does not fold to want octets
+		}
+		if i += f.plain(s[i:to]); i == len(s) {
+			break
+		}
 		c := s[i]
 		size := 1
 		if c < utf8.RuneSelf {
@@ -67,6 +74,35 @@ func (f *folder) run(s string, want int) int {
 		i += size
 	}
 	return len(s)
+}
+
+// plain folds the ASCII at the beginning of s and returns how much that is. It does what ascii does, only faster.
+func (f *folder) plain(s string) int {
+	if len(f.out)+len(s) > f.limit {
+		return 0
+	}
+	out, space := f.out, f.space
+	i := 0
+	for ; i < len(s); i++ {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			break
+		}
+		if c <= ' ' && (c == ' ' || c >= '\t' && c <= '\r') {
+			if !space {
+				out = append(out, ' ')
+				space = true
+			}
+			continue
+		}
+		if c-'A' < 26 {
+			c |= 0x20
+		}
+		out = append(out, c)
+		space = false
+	}
+	f.out, f.space = out, space
+	return i
 }
 
 // ascii folds one octet.

@@ -2,14 +2,15 @@ package rules
 
 import (
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 // A need is what every match of an expression holds.
 type need struct {
-	whole []string // the match is one of these; nil if it could be too many things
-	part  []string // the match holds at least one of these; nil if nothing is known
+	whole []string   // the match is one of these; nil if it could be too many things
+	parts [][]string // of each list, the match holds at least one
 }
 
 // maxWhole bounds the texts that a need spells out.
@@ -33,7 +34,7 @@ func required(t *syntax.Regexp) need {
 		}
 		return need{whole: limited(append([]string{""}, n.whole...))}
 	case syntax.OpPlus:
-		return need{part: required(t.Sub[0]).best()}
+		return need{parts: required(t.Sub[0]).all()}
 	case syntax.OpRepeat:
 		return repeat(t)
 	case syntax.OpConcat:
@@ -77,13 +78,13 @@ func repeat(t *syntax.Regexp) need {
 		}
 		return concat(subs)
 	}
-	return need{part: required(t.Sub[0]).best()}
+	return need{parts: required(t.Sub[0]).all()}
 }
 
-// concat joins what stands one behind the other as long as it can be spelled out, and keeps the best of the rest.
+// concat joins what stands one behind the other as long as it can be spelled out, and keeps all of it that tells something.
 func concat(subs []*syntax.Regexp) need {
 	run := need{whole: []string{""}}
-	var best []string
+	var parts [][]string
 	open := true // all was spelled out so far
 	for _, s := range subs {
 		n := required(s)
@@ -94,17 +95,18 @@ func concat(subs []*syntax.Regexp) need {
 			}
 		}
 		open = false
-		best = better(best, run.whole)
-		best = better(best, n.best())
+		parts = append(parts, run.all()...)
 		run.whole = []string{""}
 		if n.whole != nil {
 			run.whole = n.whole
+		} else {
+			parts = append(parts, n.all()...)
 		}
 	}
 	if open {
 		return run
 	}
-	return need{part: better(best, run.whole)}
+	return need{parts: append(parts, run.all()...)}
 }
 
 // alternate is one of several; one that holds nothing long enough lets everything through.
@@ -126,10 +128,11 @@ func alternate(subs []*syntax.Regexp) need {
 	if !spelled {
 		whole = nil
 	}
-	if !telling {
-		part = nil
+	n := need{whole: whole}
+	if telling && len(part) > 0 {
+		n.parts = [][]string{part}
 	}
-	return need{whole: whole, part: part}
+	return n
 }
 
 // product joins every a with every b; nil if there are too many.
@@ -153,20 +156,36 @@ func limited(list []string) []string {
 	return list
 }
 
-// best is the most telling list of which a match holds one; nil if there is none.
-func (n need) best() []string { return better(n.part, n.whole) }
-
-// better is the one of two lists whose shortest text is longer, cut to the length that is looked for; nil if neither is
-// long enough.
-func better(a, b []string) []string {
-	la, lb := shortest(a), shortest(b)
-	switch {
-	case la < minLiteral && lb < minLiteral:
-		return nil
-	case la > lb || la == lb && len(a) <= len(b):
-		return cut(a)
+// all are the lists that tell something: those whose shortest text is long enough to be looked for.
+func (n need) all() [][]string {
+	var list [][]string
+	for _, p := range n.parts {
+		if shortest(p) >= minLiteral {
+			list = append(list, cut(p))
+		}
 	}
-	return cut(b)
+	if shortest(n.whole) >= minLiteral {
+		list = append(list, cut(n.whole))
+	}
+	return list
+}
+
+// best is the most telling of all: the one whose shortest text is the longest; nil if there is none.
+func (n need) best() []string {
+	var best []string
+	for _, p := range n.all() {
+		if l, b := shortest(p), shortest(best); l > b || l == b && len(p) < len(best) {
+			best = p
+		}
+	}
+	return best
+}
+
+// telling are the most telling lists, at most maxNeeds.
+func (n need) telling() [][]string {
+	list := n.all()
+	slices.SortStableFunc(list, func(a, b []string) int { return shortest(b) - shortest(a) })
+	return list[:min(len(list), maxNeeds)]
 }
 
 // shortest is the length of the shortest text, up to the length that is looked for.

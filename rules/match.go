@@ -3,6 +3,7 @@ package rules
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -62,6 +63,8 @@ type matcher struct {
 	touched []int32    // patterns whose found is set
 	near    [][]window // by pattern: where in the text to try it
 	tries   []int32    // patterns with windows, in the order of their first
+	at      [][]int32  // by word that patterns ask for beside another: where in the text it ends
+	seen    []int32    // words with such ends
 	work    int
 	spent   bool
 }
@@ -77,7 +80,7 @@ type place struct {
 type window struct{ start, end int32 }
 
 func newMatcher(s *Set) *matcher {
-	m := &matcher{set: s, found: make([]place, len(s.patterns)), near: make([][]window, len(s.patterns))}
+	m := &matcher{set: s, found: make([]place, len(s.patterns)), near: make([][]window, len(s.patterns)), at: make([][]int32, len(s.owners))}
 	for i := range m.found {
 		m.found[i].text = -1
 	}
@@ -101,6 +104,12 @@ func (m *matcher) look(i int, t Text) {
 	content := clip(t)
 	m.text = fold(m.text[:0], content)
 	m.set.words.scan(m.text, func(word int32, end int) {
+		if m.set.beside[word] {
+			if len(m.at[word]) == 0 {
+				m.seen = append(m.seen, word)
+			}
+			m.at[word] = append(m.at[word], int32(end))
+		}
 		for _, n := range m.set.owners[word] {
 			if m.found[n].text < 0 && m.set.patterns[n].places.has(at) {
 				m.candidate(i, n, end)
@@ -111,7 +120,10 @@ func (m *matcher) look(i int, t Text) {
 		m.try(i, n)
 		m.near[n] = m.near[n][:0]
 	}
-	m.tries = m.tries[:0]
+	for _, w := range m.seen {
+		m.at[w] = m.at[w][:0]
+	}
+	m.tries, m.seen = m.tries[:0], m.seen[:0]
 	for _, n := range m.set.direct[at] {
 		if m.found[n].text < 0 {
 			m.whole(i, n, content)
@@ -143,7 +155,7 @@ func (m *matcher) note(n int32, p place) {
 func (m *matcher) candidate(i int, n int32, end int) {
 	p := &m.set.patterns[n]
 	if p.phrase != "" {
-		start := end - len(p.literals[0])
+		start := end - len(p.needs[0][0])
 		if p.stands(m.text, start) {
 			m.note(n, place{text: int32(i), start: int32(start), end: int32(start + len(p.phrase))})
 		}
@@ -216,10 +228,18 @@ func (m *matcher) afford(p *pattern, octets int) bool {
 	return true
 }
 
-// try looks for pattern n in its windows.
+// try looks for pattern n in its windows, where all that its matches hold is near.
 func (m *matcher) try(i int, n int32) {
 	p := &m.set.patterns[n]
+	for _, also := range p.also {
+		if !m.anywhere(also) {
+			return
+		}
+	}
 	for _, w := range widen(m.text, m.near[n]) {
+		if !m.within(p, w) {
+			continue
+		}
 		if !m.afford(p, int(w.end-w.start)) {
 			return
 		}
@@ -228,6 +248,25 @@ func (m *matcher) try(i int, n int32) {
 			return
 		}
 	}
+}
+
+// anywhere reports whether one of the words stands in the text.
+func (m *matcher) anywhere(words []int32) bool {
+	return slices.ContainsFunc(words, func(w int32) bool { return len(m.at[w]) > 0 })
+}
+
+// within reports whether something of each of the pattern's other needs ends in the window.
+func (m *matcher) within(p *pattern, w window) bool {
+	for _, also := range p.also {
+		if !slices.ContainsFunc(also, func(word int32) bool {
+			ends := m.at[word]
+			at, _ := slices.BinarySearch(ends, w.start+1)
+			return at < len(ends) && ends[at] <= w.end
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // whole looks for pattern n in a whole short text.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -50,7 +49,7 @@ func naive(s *Set, texts []Text) []place {
 			if p.phrase != "" {
 				loc = wholeWord(text, p)
 			} else {
-				loc = regexp.MustCompile(p.re.String()).FindStringIndex(text)
+				loc = p.re.FindStringIndex(text)
 			}
 			if loc != nil {
 				found[n] = place{int32(i), int32(loc[0]), int32(loc[1]), p.exact}

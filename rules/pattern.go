@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,6 +18,7 @@ const (
 	minLiteral = 3    // octets of a fixed text by which a pattern is looked for
 	maxLiteral = 16   // octets of it that are looked for
 	maxChoices = 100  // fixed texts of which a match holds at least one
+	maxNeeds   = 4    // lists of them that are looked for
 )
 
 // A pattern is one phrase or regular expression, compiled.
@@ -33,7 +35,8 @@ type pattern struct {
 	reach   int   // the most octets that a match has
 	unbound error // a match may have any length, which only short places allow
 
-	literals []string // folded; a match holds at least one of them. None: the pattern is tried on every text of its places
+	needs [][]string // fixed texts, folded: a match holds at least one of each list, the most telling first. None: the pattern is tried on every text of its places
+	also  [][]int32  // the words of all needs but the first, by number
 }
 
 // newPattern compiles what a rule wrote: /a regular expression/, or a phrase.
@@ -66,7 +69,7 @@ func (p *pattern) words(s string) error {
 	}
 	p.reach = len(p.phrase)
 	if !p.exact {
-		p.literals = []string{p.phrase[:min(len(p.phrase), maxLiteral)]}
+		p.needs = [][]string{{p.phrase[:min(len(p.phrase), maxLiteral)]}}
 	}
 	return nil
 }
@@ -100,13 +103,13 @@ func (p *pattern) expression(s string) error {
 		return fmt.Errorf("compile regular expression: %w", err)
 	}
 	if !p.exact && p.unbound == nil && !anchored(tree) {
-		p.literals = required(tree).best()
+		p.needs = required(tree).telling()
 	}
 	return nil
 }
 
 // local reports whether a match can be found by looking near the pattern's fixed texts, however long the text is.
-func (p *pattern) local() bool { return len(p.literals) > 0 }
+func (p *pattern) local() bool { return len(p.needs) > 0 }
 
 // folded gives the letters of a tree the form that they have in a folded text.
 func folded(t *syntax.Regexp) *syntax.Regexp {
@@ -150,10 +153,21 @@ func anchored(t *syntax.Regexp) bool {
 	return false
 }
 
-// matchesNothing reports whether the tree matches the empty text anywhere, without asking for a place.
+// matchesNothing reports whether the tree matches the empty text, without asking for a place.
 func matchesNothing(t *syntax.Regexp) bool {
-	re, err := regexp.Compile(t.String())
-	return err == nil && re.MatchString("") && re.MatchString("\x01") && !anchored(t)
+	switch t.Op {
+	case syntax.OpEmptyMatch, syntax.OpStar, syntax.OpQuest:
+		return true
+	case syntax.OpRepeat:
+		return t.Min == 0 || matchesNothing(t.Sub[0])
+	case syntax.OpCapture, syntax.OpPlus:
+		return matchesNothing(t.Sub[0])
+	case syntax.OpConcat:
+		return !slices.ContainsFunc(t.Sub, func(s *syntax.Regexp) bool { return !matchesNothing(s) })
+	case syntax.OpAlternate:
+		return slices.ContainsFunc(t.Sub, matchesNothing)
+	}
+	return false
 }
 
 // reach is the most octets that a match of the tree has.

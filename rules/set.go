@@ -26,6 +26,7 @@ type Set struct {
 	patterns []pattern
 	words    *automaton
 	owners   [][]int32        // of each word, the patterns that are looked for by it
+	beside   []bool           // of each word, whether patterns ask for it beside another
 	direct   map[int][]int32  // by place, the patterns that are tried on every text
 	byKey    map[string]int32 // while compiling
 	scratch  sync.Pool        // *matcher
@@ -224,7 +225,16 @@ func (s *Set) pattern(t textDoc, in []string, exact bool) (int32, *conf.Problem)
 // link makes the automaton.
 func (s *Set) link() {
 	var words []string
-	number := map[string]int{}
+	known := map[string]int32{}
+	number := func(w string) int32 {
+		at, ok := known[w]
+		if !ok {
+			at = int32(len(words))
+			known[w] = at
+			words, s.owners, s.beside = append(words, w), append(s.owners, nil), append(s.beside, false)
+		}
+		return at
+	}
 	for n := range s.patterns {
 		p := &s.patterns[n]
 		if !p.local() {
@@ -233,17 +243,21 @@ func (s *Set) link() {
 					s.direct[at] = append(s.direct[at], int32(n))
 				}
 			}
+			continue
 		}
-		for _, w := range p.literals {
-			at, ok := number[w]
-			if !ok {
-				at = len(words)
-				number[w] = at
-				words, s.owners = append(words, w), append(s.owners, nil)
-			}
+		for _, w := range p.needs[0] {
+			at := number(w)
 			if own := s.owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
 				s.owners[at] = append(own, int32(n))
 			}
+		}
+		for _, need := range p.needs[1:] {
+			list := make([]int32, len(need))
+			for i, w := range need {
+				list[i] = number(w)
+				s.beside[list[i]] = true
+			}
+			p.also = append(p.also, list)
 		}
 	}
 	s.words = newAutomaton(words)
