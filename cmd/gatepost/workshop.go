@@ -44,7 +44,10 @@ func (w *workshop) take(ctx context.Context) (leave func(), err error) {
 func (w *workshop) site() (*site, []conf.Problem) {
 	cfg, problems := config.Load(w.s.cfg.File)
 	next := &site{cfg: cfg, lasting: w.s.lasting}
-	return next, append(problems, next.loadRules()...)
+	if len(problems) == 0 {
+		problems = next.loadRules()
+	}
+	return next, problems
 }
 
 // policyFile is the file that people edit.
