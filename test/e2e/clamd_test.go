@@ -102,6 +102,9 @@ func TestAClamdThatCouldNotLookIsNeverClean(t *testing.T) {
 		"lying": "address: '" + liar(t, "stream: OK\x00") + "'", "silent": "address: '" + liar(t, "") + "'",
 	} {
 		for policy, want := range map[string]string{"": "defer", "failures: {clamd: quarantine}\n": "quarantine", "failures: {clamd: tag}\n": "tag", "failures: {clamd: reject}\n": "reject"} {
+			if name != "stopped" && want != "defer" && want != "quarantine" {
+				continue // what policy says does not depend on why
+			}
 			got := scanned(t, config, policy)
 			if got.Action != want || len(got.NotRun) != 1 || got.NotRun[0].Filter != "clamd" || want == "defer" && got.Reply.Code != 451 {
 				t.Errorf("%s, %q: %+v", name, policy, got)
