@@ -15,6 +15,8 @@ func Codes() []filters.Code {
 		{Name: "spoof.brand", Meaning: "The author's display name is that of a well-known firm, and the address is not the firm's.", Chinese: "发件人显示名为知名公司，但地址不属于该公司。"},
 		{Name: "spoof.brand-address", Meaning: "The author's address bears the name of a well-known firm that does not own its domain.", Chinese: "发件人地址含有知名公司名称，但该域不属于该公司。"},
 		{Name: "spoof.brand-subject", Meaning: "The subject speaks of a well-known firm, the address is not the firm's, and the message has links to click.", Chinese: "主题提及知名公司，地址不属于该公司，且邮件含有链接。"},
+		{Name: "spoof.letterhead", Meaning: "The text begins with the name of a well-known firm, and the address is not the firm's.", Chinese: "正文以知名公司名称开头，但地址不属于该公司。"},
+		{Name: "spoof.mail-button", Meaning: "A link to click writes to a mailbox that anybody can open, without showing it.", Chinese: "可点击的链接会写信给免费邮箱，但未显示其地址。"},
 		{Name: "spoof.name-address", Meaning: "The author's display name holds an address of this site or of a well-known firm, and the author's own is another.", Chinese: "发件人显示名中含有本站或知名公司的地址，但实际地址不同。"},
 		{Name: "spoof.name-disguised", Meaning: "The author's display name mixes alphabets within a word or imitates letters with others.", Chinese: "发件人显示名在单词内混用多种文字或用其他字符冒充字母。"},
 		{Name: "spoof.self", Meaning: "The author's address is that of a recipient, and the message comes from outside.", Chinese: "发件人地址与收件人相同，但邮件来自外部。"},

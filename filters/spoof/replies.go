@@ -1,6 +1,7 @@
 package spoof
 
 import (
+	"slices"
 	"strings"
 
 	"gatepost/filters/mail"
@@ -12,10 +13,14 @@ func (c *check) replies() {
 	if c.list || c.address == "" {
 		return
 	}
+	to := c.m.Addresses("To")
 	for _, r := range c.m.Addresses("Reply-To") {
 		org := mail.OrganizationalDomain(r.Domain)
 		if org == "" || org == c.domain || Canonical(r) == c.address {
 			continue
+		}
+		if slices.ContainsFunc(to, func(a mail.Mailbox) bool { return Canonical(a) == Canonical(r) }) {
+			return // a list that lets answers go to itself
 		}
 		if c.Sites.Class(r.Domain).Is(sites.Freemail) {
 			c.foundAt("spoof.reply-to-freemail", "Answers go to "+Canonical(r)+", a mailbox that anybody can open, and not to the author.", "header Reply-To", r.Span)

@@ -202,6 +202,23 @@ func (t *Table) Named(s string) *Brand {
 	return nil
 }
 
+// Heads is the brand whose name a text begins with, as a letterhead does: nothing but service words may stand before it. An ordinary
+// word does not count.
+func (t *Table) Heads(s string) *Brand {
+	words := t.skeletons(t.Words(s))
+	for i, w := range words {
+		for _, e := range t.first[w] {
+			if !e.word && begins(words[i:], e.words) {
+				return e.brand
+			}
+		}
+		if !t.service[w] {
+			return nil
+		}
+	}
+	return nil
+}
+
 // begins reports whether words begin with those of a name.
 func begins(words, name []string) bool {
 	if len(words) < len(name) {
