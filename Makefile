@@ -9,7 +9,7 @@ SOURCES := $(shell find cmd gateway filters policy rules -name '*.go' -o -name '
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all demo test check race fuzz bench load cover setup clean
+.PHONY: all demo test check race fuzz bench load corpus cover setup clean
 
 all: gatepost
 
@@ -44,6 +44,10 @@ bench: ## benchmarks, each beside something measured in the same run
 
 load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all
 	$(GO) run ./test/load
+
+corpus: gatepost ## how well spam is told from wanted mail, on public mail, beside SpamAssassin and Rspamd; writes docs/corpus.md
+	./test/setup.sh spamassassin rspamd redis-server
+	$(GO) run ./test/corpus -page docs/corpus.md
 
 cover: ## coverage of the whole by all tests
 	@mkdir -p coverage

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -56,6 +57,33 @@ func (r *Releaser) Release(ctx context.Context, id string, q quarantine.Release)
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}
+	return r.carryOut(ctx, e, q, claimed)
+}
+
+// Resume carries out what a process that is gone had claimed and brought to no end (FP-20): the request stands. It can
+// be known of no copy whether it was sent already; then it is sent once more, under the same id.
+func (r *Releaser) Resume(ctx context.Context, claims []quarantine.Claimed) error {
+	var errs []error
+	for len(claims) > 0 {
+		first := claims[0]
+		var rcpts []string
+		for len(claims) > 0 && claims[0].ID == first.ID && claims[0].Key == first.Key {
+			rcpts = append(rcpts, claims[0].Address)
+			claims = claims[1:]
+		}
+		e, err := r.Quarantine.Entry(ctx, first.ID)
+		if err == nil {
+			_, err = r.carryOut(ctx, e, quarantine.Release{Key: first.Key, By: first.By}, rcpts)
+		}
+		if err != nil && !errors.Is(err, quarantine.ErrNotFound) {
+			errs = append(errs, fmt.Errorf("resume release of %s: %w", first.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// carryOut delivers what is claimed, and notes and records what came of it.
+func (r *Releaser) carryOut(ctx context.Context, e *quarantine.Entry, q quarantine.Release, claimed []string) ([]Released, error) {
 	var outcomes []forward.Outcome
 	sendErr := failpoint.Hit(failpoint.AtRelease)
 	if sendErr == nil {
@@ -83,7 +111,7 @@ func (r *Releaser) Release(ctx context.Context, id string, q quarantine.Release)
 	}
 	// What the next hop has it has: the books are kept even if the asker has gone.
 	ctx = context.WithoutCancel(ctx)
-	if err := r.Quarantine.MarkReleased(ctx, id, q.Key, done); err != nil {
+	if err := r.Quarantine.MarkReleased(ctx, e.ID, q.Key, done); err != nil {
 		return results, fmt.Errorf("note release: %w", err)
 	}
 	if err := record(r.Journal, rec); err != nil {

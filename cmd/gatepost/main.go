@@ -36,6 +36,10 @@ type cli struct {
 	Hold       holdCmd       `cmd:"" help:"Look after accepted mail that waits for its next hop."`
 	Doctor     doctorCmd     `cmd:"" help:"Probe everything that mail depends on: what is wrong, what it does to mail, what to do."`
 	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Show and check the DNS block lists."`
+	Train      trainCmd      `cmd:"" help:"Teach the gateway which mail is spam and which is wanted."`
+	Eval       evalCmd       `cmd:"" help:"Judge mail that is known to be ham or spam, and show what is right, what is wrong, and why."`
+	Greylist   greylistCmd   `cmd:"" help:"Look after senders of doubtful mail that were asked to come again."`
+	TLS        tlsCmd        `cmd:"" name:"tls" help:"Look at how incoming mail is protected."`
 	User       userCmd       `cmd:"" help:"Manage the accounts of the review pages."`
 	Init       initCmd       `cmd:"" help:"Write a commented gatepost.yaml and policy.yaml."`
 	Demo       demoCmd       `cmd:"" help:"Show the whole product on loopback, with nothing set up."`

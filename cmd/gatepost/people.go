@@ -61,10 +61,10 @@ func vipsOf(p *policy.Policy) []spoof.Person {
 // openMemory opens what is remembered of people and fills the book with it.
 func (w *works) openMemory(ctx context.Context) error {
 	var err error
-	if w.memory, err = people.Open(ctx, w.db); err != nil {
+	if w.contacts, err = people.Open(ctx, w.db); err != nil {
 		return err
 	}
-	return w.memory.Load(ctx, w.people)
+	return w.contacts.Load(ctx, w.people)
 }
 
 // A learner appends to the journal and lets the memory of people learn from what was accepted without doubt.

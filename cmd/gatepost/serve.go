@@ -73,12 +73,10 @@ func (s *service) tend(ctx context.Context, hup <-chan os.Signal) error {
 	for {
 		select {
 		case <-hup:
-			s.reload(ctx)
-			files.loaded = s.stamps()
+			files.loaded = s.reloadFiles(ctx)
 		case <-looks.C:
 			if files.changed(s.stamps()) {
-				s.reload(ctx)
-				files.loaded = s.stamps()
+				files.loaded = s.reloadFiles(ctx)
 			}
 		case change := <-s.changes:
 			change()

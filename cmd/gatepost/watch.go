@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"time"
 )
@@ -14,9 +15,9 @@ type stamp struct {
 	mtime time.Time
 }
 
-// stamps looks at the configuration, the policy and the files that its lists name.
+// stamps looks at the configuration, the policy the files that its lists name, and those of recipients and countries.
 func (s *service) stamps() map[string]stamp {
-	paths := []string{s.cfg.File}
+	paths := append([]string{s.cfg.File}, s.extra...)
 	for path := range s.sources {
 		paths = append(paths, path)
 	}
@@ -24,6 +25,20 @@ func (s *service) stamps() map[string]stamp {
 	for _, path := range paths {
 		if info, err := os.Stat(path); err == nil {
 			now[path] = stamp{info.Size(), info.ModTime()}
+		}
+	}
+	return now
+}
+
+// reloadFiles reloads and says which state of the files that was: a file that changed meanwhile counts as it was before,
+// so that the change is still seen.
+func (s *service) reloadFiles(ctx context.Context) map[string]stamp {
+	before := s.stamps()
+	s.reload(ctx)
+	now := s.stamps()
+	for path, was := range before {
+		if _, ok := now[path]; ok {
+			now[path] = was
 		}
 	}
 	return now

@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatepost/filters/mail"
@@ -22,9 +24,9 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
+	"gatepost/gateway/learn"
 	"gatepost/gateway/people"
 	"gatepost/gateway/quarantine"
-	"gatepost/gateway/smtp"
 	"gatepost/gateway/spool"
 	"gatepost/gateway/state"
 	"gatepost/policy"
@@ -35,21 +37,27 @@ type works struct {
 	*site
 	log        *slog.Logger
 	dir        string
+	began      time.Time
 	lock       *disk.Lock // of serve alone
 	db         *db.DB
 	spool      *spool.Spool
 	quarantine *quarantine.Store
-	memory     *people.Store
+	contacts   *people.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
+	book       *learn.Book
 	carrier    *carrier
 	depot      *depot
 	certs      *certs.Store
+	leastTLS   atomic.Uint32 // oldest version that is spoken
 	gate       *access.Gate
+	memory     *state.Local
 	shared     *state.Redis // nil: each gateway counts for itself
+	waiting    passer       // who waits: memory or shared
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	lists      *listWatch
+	extra      []string // files to watch beside configuration and policy
 	troubles   troubles
 	ward       ward
 	cancel     context.CancelFunc
@@ -61,7 +69,7 @@ const maxClients = 1 << 20
 
 // openStores opens what lasts: database, spool, quarantine, journal. Only serve is the daemon.
 func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*works, error) {
-	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), meter: admin.NewMeter(), carrier: &carrier{}}
+	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), began: time.Now(), meter: admin.NewMeter(), carrier: &carrier{}}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -94,6 +102,9 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 		Spam: dur(r.Spam), Phish: dur(r.Phish), Malware: dur(r.Malware), Policy: dur(r.Policy), Refused: dur(r.Refused),
 	}}, quarantine.Deps{Dir: filepath.Join(w.dir, "quarantine"), DB: w.db, Spool: w.spool})
 	if err != nil {
+		return err
+	}
+	if w.book, err = w.openBook(ctx); err != nil {
 		return err
 	}
 	journalDir := filepath.Join(w.dir, "journal")
@@ -136,38 +147,43 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.extra = w.files()
 	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
 		return err
 	}
-	l := w.cfg.Limits
-	w.gate = access.New(access.Limits{
-		Connections: l.Connections, PerClient: l.ClientConnections, PerNetwork: l.NetworkConnections,
-		ConnectionsAMinute: l.ConnectRate, MessagesAMinute: l.MessageRate, RecipientsAMinute: l.RecipientRate,
-		BytesAMinute: int(l.ByteRate), ErrorsAMinute: l.ErrorRate, UnknownAMinute: l.UnknownRate, TLSAMinute: l.TLSRate,
-		GreetDelay: w.cfg.Timeouts.Greet, StressGreetDelay: time.Second,
-	}, w.cfg.TrustedNetworks, counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
-	w.gate.OnStress(func(on bool) { w.log.Warn("stress", "on", on) })
+	w.gate = access.New(crowd(w.cfg), counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
+	w.gate.OnStress(func(on bool, why string) { w.log.Warn("stress", "on", on, "because", why) })
 	w.gateway = gateway.New(gateway.Deps{
 		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.carrier, Hold: w.depot, Namer: namer{w.resolver},
-		Spool: w.spool, Quarantine: w.quarantine, Journal: learner{recorder{w.journal, w.meter}, w}, Log: w.log,
-		Trusted: w.cfg.TrustedNetworks, Now: time.Now, MessageBytes: int64(l.MessageBytes), Recipients: l.Recipients, MaxReceived: l.Received,
+		Spool: w.spool, Quarantine: w.quarantine, Journal: learner{recorder{w.journal, w.meter}, w}, Log: w.log, Now: time.Now,
 	}, w.snap)
 	return nil
 }
 
+// memoryFile is where this gateway keeps what it must not forget at a restart: bans, passes, who waits.
+func memoryFile(data string) string { return filepath.Join(data, "state", "memory.jsonl") }
+
 // counter is what counts: Redis where the gateways of a site share one, else this process.
 func (w *works) counter() (access.Counter, error) {
+	local, damaged, err := state.OpenLocal(memoryFile(w.dir), maxClients, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	if damaged > 0 {
+		w.log.Warn("memory of clients has damaged lines, which are passed over", "lines", damaged)
+	}
+	w.memory, w.waiting = local, local
 	url := w.cfg.State.URL.Reveal()
 	if url == "" {
-		return state.NewLocal(maxClients, time.Now), nil
+		return local, nil
 	}
-	var err error
 	w.shared, err = state.NewRedis(state.RedisConfig{
-		URL: url, Gateways: w.cfg.State.Gateways, Keys: maxClients, Now: time.Now,
+		URL: url, Local: local, Gateways: w.cfg.State.Gateways, Keys: maxClients, Now: time.Now,
 		Changed: func(away bool) { w.log.Warn("shared state changed", "away", away) },
 	})
+	w.waiting = w.shared
 	return w.shared, err
 }
 
@@ -180,12 +196,15 @@ func (w *works) start(ctx context.Context) {
 	w.cancel = cancel
 	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
-	w.running.Go(func() { w.finishReleases(background) })
+	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
+	w.running.Go(func() { w.answerGreylist(background) })
+	w.running.Go(func() { w.finishReleases(background, true) })
 	w.running.Go(func() { w.housekeep(background) })
 	w.running.Go(func() { w.attend(background) })
 	w.running.Go(func() { w.lists.run(background) })
+	w.running.Go(func() { w.book.Run(background, func(err error) { w.troubles.note("learning", err) }) })
 	w.running.Go(func() {
-		w.people.Run(background, w.memory, func(err error) { w.troubles.note("memory of people", err) })
+		w.people.Run(background, w.contacts, func(err error) { w.troubles.note("memory of people", err) })
 	})
 }
 
@@ -206,31 +225,33 @@ func (w *works) hopChanged(h forward.HopState) {
 	w.log.Warn("next hop is down", "address", h.Address, "up", false, "error", mail.Printable(fmt.Sprint(h.Err), 300))
 }
 
-// finishReleases ends what a process that was killed had begun to release (FP-20): the copies wait again, with a word
-// that they may have arrived, for only a person can decide to risk a second one.
-func (w *works) finishReleases(ctx context.Context) {
-	list, err := w.quarantine.Unfinished(ctx, 0)
-	w.troubles.note("unfinished releases", err)
-	for _, c := range list {
-		outcome := quarantine.Outcome{Address: c.Address, Reply: "the release by " + c.By + " was cut off; it may have arrived"}
-		if err := w.quarantine.MarkReleased(ctx, c.ID, c.Key, []quarantine.Outcome{outcome}); err != nil {
-			w.troubles.note("unfinished releases", err)
-			continue
-		}
-		w.log.Warn("a release was cut off; the copy waits again", "id", c.ID, "by", c.By)
-		rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: c.ID, Time: time.Now(), Actor: "gateway", Action: "release cut off", Rcpts: []string{c.Address},
-			Fates: []journal.Fate{{Rcpt: c.Address, Fate: "quarantined", Reply: outcome.Reply}}}
-		w.troubles.note("journal", w.journal.Append(rec))
+// ownClaim begins the keys of releases that the daemon itself carries out. Another daemon's are all over when this one
+// has the lock; those of commands are over when their lease is.
+const ownClaim = "daemon-"
+
+// finishReleases carries out what a process that was killed had begun to release (FP-20): of the daemon before this one at
+// once, of commands when they had their time. It is called at the start, with first, and from time to time.
+func (w *works) finishReleases(ctx context.Context, first bool) {
+	age := quarantine.Lease
+	if first {
+		age = 0
 	}
+	list, err := w.quarantine.Unfinished(ctx, age)
+	if err == nil {
+		list = slices.DeleteFunc(list, func(c quarantine.Claimed) bool {
+			return time.Since(c.At) < quarantine.Lease && !(strings.HasPrefix(c.Key, ownClaim) && c.At.Before(w.began))
+		})
+		for _, c := range list {
+			w.log.Warn("a release was cut off; it is carried out now", "id", c.ID, "by", c.By)
+		}
+		err = w.releaser().Resume(ctx, list)
+	}
+	w.troubles.note("unfinished releases", err)
 }
 
 // openCerts loads the certificates, or makes one and says so.
 func (w *works) openCerts() error {
-	var pairs []certs.Pair
-	for _, c := range w.cfg.TLS.Certificates {
-		pairs = append(pairs, certs.Pair{Cert: string(c.Cert), Key: string(c.Key)})
-	}
-	store, notes, err := certs.Load(pairs, w.cfg.Hostname, w.dir, time.Now)
+	store, notes, err := certs.Load(pairsOf(w.cfg), w.cfg.Hostname, w.dir, time.Now)
 	if err != nil {
 		return err
 	}
@@ -241,7 +262,17 @@ func (w *works) openCerts() error {
 		w.log.Warn("no certificate is configured: the listeners show a self-signed one, which protects against listening but proves nothing; set tls.certificates")
 	}
 	w.certs = store
+	w.leastTLS.Store(uint32(w.cfg.TLS.Oldest()))
 	return nil
+}
+
+// pairsOf are the certificates that a configuration names.
+func pairsOf(cfg *config.Config) []certs.Pair {
+	var pairs []certs.Pair
+	for _, c := range cfg.TLS.Certificates {
+		pairs = append(pairs, certs.Pair{Cert: string(c.Cert), Key: string(c.Key)})
+	}
+	return pairs
 }
 
 // housekeeping intervals.
@@ -273,6 +304,7 @@ func (w *works) housekeep(ctx context.Context) {
 		}
 		select {
 		case <-t.C:
+			w.finishReleases(ctx, false)
 		case <-ctx.Done():
 			return
 		}
@@ -286,6 +318,7 @@ func (w *works) close() {
 	}
 	w.running.Wait()
 	w.carrier.close()
+	w.directories.keep(nil)
 	if w.shared != nil {
 		w.shared.Close()
 	}
@@ -348,65 +381,4 @@ func (n namer) Name(ctx context.Context, addr netip.Addr) string {
 		}
 	}
 	return ""
-}
-
-// listenerOptions are one listener's.
-func (w *works) listenerOptions(l config.Listener) smtp.ListenerOptions {
-	modes := map[string]smtp.TLSMode{"off": smtp.TLSOff, "offered": smtp.TLSOffered, "required": smtp.TLSRequired, "implicit": smtp.TLSImplicit}
-	o := smtp.ListenerOptions{Name: l.Address, TLS: modes[l.TLS], ProxyProtocol: l.ProxyProtocol}
-	if l.TLS == "required" {
-		o.PlainAllowed = exemption{l.TLSExempt}.allows
-	}
-	return o
-}
-
-// An exemption says who may send in clear text although TLS is required.
-type exemption struct{ config.TLSExempt }
-
-// allows implements smtp.ListenerOptions.PlainAllowed. Postmaster may always be written to (RFC 5321 section 4.5.1); as a
-// recipient is known last, everybody gets as far as RCPT where recipients are exempt.
-func (e exemption) allows(peer netip.Addr, from, rcpt mail.Address) bool {
-	for _, n := range e.Networks {
-		if n.Contains(peer) {
-			return true
-		}
-	}
-	for _, d := range e.SenderDomains {
-		if !from.IsNull() && from.Domain() == d {
-			return true
-		}
-	}
-	if rcpt.IsNull() {
-		return len(e.Recipients) > 0
-	}
-	for _, r := range e.Recipients {
-		if rcpt.Canonical() == strings.ToLower(r) {
-			return true
-		}
-	}
-	return false
-}
-
-// smtpConfig is the server's.
-func (w *works) smtpConfig() smtp.Config {
-	return smtp.Config{
-		Hostname: w.cfg.Hostname, Limits: smtpLimits(w.cfg.Limits), Timeouts: smtpTimeouts(w.cfg.Timeouts),
-		TLS: w.tlsConfig(), Reserved: w.reserved, Stress: w.gate.Stress,
-		GreetDelay:      func(p smtp.Peer) time.Duration { return w.gate.Greet(context.Background(), p.Remote) },
-		AllowTLS:        func(p smtp.Peer) *smtp.Reply { return w.gate.TLS(context.Background(), p.Remote) },
-		NormalizeBareLF: w.cfg.NormalizeBareLF,
-		Panicked: func(v any, stack []byte) {
-			w.log.Error("session crashed", "panic", fmt.Sprint(v), "stack", string(stack))
-		},
-	}
-}
-
-// reserved reports who may use the last part of the connections.
-func (w *works) reserved(a netip.Addr) bool {
-	for _, n := range w.cfg.TrustedNetworks {
-		if n.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

@@ -44,7 +44,8 @@ func (w *workshop) take(ctx context.Context) (leave func(), err error) {
 // site is the configuration as it is now, as far as drafts need it.
 func (w *workshop) site() (*site, []conf.Problem) {
 	cfg, problems := config.Load(w.s.cfg.File)
-	return &site{cfg: cfg, resolver: w.s.resolver}, problems
+	next := &site{cfg: cfg, lasting: w.s.lasting}
+	return next, append(problems, next.loadRules()...)
 }
 
 // policyFile is the file that people edit.

@@ -15,26 +15,31 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/rules/danger"
+	"gatepost/rules/hashlist"
 )
 
 // Config is the filter's section.
-type Config struct{}
+type Config struct {
+	Blocked   []hashlist.List `yaml:"block_hashes" default:"[]" doc:"Lists of files that are malware, wherever they stand: in each line a SHA-256 or an ssdeep hash, then a name, then perhaps until=YYYY-MM-DD."`
+	Passwords bool            `yaml:"try_passwords" doc:"Try the words of a message's text as passwords of its encrypted archives."`
+}
 
 // A Filter is the attach filter. It is immutable.
 type Filter struct {
+	cfg   Config
 	table danger.Table
 	err   error
 }
 
 // New makes the filter.
-func New(Config) *Filter {
+func New(cfg Config) *Filter {
 	table, err := danger.Shipped()
-	return &Filter{table, err}
+	return &Filter{cfg, table, err}
 }
 
 // Check implements filters.Filter. Facts.Attachments is never nil after it looked.
 func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error) {
-	w := &walk{table: f.table, budget: budget{ctx: ctx, until: time.Now().Add(maxWall)}}
+	w := &walk{m: m.Message, table: f.table, blocked: f.cfg.Blocked, guess: f.cfg.Passwords, budget: budget{ctx: ctx, until: time.Now().Add(maxWall)}}
 	w.facts.Attachments = []filters.Attachment{}
 	if f.err != nil {
 		return w.facts, fmt.Errorf("load dangerous extensions: %w", f.err)
@@ -53,10 +58,15 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 
 // A walk is the examination of one message.
 type walk struct {
-	table  danger.Table
-	budget budget
-	facts  filters.Facts
-	said   map[string]int // findings by code
+	m       *mail.Message
+	table   danger.Table
+	blocked []hashlist.List
+	budget  budget
+	facts   filters.Facts
+	said    map[string]int // findings by code
+	guess   bool           // passwords may be tried
+	tried   []string       // the words of the text, once they were needed
+	tries   int
 }
 
 // An item is one thing that a person could open: a part, or a member of a container.
@@ -100,7 +110,9 @@ func (w *walk) member(outer *item, name string, data []byte) {
 
 // look examines one item and all that is in it.
 func (w *walk) look(it *item, list bool) {
-	a := describe(it)
+	sum := sha256.Sum256(it.data)
+	a := describe(it, sum)
+	w.listed(it, sum)
 	if class := w.examineNames(it); class.Runs() && !it.office {
 		w.named(it, class)
 	}
@@ -108,10 +120,13 @@ func (w *walk) look(it *item, list bool) {
 	if kind := program(it.data); kind != "" {
 		a.Executable = true
 		code, text := "attach.executable", "An attachment is a program by its content."
-		if strings.HasPrefix(kind, "Windows shortcut") {
+		if strings.Contains(kind, "shortcut") {
 			code, text = "attach.shortcut", "An attachment is a shortcut that runs something."
 		}
-		w.find(it, code, text, kind)
+		w.find(it, code, text, starts(kind, it.data))
+	}
+	if isISO(it.data) || diskImage(it.data) != "" {
+		w.find(it, "attach.disk-image", "An attachment is a disk image, whose files escape the marks of the web.", "by its content")
 	}
 	w.mismatch(it, a.Type)
 	before := maps.Clone(w.said)
@@ -156,8 +171,7 @@ func (w *walk) mismatch(it *item, kind string) {
 }
 
 // describe states what an item is.
-func describe(it *item) filters.Attachment {
-	sum := sha256.Sum256(it.data)
+func describe(it *item, sum [sha256.Size]byte) filters.Attachment {
 	a := filters.Attachment{
 		Name: it.path[len(it.path)-1], Path: it.path, Type: typeOf(it.data), Declared: mail.Printable(it.declared, 127),
 		Size: int64(len(it.data)), SHA256: hex.EncodeToString(sum[:]),
@@ -166,6 +180,15 @@ func describe(it *item) filters.Attachment {
 		a.Names = append(a.Names, mail.Printable(n, 255))
 	}
 	return a
+}
+
+// listed looks the content up in the site's lists.
+func (w *walk) listed(it *item, sum [sha256.Size]byte) {
+	for i := range w.blocked {
+		if m, ok := w.blocked[i].Find(sum, it.data, time.Now()); ok {
+			w.find(it, "attach.malware", "An attachment is on a list of malware.", m.String())
+		}
+	}
 }
 
 // eicar finds the test file. Its text is put together here so that this program is not taken for it.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -188,7 +189,7 @@ func TestAnInconsistentArchiveIsNeverClean(t *testing.T) {
 
 // G-18
 func TestABrokenContainerIsUnscannable(t *testing.T) {
-	for _, head := range []string{"Rar!\x1a\x07\x01\x00", "7z\xbc\xaf\x27\x1c", "\xfd7zXZ\x00", "\x1f\x8b\x08", "BZh9", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "MSCF\x00\x00\x00\x00"} {
+	for _, head := range []string{"ISc(", "conectix", "Rar!\x1a\x07\x01\x00", "7z\xbc\xaf\x27\x1c", "\xfd7zXZ\x00", "\x1f\x8b\x08", "BZh9", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "MSCF\x00\x00\x00\x00"} {
 		got := codes(check(t, "a.bin", "application/octet-stream", []byte(head+strings.Repeat("\xff", 600))))
 		if !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "attach.unscannable.") }) {
 			t.Errorf("%q: %v", head, got)
@@ -263,4 +264,95 @@ func BenchmarkPlainText(b *testing.B) {
 	for b.Loop() {
 		f.Check(context.Background(), m)
 	}
+}
+
+// reads runs one of our own readers over bytes, within the budget of one message.
+func reads(t *testing.T, b []byte, read func(*walk, *item) error) {
+	part := letter("a.bin", "application/octet-stream", nil)
+	w := &walk{table: New(Config{}).table, budget: budget{ctx: context.Background(), until: time.Now().Add(time.Minute)}}
+	for p := range part.Parts() {
+		read(w, &item{part: p, names: []string{"a"}, path: []string{"a"}, data: b})
+	}
+	if w.budget.inflated > maxInflated+1<<20 || w.budget.entries > maxEntries+1 {
+		t.Errorf("%d octets, %d entries", w.budget.inflated, w.budget.entries)
+	}
+}
+
+func seed(f *testing.F, names ...string) {
+	all := samples(f)
+	for _, n := range names {
+		if len(all[n]) < 100_000 {
+			f.Add(all[n])
+		}
+	}
+}
+
+func FuzzCab(f *testing.F) {
+	seed(f, "mszip.cab", "stored.cab")
+	f.Fuzz(func(t *testing.T, b []byte) { reads(t, b, (*walk).cab) })
+}
+
+func FuzzISO(f *testing.F) {
+	for _, n := range []string{"plain.iso", "joliet.iso", "udf.iso"} { // the descriptors and directories without the empty areas
+		b := samples(f)[n]
+		f.Add(b[16*sector : min(len(b), 40*sector)])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { reads(t, append(make([]byte, 16*sector), b...), (*walk).iso) })
+}
+
+func FuzzUDF(f *testing.F) {
+	b := samples(f)["udf.iso"]
+	f.Add(b[250*sector : 275*sector])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		image := append(make([]byte, 250*sector), b...)
+		copy(image[16*sector:], "\x00NSR02")
+		reads(t, image, (*walk).iso)
+	})
+}
+
+func FuzzLZH(f *testing.F) {
+	for level := range byte(3) {
+		f.Add(lha(level, "-lh5-", "a", lhaPack(longText()), longText()))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { reads(t, b, (*walk).lzh) })
+}
+
+func FuzzARJ(f *testing.F) {
+	seed(f, "m0.arj", "m1.arj", "m4.arj", "locked.arj")
+	f.Fuzz(func(t *testing.T, b []byte) { reads(t, b, (*walk).arj) })
+}
+
+func FuzzSevenGuard(f *testing.F) {
+	seed(f, "lzma2.7z", "lzma.7z", "copy.7z", "ppmd.7z", "locked.7z", "locked-header.7z")
+	f.Fuzz(func(t *testing.T, b []byte) { guardSeven(b) })
+}
+
+func FuzzPDF(f *testing.F) {
+	f.Add(pdfWith("", eicar))
+	f.Add(pdfWith("/Filter [/A#53CIIHexDecode /Fl]", []byte("789c")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		reads(t, b, func(w *walk, it *item) error { w.pdf(it); return nil })
+	})
+}
+
+func FuzzRTF(f *testing.F) {
+	f.Add(rtfWith("a.exe", eicar))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		reads(t, b, func(w *walk, it *item) error { w.rtf(it); return nil })
+	})
+}
+
+func FuzzObjects(f *testing.F) {
+	f.Add([]byte("L\x00\x00\x00\x01\x14\x02\x00"))
+	f.Add(oneNoteWith(eicar))
+	f.Add(letterWith(eicar))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		shortcut(b)
+		readNative(b)
+		diskImage(b)
+		reads(t, b, (*walk).oneNote)
+		if isLetter(b) {
+			reads(t, b, (*walk).letter)
+		}
+	})
 }

@@ -6,6 +6,8 @@ import "gatepost/filters"
 func Codes() []filters.Code {
 	return []filters.Code{
 		{Name: "attach.eicar", Meaning: "The EICAR test file was found.", Chinese: "发现 EICAR 测试文件。"},
+		{Name: "attach.malware", Meaning: "An attachment is on the site's list of malware.", Chinese: "附件在本站的恶意文件名单上。"},
+		{Name: "attach.password-in-text", Meaning: "The password of an encrypted attachment stands in the message.", Chinese: "加密附件的密码写在邮件正文中。"},
 		{Name: "attach.executable", Meaning: "An attachment is a program by its content.", Chinese: "附件的内容是可执行程序。"},
 		{Name: "attach.executable-name", Meaning: "An attachment is a program by its name.", Chinese: "附件的名称表明它是可执行程序。"},
 		{Name: "attach.script", Meaning: "An attachment is a script.", Chinese: "附件是脚本。"},

@@ -129,7 +129,15 @@ func (w *walk) oleStream(it *item, f *mscfb.File, data []byte) {
 	switch {
 	case strings.HasSuffix(strings.ToLower(f.Name), "ole10native"):
 		w.find(it, "attach.embedded-object", "An office document holds another file.", f.Name)
-		w.member(it, "object", data)
+		if len(data) > 4 {
+			w.native(it, data[4:])
+		}
+	case strings.HasPrefix(f.Name, "__substg1.0_3701"): // PidTagAttachDataBinary of an Outlook message
+		inner := *it
+		inner.office = false
+		w.member(&inner, "attachment", data)
+	case strings.HasPrefix(f.Name, "__substg1.0_3707"): // PidTagAttachLongFilename
+		w.nameOnly(it, stringData(data, strings.HasSuffix(f.Name, "001F")))
 	case f.Name == "Workbook" || f.Name == "Book":
 		w.biff(it, data)
 	case f.Name == "WordDocument":

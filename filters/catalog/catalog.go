@@ -7,10 +7,13 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/bayes"
 	"gatepost/filters/clamd"
+	"gatepost/filters/content"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
 	"gatepost/filters/spoof"
+	"gatepost/rules"
 	"gatepost/rules/conf"
 )
 
@@ -19,10 +22,12 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
-	People     People          // who writes to this site; nil: nobody remembers
-	VIPs       []spoof.Person  // whose names the policy's lists protect
 	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
+	People     People          // who writes to this site; nil: nobody remembers
+	VIPs       []spoof.Person  // whose names the policy's lists protect
+	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
+	Rules      *rules.Set      // what content looks for
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -50,8 +55,10 @@ func order() []string {
 		"links",
 		"spoof",
 		"bulk",
-		"clamd",
+		"content",
+		"bayes",
 		"dnsbl",
+		"clamd",
 	}
 }
 
@@ -86,6 +93,16 @@ func entries() map[string]entry {
 			return nil, problems
 		}},
 		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c bayes.Config
+			problems := s.Decode("bayes", &c)
+			return bayes.New(c, d.Learned), problems
+		}},
+		"content": {filters.AtMessage, 20 * time.Second, nil, func(s Sections, d Deps) (filters.Filter, []conf.Problem) { // its codes are those of the rules
+			var c content.Config
+			problems := s.Decode("content", &c)
+			return content.New(c, d.Rules), problems
+		}},
 	}
 }
 
@@ -116,24 +133,29 @@ func Lists(s Sections) []dnsbl.List {
 // Names lists every filter there is, in the order of reports.
 func Names() []string { return order() }
 
-// Codes lists every finding that any filter may state.
-func Codes() []filters.Code {
+// Codes lists every finding that any filter may state; those of content are the rules of the set.
+func Codes(set *rules.Set) []filters.Code {
 	var all []filters.Code
 	list := entries()
 	for _, name := range order() {
-		all = append(all, list[name].codes()...)
+		if codes := list[name].codes; codes != nil {
+			all = append(all, codes()...)
+		}
 	}
-	return all
+	return append(all, content.Codes(set)...)
 }
 
 // CodesOf lists every finding that any filter may state at a site with these sections.
-func CodesOf(s Sections) []filters.Code {
+func CodesOf(s Sections, set *rules.Set) []filters.Code {
 	var c dnsbl.Config
 	if len(s.Decode("dnsbl", &c)) > 0 {
-		return Codes()
+		return Codes(set)
 	}
-	return append(Codes(), dnsbl.OwnCodes(c)...)
+	return append(Codes(set), dnsbl.OwnCodes(c)...)
 }
+
+// Weights are the points that findings bring along; the shipped policy gives the others theirs.
+func Weights(set *rules.Set) map[string]float64 { return content.Weights(set) }
 
 // Build makes the chain of the enabled filters. Problems of all sections come back at once.
 func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {

@@ -37,6 +37,7 @@ type desk struct {
 	clean  *bluemonday.Policy
 	openapi
 	counted hitCount
+	read    readings
 }
 
 // New returns the handler of everything on the admin address.

@@ -71,7 +71,7 @@ func login(d *desk, v *visit) error {
 
 // startSession opens a session under a new id and gives the browser its cookie.
 func (d *desk) startSession(v *visit, acc Account) error {
-	life := time.Duration(d.cfg.SessionLife)
+	life := d.cfg.SessionLife
 	secret, err := d.deps.Accounts.begin(v.r.Context(), acc, v.client.String(), d.now(), life)
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // A visit is one request being answered.
@@ -167,7 +166,7 @@ func (d *desk) identify(v *visit) (err error) {
 	if err != nil || len(c.Value) > 100 {
 		return nil
 	}
-	v.visitor, err = d.deps.Accounts.resume(ctx, c.Value, d.now(), time.Duration(d.cfg.SessionIdle), time.Duration(d.cfg.SessionLife))
+	v.visitor, err = d.deps.Accounts.resume(ctx, c.Value, d.now(), d.cfg.SessionIdle, d.cfg.SessionLife)
 	return err
 }
 

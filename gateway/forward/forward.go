@@ -21,7 +21,7 @@ type Domain struct {
 	Pins       []string // for pin: SHA-256 of the SubjectPublicKeyInfo, in hexadecimal or base64
 	Protocol   string   // smtp, lmtp; empty: smtp
 	Announce   string   // xforward, xclient: how the next hop is told of the client where it offers that; empty: not
-	Recipients string   // downstream, any, file
+	Recipients string   // downstream, any, file, ldap
 	WhenDown   string   // defer, hold
 }
 
@@ -49,6 +49,9 @@ type Outcome struct {
 	// Doubtful tells that the end of data went out and no reply came: the next hop may have the message all the same,
 	// and another attempt may double it.
 	Doubtful bool
+	// Early tells that the next hop refused the sender, before it heard of any recipient: it may be out of order, and refuse
+	// everybody's mail.
+	Early bool
 }
 
 // Down reports whether the next hop, rather than the message, is why the recipient has not got it: what may be held and

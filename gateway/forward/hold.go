@@ -133,6 +133,9 @@ func (h *Hold) load(id string) error {
 		}
 		return h.cfg.Directory.Remove(id + holdSuffix)
 	}
+	if len(f.progress.Untold) > 0 && h.cfg.Tried != nil { // the crash came before that was told, or right after
+		h.cfg.Tried(f.held(id), f.outcomes(f.progress.Untold))
+	}
 	if f.settled() { // the crash came between the last progress and the removal
 		return h.cfg.Directory.Remove(id + holdSuffix)
 	}

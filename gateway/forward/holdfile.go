@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -47,8 +48,9 @@ type holdHead struct {
 
 // holdProgress is what became of a message so far.
 type holdProgress struct {
-	Done     []int  `json:"done,omitempty"` // places in holdHead.Rcpts
-	Lost     []loss `json:"lost,omitempty"` // not to be tried any more, and not yet kept elsewhere
+	Done     []int  `json:"done,omitempty"`   // places in holdHead.Rcpts
+	Untold   []said `json:"untold,omitempty"` // of those done: what HoldConfig.Tried may not have been told
+	Lost     []said `json:"lost,omitempty"`   // not to be tried any more, and not yet kept elsewhere
 	Attempts int    `json:"attempts"`
 	// Cancelled names who gave the message up: it is then only to be recorded and removed.
 	Cancelled string    `json:"cancelled,omitempty"`
@@ -56,9 +58,9 @@ type holdProgress struct {
 	Last      string    `json:"last,omitempty"` // what was said at the last attempt
 }
 
-// A loss is a recipient for whom nothing more is tried, and what was said last. It is noted before the copy is kept
-// elsewhere, so that a crash in between cannot have it both there and delivered.
-type loss struct {
+// A said is the last word of the next hop on one recipient. It is noted before anything else is done about it, so that
+// after a crash in between it is done again from the note: nobody is delivered to twice, or delivered to and given up.
+type said struct {
 	Place    int    `json:"place"`
 	Hop      string `json:"hop,omitempty"`
 	Code     int    `json:"code"`
@@ -66,9 +68,17 @@ type loss struct {
 	Text     string `json:"text"`
 }
 
-// outcome is what is told of a loss.
-func (l loss) outcome(rcpts []mail.Address) Outcome {
-	return Outcome{Rcpt: rcpts[l.Place], Hop: l.Hop, Reply: smtp.Custom(l.Code, l.Enhanced, l.Text)}
+func saidOf(place int, o Outcome) said {
+	return said{Place: place, Hop: o.Hop, Code: o.Reply.Code, Enhanced: o.Reply.Enhanced, Text: mail.Printable(o.Reply.Text, 512)}
+}
+
+// outcomes are what such words tell of the recipients.
+func (h *holdFile) outcomes(list []said) []Outcome {
+	out := make([]Outcome, len(list))
+	for i, w := range list {
+		out[i] = Outcome{Rcpt: h.head.Rcpts[w.Place], Hop: w.Hop, Reply: smtp.Custom(w.Code, w.Enhanced, w.Text)}
+	}
+	return out
 }
 
 // A holdFile is an open file, read whole but for the content.
@@ -169,7 +179,7 @@ func readHold(f File) (*holdFile, error) {
 		if err != nil {
 			return h, nil
 		}
-		if slices.ContainsFunc(p.Lost, func(l loss) bool { return l.Place < 0 || l.Place >= len(h.head.Rcpts) }) {
+		if slices.ContainsFunc(append(p.Lost, p.Untold...), func(w said) bool { return w.Place < 0 || w.Place >= len(h.head.Rcpts) }) {
 			return nil, fmt.Errorf("%w: a recipient is out of place", ErrHoldFile)
 		}
 		h.progress, h.sound = p, end
@@ -205,8 +215,8 @@ func (h *holdFile) read(at int64, kind byte, v any) (int64, error) {
 	return at + recordHead + n, nil
 }
 
-// advance makes a new state durable.
-func (h *holdFile) advance(p holdProgress) error {
+// note writes a new state down. It outlives the process from then on, and a loss of power after a sync.
+func (h *holdFile) note(p holdProgress) error {
 	if h.sound < h.size {
 		if err := h.Truncate(h.sound); err != nil {
 			return fmt.Errorf("drop torn record: %w", err)
@@ -218,13 +228,24 @@ func (h *holdFile) advance(p holdProgress) error {
 		_, err = h.Write(b)
 	}
 	if err != nil {
+		h.size = math.MaxInt64 // there may be a torn record now
 		return fmt.Errorf("write progress: %w", err)
-	}
-	if err := h.Sync(); err != nil {
-		return fmt.Errorf("sync progress: %w", err)
 	}
 	h.progress, h.sound = p, h.sound+int64(len(b))
 	h.size = h.sound
+	return nil
+}
+
+// advance makes a new state durable.
+func (h *holdFile) advance(p holdProgress) error {
+	was := h.progress
+	if err := h.note(p); err != nil {
+		return err
+	}
+	if err := h.Sync(); err != nil {
+		h.progress = was
+		return fmt.Errorf("sync progress: %w", err)
+	}
 	return nil
 }
 

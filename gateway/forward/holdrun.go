@@ -256,11 +256,17 @@ func (h *Hold) attempt(ctx context.Context, it *item) {
 		h.postpone(it, 0, true)
 		return
 	}
+	held := f.held(it.id)
+	progress := h.judge(it, f, out)
 	h.trouble(it.id, failpoint.Hit(failpoint.AfterTaken))
-	if h.cfg.Tried != nil {
-		h.cfg.Tried(f.held(it.id), out)
+	if len(progress.Untold) > 0 {
+		h.trouble(it.id, f.note(progress))
 	}
-	h.settle(ctx, it, f, out)
+	if h.cfg.Tried != nil {
+		h.cfg.Tried(held, out)
+	}
+	progress.Untold = nil
+	h.settle(ctx, it, f, attempted{progress, slices.ContainsFunc(out, func(o Outcome) bool { return !o.Down() })})
 }
 
 // send makes the attempt.
@@ -277,26 +283,30 @@ func (h *Hold) send(ctx context.Context, it *item, d Delivery) []Outcome {
 	return out
 }
 
-// settle records what became of each recipient.
-func (h *Hold) settle(ctx context.Context, it *item, f *holdFile, out []Outcome) {
-	reached := slices.ContainsFunc(out, func(o Outcome) bool { return !o.Down() })
+// An attempted is what came of an attempt: the progress, and whether a next hop was reached at all.
+type attempted struct {
+	progress holdProgress
+	reached  bool
+}
+
+// settle acts on what came of an attempt.
+func (h *Hold) settle(ctx context.Context, it *item, f *holdFile, a attempted) {
 	pause := retryPause(it.tries)
-	progress := h.judge(it, f, out)
-	progress.Next = time.Now().Add(pause)
-	if len(progress.Done) == len(f.head.Rcpts) { // then its removal says so
-		f.progress = progress
-		h.finish(it, f, reached)
+	a.progress.Next = time.Now().Add(pause)
+	if len(a.progress.Done) == len(f.head.Rcpts) { // then its removal says so
+		f.progress = a.progress
+		h.finish(it, f, a.reached)
 		return
 	}
 	it.tries++
-	if err := f.advance(progress); err != nil { // this process at least remembers who has the message
+	if err := f.advance(a.progress); err != nil { // this process at least remembers who has the message
 		h.trouble(it.id, err)
-		it.done = progress.Done
-	} else if len(progress.Lost) > 0 && h.keepLost(ctx, it, f) && len(f.open()) == 0 {
-		h.finish(it, f, reached)
+		it.done = a.progress.Done
+	} else if len(a.progress.Lost) > 0 && h.keepLost(ctx, it, f) && len(f.open()) == 0 {
+		h.finish(it, f, a.reached)
 		return
 	}
-	h.postpone(it, pause, reached)
+	h.postpone(it, pause, a.reached)
 }
 
 // judge is the progress after an attempt.
@@ -309,10 +319,9 @@ func (h *Hold) judge(it *item, f *holdFile, out []Outcome) holdProgress {
 		switch {
 		case o.Reply.Code/100 == 2:
 			progress.Done = append(progress.Done, places[i])
-		case expired || o.Reply.Code/100 == 5:
-			progress.Lost = append(progress.Lost, loss{
-				Place: places[i], Hop: o.Hop, Code: o.Reply.Code, Enhanced: o.Reply.Enhanced, Text: mail.Printable(o.Reply.Text, 512),
-			})
+			progress.Untold = append(progress.Untold, saidOf(places[i], o))
+		case expired || o.Reply.Code/100 == 5 && !o.Early: // a hop that is out of order must not end the whole queue
+			progress.Lost = append(progress.Lost, saidOf(places[i], o))
 		}
 	}
 	return progress
@@ -323,10 +332,8 @@ func (h *Hold) judge(it *item, f *holdFile, out []Outcome) holdProgress {
 func (h *Hold) keepLost(ctx context.Context, it *item, f *holdFile) bool {
 	held := f.held(it.id)
 	held.Rcpts = nil
-	var why []Outcome
-	for _, l := range f.progress.Lost {
-		o := l.outcome(f.head.Rcpts)
-		why = append(why, o)
+	why := f.outcomes(f.progress.Lost)
+	for _, o := range why {
 		held.Rcpts = append(held.Rcpts, o.Rcpt)
 	}
 	if err := h.cfg.GiveUp(ctx, held, f.source(), why); err != nil {

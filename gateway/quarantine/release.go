@@ -25,9 +25,9 @@ type Outcome struct {
 	Reply    string // the next hop's words
 }
 
-// lease is how long a claim holds. A claim without an outcome after that belongs to a process that is gone; the copy
+// Lease is how long a claim holds. A claim without an outcome after that belongs to a process that is gone; the copy
 // may have been delivered, so who claims it next risks one duplicate (P-05).
-const lease = 15 * time.Minute
+const Lease = 15 * time.Minute
 
 // Claim takes copies for release and returns the addresses that the caller, and nobody else, is to deliver now. It
 // must then call MarkReleased under the same key. Of many claims for one copy exactly one gets it, whatever their keys
@@ -45,7 +45,7 @@ func (v View) Claim(ctx context.Context, id string, r Release) ([]string, error)
 		for i := range copies {
 			c := &copies[i]
 			switch {
-			case c.State == Releasing && now.Sub(c.At) < lease:
+			case c.State == Releasing && now.Sub(c.At) < Lease:
 				busy = true
 				continue
 			case c.State != Waiting && c.State != Releasing:
@@ -94,7 +94,7 @@ func (v View) Delete(ctx context.Context, id, by string, rcpts []string) error {
 	err := v.change(ctx, id, rcpts, func(copies []held) error {
 		for i := range copies {
 			c := &copies[i]
-			if c.State == Releasing && time.Since(c.At) < lease {
+			if c.State == Releasing && time.Since(c.At) < Lease {
 				return ErrUnderWay
 			}
 			c.State, c.By, c.At, c.key = Deleted, by, time.Now(), ""
@@ -113,8 +113,8 @@ type Claimed struct {
 	At                   time.Time
 }
 
-// Unfinished lists claims without an outcome that are older than age: at start, with age zero, those of processes that
-// were killed, which the daemon ends by releasing again (FP-20).
+// Unfinished lists claims without an outcome that are at least so old, entry by entry. Those older than Lease belong to
+// processes that are gone, and are carried out by the daemon (FP-20).
 func (s *Store) Unfinished(ctx context.Context, age time.Duration) ([]Claimed, error) {
 	rows, err := s.db.Query(ctx, `SELECT e.id, r.address, r.key, r.by, r.at FROM recipients r JOIN entries e ON e.seq = r.entry
 		WHERE r.state = 'releasing' AND r.at <= ? ORDER BY e.id, r.place`, time.Now().Add(-age).UnixMilli())

@@ -9,23 +9,37 @@ import (
 	"testing"
 )
 
-// build compiles the binary once for all tests of a process.
-var build = sync.OnceValues(func() (string, error) {
+// build compiles the binary once for all tests of a process, and once more with failpoints for those that need them.
+var build, buildWithFailpoints = sync.OnceValues(func() (string, error) { return compile() }),
+	sync.OnceValues(func() (string, error) { return compile("-tags", "failpoints") })
+
+func compile(flags ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "gatepost-test-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "gatepost")
-	cmd := exec.Command("go", "build", "-o", path, "gatepost/cmd/gatepost")
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "gatepost/cmd/gatepost")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build gatepost: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // Binary is the path of a freshly built gatepost.
 func Binary(t testing.TB) string {
+	t.Helper()
+	return built(t, build)
+}
+
+// BinaryWithFailpoints is the path of a gatepost that GATEPOST_FAILPOINTS has an effect on; see package failpoint.
+func BinaryWithFailpoints(t testing.TB) string {
+	t.Helper()
+	return built(t, buildWithFailpoints)
+}
+
+func built(t testing.TB, build func() (string, error)) string {
 	t.Helper()
 	path, err := build()
 	if err != nil {

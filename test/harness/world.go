@@ -39,6 +39,8 @@ type World struct {
 	Dir   string // holds gatepost.yaml, policy.yaml and data
 	Sink  *badsink.Sink
 	Pid   int
+	// Failpoints, if not empty, are the rules under which Run runs a gatepost with failpoints. It may then end by itself.
+	Failpoints string
 
 	t      testing.TB
 	cmd    *exec.Cmd
@@ -127,6 +129,10 @@ func (w *World) Run() {
 	w.t.Helper()
 	w.log, w.asked = &lockedBuffer{}, false
 	w.cmd = exec.Command(Binary(w.t), "serve", "-c", filepath.Join(w.Dir, "gatepost.yaml"))
+	if w.Failpoints != "" {
+		w.cmd.Path, w.asked = BinaryWithFailpoints(w.t), true
+		w.cmd.Env = append(os.Environ(), "GATEPOST_FAILPOINTS="+w.Failpoints)
+	}
 	w.cmd.Stderr = w.log
 	out, err := w.cmd.StdoutPipe()
 	if err != nil {
@@ -161,6 +167,17 @@ func (w *World) Stop() error {
 	err := <-w.exited
 	w.exited <- err
 	return err
+}
+
+// Ended waits until the process has ended by itself, as a failpoint makes it.
+func (w *World) Ended() {
+	w.t.Helper()
+	select {
+	case err := <-w.exited:
+		w.exited <- err
+	case <-time.After(20 * time.Second):
+		w.t.Fatal("gatepost did not end")
+	}
 }
 
 // Kill ends the process as a power cut would.

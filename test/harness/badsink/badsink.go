@@ -66,6 +66,7 @@ type Action struct {
 // A Message is one delivery that the sink accepted.
 type Message struct {
 	Session int
+	Number  int // transactions of its session that came before
 	Helo    string
 	From    string // the argument of MAIL FROM, without angle brackets
 	Params  string // parameters of MAIL

@@ -187,7 +187,7 @@ func (x *session) data(line string) error {
 		return err
 	}
 	return x.end(Message{
-		Session: x.n, Helo: x.helo, From: x.from, Params: x.params, Rcpts: x.rcpts, Data: content, TLS: x.tls, Stray: stray,
+		Session: x.n, Number: x.past, Helo: x.helo, From: x.from, Params: x.params, Rcpts: x.rcpts, Data: content, TLS: x.tls, Stray: stray,
 	})
 }
 
