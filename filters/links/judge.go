@@ -31,7 +31,6 @@ func (c *check) link(l *web.Link) {
 		return
 	}
 	c.spelling(l)
-	c.shelter(l, h)
 	if !h.named {
 		h.named = true
 		c.name(l)
@@ -99,12 +98,9 @@ func (c *check) spelling(l *web.Link) {
 	}
 }
 
-// shelter looks at services that lend their name to anybody.
-func (c *check) shelter(l *web.Link, h *host) {
-	if l.Domain != "" && l.Domain == c.author {
-		return
-	}
-	text := l.Where == "text" || l.Where == "bare" || l.Where == "pdf"
+// shelter looks at a service that lends its name to anybody.
+func (c *check) shelter(l *web.Link, class sites.Class) {
+	text := l.Where == "text" || l.Where == "pdf"
 	for _, s := range [...]struct {
 		class sites.Class
 		code  string
@@ -116,11 +112,14 @@ func (c *check) shelter(l *web.Link, h *host) {
 		{sites.Bucket, "links.bucket", "A link leads to rented storage or a rented machine.", false},
 		{sites.Dynamic, "links.dynamic", "A link leads to a free name for changing addresses.", true},
 	} {
-		if h.class.Is(s.class) && (s.both || !text) {
+		if class.Is(s.class) && (s.both || !text) {
 			c.found(s.code, s.text, l)
 		}
 	}
-	if h.class.Is(sites.Redirector) && l.Inside == "" && !text {
+	if class.Is(sites.Cheap) && !class.Is(sites.Shortener|sites.Hosting|sites.Bucket|sites.Tracker|sites.Rewriter) {
+		c.found("links.cheap", "A link leads to a name under an ending that is abused far beyond its share.", l)
+	}
+	if class.Is(sites.Redirector) && l.Inside == "" && !text {
 		if inner, ok := web.Inner(&l.Target); ok && inner.Domain() != l.Domain && inner.Domain() != c.author {
 			c.found("links.redirector", fmt.Sprintf("A link uses the redirector of %s to lead to %s.", l.Domain, inner.Host), l)
 		}

@@ -11,7 +11,7 @@ import (
 // together looks at all links at once.
 func (c *check) together() {
 	c.elsewhere()
-	c.cheap()
+	c.shelters()
 	c.borrowed()
 	c.recipients()
 	c.unknown()
@@ -65,20 +65,16 @@ func frank(l *web.Link) bool {
 	return ok && t.Host == l.Host
 }
 
-// maxFew is to how many places mail leads that wants one thing of its reader. A newsletter may mention a site under a cheap ending among
+// maxFew is to how many places mail leads that wants one thing of its reader. A newsletter may mention a short link or a free page among
 // many; who leads to little else means it.
-const maxFew = 3
+const maxFew = 4
 
-// cheap looks at endings in mail that leads to few places.
-func (c *check) cheap() {
+// shelters looks at services that lend their name to anybody, in mail that leads to few places.
+func (c *check) shelters() {
 	for i := range c.links {
 		l := &c.links[i]
-		if l.Use != web.Click || !l.Web() || l.Domain == c.author || l.Where == "bare" || l.Where == "pdf" {
-			continue
-		}
-		class := c.host(l).class
-		if class.Is(sites.Cheap) && !class.Is(sites.Shortener|sites.Hosting|sites.Bucket|sites.Tracker|sites.Rewriter) && c.few {
-			c.found("links.cheap", "A link leads to a name under an ending that is abused far beyond its share.", l)
+		if c.few && l.Use == web.Click && l.Web() && !(l.Domain != "" && l.Domain == c.author) && l.Where != "bare" {
+			c.shelter(l, c.host(l).class)
 		}
 	}
 }
