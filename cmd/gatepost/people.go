@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"gatepost/filters/mail"
 	"gatepost/filters/spoof"
+	"gatepost/gateway/admin"
 	"gatepost/gateway/db"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/people"
@@ -120,6 +122,37 @@ func observation(rec *journal.Record, ours bool) people.Observation {
 
 // maxNamed is how much of a field is read for the names of recipients.
 const maxNamed = 4 << 10
+
+// acquaintances are the memory of people as the review pages see it.
+type acquaintances struct{ store *people.Store }
+
+// Known implements admin.Acquaintances: our people, authors and their domains in one list, the most seen first.
+func (k acquaintances) Known(ctx context.Context, text string, limit int) ([]admin.Acquaintance, error) {
+	var list []admin.Acquaintance
+	for _, kind := range [...]people.Kind{people.Ours, people.Senders, people.Partners} {
+		entries, err := k.store.List(ctx, people.Query{Kind: kind, Word: text, Limit: limit})
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.First.IsZero() {
+				e.First = e.Last
+			}
+			list = append(list, admin.Acquaintance{Address: e.Who, Name: e.Name, Messages: e.Messages, First: e.First, Last: e.Last, Proved: e.Proven*2 > e.Messages})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b admin.Acquaintance) int { return b.Messages - a.Messages })
+	return list[:min(len(list), limit)], nil
+}
+
+// Forget implements admin.Acquaintances.
+func (k acquaintances) Forget(ctx context.Context, address string) error {
+	n, err := k.store.Forget(ctx, address)
+	if err == nil && n == 0 {
+		return admin.ErrNoneSuch
+	}
+	return err
+}
 
 // peopleCmd groups the commands about what was learnt of people.
 type peopleCmd struct {
