@@ -86,11 +86,11 @@ func (p *pictures) text(part *mail.Part) {
 			return
 		}
 		rest = after
-		_, data, ok := strings.Cut(after[:min(len(after), 64)], ";base64,")
-		if !ok {
+		begin := strings.Index(after[:min(len(after), 64)], ";base64,")
+		if begin < 0 {
 			continue
 		}
-		data = after[strings.Index(after, ";base64,")+len(";base64,"):]
+		data := after[begin+len(";base64,"):]
 		if end := strings.IndexAny(data, `"' )>&`); end >= 0 {
 			data = data[:end]
 		}

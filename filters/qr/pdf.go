@@ -152,10 +152,10 @@ func (r *Reader) xobject(dict, body []byte) (string, error) {
 	}
 	f := field{w: w, h: h}
 	switch {
-	case bits == 8 && len(samples) >= row*h*3 && colours == 1 && has(dict, "/ICCBased"):
-		colours, row = 3, w*3
-		fallthrough
 	case bits == 8 && len(samples) >= row*h:
+		if colours == 1 && len(samples) >= row*h*3 && has(dict, "/ICCBased") {
+			colours = 3 // the profile says so, in another object
+		}
 		f.pix = make([]byte, w*h)
 		for i := range f.pix {
 			f.pix[i] = samples[i*colours+colours/2]

@@ -24,6 +24,7 @@ func Codes() []filters.Code {
 		{Name: "spoof.reply-to-freemail", Meaning: "The author writes from a domain of his own, or from one mailbox for everybody, and answers go to another such mailbox.", Chinese: "回复将发往免费邮箱，而发件人使用的是另一地址。"},
 		{Name: "spoof.money", Meaning: "A mailbox that anybody can open speaks of sums of money or asks for payment.", Chinese: "免费邮箱发件人谈及款项或要求付款。"},
 		{Name: "spoof.thread", Meaning: "The subject claims an answer, and the message names nothing that it answers.", Chinese: "主题声称是回复，但邮件未指明所回复的内容。"},
+		{Name: "spoof.thread-stranger", Meaning: "The message claims a conversation with people of this site, and its author has never written here.", Chinese: "邮件自称是与本站人员的往来，但发件人从未给本站写过信。"},
 		{Name: "spoof.recipient-in-subject", Meaning: "The subject speaks to the reader by his address.", Chinese: "主题直接以收件人地址称呼读者。"},
 		{Name: "spoof.recipient-in-name", Meaning: "The author's display name holds the recipient's address or name.", Chinese: "发件人显示名含有收件人的地址或名字。"},
 		{Name: "spoof.random", Meaning: "The author's address looks made by a machine.", Chinese: "发件人地址看似机器生成。"},

@@ -260,11 +260,11 @@ func (t *Table) Like(s string) (*Brand, Likeness) {
 		return nil, None
 	}
 	folded := t.look.Fold(s)
-	for _, b := range t.labels[t.look.Skeleton(s)] {
-		if b.domains[s] || b.has(s) {
-			return b, Same
+	if list := t.labels[t.look.Skeleton(s)]; len(list) > 0 {
+		if list[0].has(s) {
+			return list[0], Same
 		}
-		return b, Disguise
+		return list[0], Disguise
 	}
 	words := strings.FieldsFunc(folded, func(r rune) bool { return r == '-' || r == '_' || r >= '0' && r <= '9' })
 	for _, w := range words {
