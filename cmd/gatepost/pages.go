@@ -35,9 +35,13 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 		s.log.Warn("the overview begins empty", "error", err.Error())
 	}
 	shop := newWorkshop(s)
+	digests, err := s.digests(accounts)
+	if err != nil {
+		return nil, err
+	}
 	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Waiters: senders{s.works}, TLS: senders{s.works}, Known: acquaintances{s.contacts},
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works}, Known: acquaintances{s.contacts},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }

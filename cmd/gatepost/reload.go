@@ -17,8 +17,8 @@ import (
 )
 
 // reload reads everything again and puts the new snapshot in place of the old one, or changes nothing and says why. What
-// is bound to the process (listeners, data directory, store) stays until a restart.
-func (s *service) reload(ctx context.Context) {
+// is bound to the process (listeners, data directory, store) stays until a restart. It reports whether all went well.
+func (s *service) reload(ctx context.Context) bool {
 	problems := s.tryReload(ctx)
 	now := time.Now()
 	rec := &journal.Record{V: journal.Version, Kind: journal.Management, ID: mail.NewID(now), Time: now, Actor: "system", Action: "reload", Generation: s.gateway.Snapshot().Gen}
@@ -37,6 +37,7 @@ func (s *service) reload(ctx context.Context) {
 	if err := s.journal.Append(rec); err != nil {
 		s.log.Error("journal cannot be written", "error", err.Error())
 	}
+	return len(problems) == 0
 }
 
 // tryReload builds the new world completely before any of it is used.
@@ -110,7 +111,7 @@ func bound(was, now *config.Config) []string {
 	}{
 		{"hostname", was.Hostname == now.Hostname}, {"data_dir", was.DataDir == now.DataDir}, {"listeners", slices.Equal(places(was), places(now))},
 		{"store", was.StoreURL() == now.StoreURL()}, {"state", was.State.URL.Reveal() == now.State.URL.Reveal() && was.State.Gateways == now.State.Gateways},
-		{"dns", reflect.DeepEqual(was.DNS, now.DNS)}, {"admin", was.Admin == now.Admin}, {"quarantine", was.Quarantine == now.Quarantine}, {"hold", was.Hold == now.Hold},
+		{"dns", reflect.DeepEqual(was.DNS, now.DNS)}, {"admin", reflect.DeepEqual(was.Admin, now.Admin)}, {"quarantine", reflect.DeepEqual(was.Quarantine, now.Quarantine)}, {"hold", was.Hold == now.Hold},
 		{"log", was.Log == now.Log},
 	} {
 		if !k.same {

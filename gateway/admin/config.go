@@ -19,12 +19,14 @@ type Config struct {
 	MetricsToken conf.Secret   `yaml:"metrics_token" doc:"Bearer token that opens /metrics and the details of /readyz to other machines."`
 	SessionIdle  time.Duration `yaml:"session_idle" default:"30m" min:"1m" doc:"A session ends after so long without a request."`
 	SessionLife  time.Duration `yaml:"session_life" default:"12h" min:"1m" doc:"A session ends after so long whatever happens."`
+	SecondFactor string        `yaml:"second_factor" enum:"optional|admins|everybody" default:"optional" doc:"Who must have a second factor, a code or a passkey, before anything else can be done."`
+	OIDC         OIDC          `yaml:"oidc" doc:"Login by an OpenID provider, beside passwords."`
 	Language     string        `yaml:"language" enum:"en|zh" default:"en" doc:"For a browser that asks for no language that we speak."`
 }
 
 // Defaults is the Config of a gatepost.yaml that says nothing about admin.
 func Defaults() Config {
-	return Config{Address: "127.0.0.1:8025", Metrics: true, Language: "en", SessionIdle: 30 * time.Minute, SessionLife: 12 * time.Hour}
+	return Config{Address: "127.0.0.1:8025", Metrics: true, SecondFactor: secondOptional, Language: "en", SessionIdle: 30 * time.Minute, SessionLife: 12 * time.Hour}
 }
 
 // CheckConf looks for contradictions.
@@ -65,6 +67,7 @@ func (c *Config) faults() []fault {
 	if c.SessionLife < c.SessionIdle {
 		out = append(out, fault{"session_life", "it is shorter than session_idle, which would never be reached"})
 	}
+	out = append(out, c.OIDC.faults()...)
 	if c.Language != "en" && c.Language != "zh" {
 		out = append(out, fault{"language", fmt.Sprintf("want en or zh, found %q", c.Language)})
 	}

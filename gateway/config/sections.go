@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatepost/gateway/access"
+	"gatepost/gateway/admin"
 	"gatepost/gateway/smtp"
 	"gatepost/rules/conf"
 )
@@ -33,8 +34,9 @@ type State struct {
 
 // Quarantine says how long what is kept.
 type Quarantine struct {
-	Retention Retention `yaml:"retention" doc:"How long a message is kept, by what is wrong with it."`
-	MaxBytes  conf.Size `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
+	Retention Retention    `yaml:"retention" doc:"How long a message is kept, by what is wrong with it."`
+	Digest    admin.Digest `yaml:"digest" doc:"Mail that tells people what is held for them. The hold on a message is decided on a page behind a signed link, never by the link itself."`
+	MaxBytes  conf.Size    `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
 }
 
 // Retention is a time for each class.
