@@ -2,6 +2,7 @@ package links
 
 import (
 	"fmt"
+	"strings"
 
 	"gatepost/filters/web"
 	"gatepost/rules/brands"
@@ -32,7 +33,7 @@ func (c *check) elsewhere() {
 			place = l.Host
 		}
 		places[place] = true
-		if place == c.author {
+		if place == c.author || sameName(place, c.author) {
 			home = true
 			continue
 		}
@@ -54,6 +55,13 @@ func (c *check) elsewhere() {
 	case !counted:
 		c.found("links.foreign", fmt.Sprintf("No link to click leads to the author's domain, %s.", c.author), first)
 	}
+}
+
+// sameName reports whether two domains have one name under two endings, as firms do.
+func sameName(a, b string) bool {
+	x, _, _ := strings.Cut(a, ".")
+	y, _, _ := strings.Cut(b, ".")
+	return x == y && len(x) >= 4
 }
 
 // frank reports whether a link shows where it leads, as people's programs make links of what they write.
