@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -46,4 +47,14 @@ func report(codes ...string) *filters.Report {
 	r.Auth = &filters.Auth{SPF: filters.SPF{Result: "none"}, SPFHelo: filters.SPF{Result: "none"}, DMARC: filters.DMARC{Result: "none"}, ARC: filters.ARC{Result: "none"}}
 	r.Attachments, r.URLs, r.Text = []filters.Attachment{}, []filters.URL{}, &filters.Text{Language: "en", Words: 20}
 	return r
+}
+
+func TestThePeopleOfListsAreTold(t *testing.T) {
+	p, problems := Parse("policy.yaml", []byte("version: 1\nlists:\n  vips: {people: [{name: Erika Muster, addresses: [Erika@Example.com, e@home.example]}]}\n  board: {people: [{name: Bo Ek, addresses: [bo@example.com]}]}\n"), Options{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if got := fmt.Sprint(p.People()); got != "[{Bo Ek [bo@example.com]} {Erika Muster [e@home.example erika@example.com]}]" {
+		t.Error(got)
+	}
 }

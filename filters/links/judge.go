@@ -31,7 +31,6 @@ func (c *check) link(l *web.Link) {
 		return
 	}
 	c.spelling(l)
-	c.shelter(l, h)
 	if !h.named {
 		h.named = true
 		c.name(l)
@@ -99,12 +98,9 @@ func (c *check) spelling(l *web.Link) {
 	}
 }
 
-// shelter looks at services that lend their name to anybody.
-func (c *check) shelter(l *web.Link, h *host) {
-	if l.Domain != "" && l.Domain == c.author {
-		return
-	}
-	text := l.Where == "text" || l.Where == "bare"
+// shelter looks at a service that lends its name to anybody.
+func (c *check) shelter(l *web.Link, class sites.Class) {
+	text := l.Where == "text" || l.Where == "pdf"
 	for _, s := range [...]struct {
 		class sites.Class
 		code  string
@@ -115,13 +111,15 @@ func (c *check) shelter(l *web.Link, h *host) {
 		{sites.Hosting, "links.hosting", "A link leads to a page on a service where anybody can put one.", false},
 		{sites.Bucket, "links.bucket", "A link leads to rented storage or a rented machine.", false},
 		{sites.Dynamic, "links.dynamic", "A link leads to a free name for changing addresses.", true},
-		{sites.Cheap, "links.cheap", "A link leads to a name under an ending that is abused far beyond its share.", true},
 	} {
-		if h.class.Is(s.class) && (s.both || !text) && !(s.class == sites.Cheap && h.class.Is(sites.Shortener|sites.Hosting|sites.Bucket|sites.Tracker|sites.Rewriter)) {
+		if class.Is(s.class) && (s.both || !text) {
 			c.found(s.code, s.text, l)
 		}
 	}
-	if h.class.Is(sites.Redirector) && l.Inside == "" && !text {
+	if class.Is(sites.Cheap) && !class.Is(sites.Shortener|sites.Hosting|sites.Bucket|sites.Tracker|sites.Rewriter) {
+		c.found("links.cheap", "A link leads to a name under an ending that is abused far beyond its share.", l)
+	}
+	if class.Is(sites.Redirector) && l.Inside == "" && !text {
 		if inner, ok := web.Inner(&l.Target); ok && inner.Domain() != l.Domain && inner.Domain() != c.author {
 			c.found("links.redirector", fmt.Sprintf("A link uses the redirector of %s to lead to %s.", l.Domain, inner.Host), l)
 		}
@@ -153,7 +151,7 @@ func (c *check) name(l *web.Link) {
 		}
 	}
 	c.brandName(l, own)
-	if web.Random(own) {
+	if l.Where != "bare" && web.Random(own) {
 		c.found("links.random", "A link leads to a name that looks made by a machine.", l)
 	}
 	if labels := strings.Count(l.Host, "."); labels >= 6 || len(l.Host) > 70 {
@@ -174,7 +172,7 @@ func (c *check) brandName(l *web.Link, own string) {
 			c.found("links.lookalike", fmt.Sprintf("A link leads to %s, which looks like a name of %s and is another.", l.Readable(), b.Name), l)
 		}
 	case brands.Part:
-		if l.Domain != c.author {
+		if l.Domain != c.author && l.Where != "text" && l.Where != "bare" {
 			c.found("links.brand-name", fmt.Sprintf("A link leads to %s, which bears the name of %s, who does not own it.", l.Readable(), b.Name), l)
 		}
 	case brands.Same:
@@ -187,13 +185,13 @@ func (c *check) brandName(l *web.Link, own string) {
 // brandBelow looks for the name of a firm in what stands before the registered domain.
 func (c *check) brandBelow(l *web.Link) {
 	front, ok := strings.CutSuffix(l.Host, "."+l.Domain)
-	if !ok || c.host(l).class.Is(sites.Rewriter|sites.Tracker|sites.Redirector) {
+	if !ok || l.Where == "text" || l.Where == "bare" || c.host(l).class.Is(sites.Rewriter|sites.Tracker|sites.Redirector) {
 		return
 	}
 	for n := 0; front != "" && n < 8; n++ {
 		var label string
 		label, front, _ = strings.Cut(front, ".")
-		if b, how := c.Brands.Like(label); (how == brands.Same || how == brands.Disguise) && !b.Owns(l.Host) {
+		if b, how := c.Brands.Like(label); how != brands.None && how != brands.Slip && !b.Owns(l.Host) {
 			c.found("links.brand-name", fmt.Sprintf("A link leads to %s, which bears the name of %s, who does not own it.", l.Host, b.Name), l)
 			return
 		}

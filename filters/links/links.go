@@ -55,7 +55,8 @@ type check struct {
 	hosts  map[string]*host // by name
 	facts  filters.Facts
 	at     map[string]int // finding codes -> their place
-	cut    bool
+	codes  []web.Link     // of QR codes
+	few    bool           // the links to click lead to few places
 }
 
 // A host is what was found out about one host of the message.
@@ -73,9 +74,14 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 		return filters.Facts{}, merr
 	}
 	if authors := m.Authors(); len(authors) > 0 {
-		c.author = mail.OrganizationalDomain(authors[0].Domain)
+		if c.author = mail.OrganizationalDomain(authors[0].Domain); c.author == "" {
+			c.author = authors[0].Domain
+		}
 	}
 	c.list()
+	for i := range c.codes {
+		c.found("links.qr", "A picture or document holds a QR code that leads to "+c.codes[i].Host+".", &c.codes[i])
+	}
 	for i := range c.links {
 		c.link(&c.links[i])
 	}
@@ -92,7 +98,7 @@ func (c *check) list() {
 	seen := make(map[string]bool, len(c.links))
 	for i := range c.links {
 		l := &c.links[i]
-		if !l.Web() || seen[l.URL] {
+		if !l.Web() || seen[l.URL] || l.Where == "pdf" { // those of documents are stated by filter attach
 			continue
 		}
 		if len(c.facts.URLs) == maxListed {
@@ -106,7 +112,7 @@ func (c *check) list() {
 
 // shown is what the reader sees, if that is not the URL itself.
 func shown(l *web.Link) string {
-	if l.Text == l.Raw || l.Inside != "" {
+	if l.Text == l.Raw || l.Inside != "" || l.Where == "qr" {
 		return ""
 	}
 	return mail.Printable(l.Text, 200)
@@ -168,13 +174,12 @@ func (c *check) proof(l *web.Link) filters.Evidence {
 	if s := shown(l); s != "" && s != l.Raw {
 		e.What = mail.Printable(mail.Printable(s, 60)+" -> "+l.Raw, 200)
 	}
-	if l.Part == nil {
-		e.Where = l.Inside + " " + l.Where
-		return e
-	}
 	e.Where = "part " + l.Part.Path() + " " + l.Where
 	if l.Part.Path() == "" {
 		e.Where = "body " + l.Where
+	}
+	if l.File != "" {
+		e.Where += " of " + mail.Printable(l.File, 60)
 	}
 	e.At = c.place(l)
 	return e

@@ -131,6 +131,8 @@ func TestEachCodeIsStatedForItsReasonAndNotForOneThatComesNear(t *testing.T) {
 		{"links.image-host", "", `<img src="https://i.imgur.com/x.png">`, `<img src="https://img.sender.com/x.png">`},
 		{"links.image-ip", "", `<img src="http://203.0.113.9/x.png">`, `<img src="http://img.sender.com/x.png">`},
 		{"links.elsewhere", "", a("https://evil.net/1", "x") + a("https://evil.net/2", "y"), a("https://evil.net/1", "x") + home},
+		{"links.foreign", "", a("https://evil.net/1", "x") + a("https://other.net/", "y"), a("https://sender.net/1", "x") + a("https://other.net/", "y")},
+		{"links.foreign", "", a("https://evil.net/1", "x") + a("https://other.net/", "y"), a("https://evil.net/1", "https://evil.net/") + " www.other.net"},
 		{"links.elsewhere", "", a("https://evil.net/1", "x"), a("https://evil.net/1", "x") + a("https://other.net/", "y")},
 		{"links.borrowed", "", `<img src="https://www.paypalobjects.com/logo.png">` + a("https://evil.net/", "x"), `<img src="https://www.paypalobjects.com/logo.png">` + a("https://www.paypal.com/", "x")},
 		{"links.data", "", a("data:text/html,&lt;script>", "x"), `<img src="data:text/html,x">` + a("data:image/png;base64,AA", "x")},

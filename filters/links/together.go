@@ -2,6 +2,7 @@ package links
 
 import (
 	"fmt"
+	"strings"
 
 	"gatepost/filters/web"
 	"gatepost/rules/brands"
@@ -11,6 +12,7 @@ import (
 // together looks at all links at once.
 func (c *check) together() {
 	c.elsewhere()
+	c.shelters()
 	c.borrowed()
 	c.recipients()
 	c.unknown()
@@ -18,27 +20,70 @@ func (c *check) together() {
 
 // elsewhere looks at where the links to click lead as a whole.
 func (c *check) elsewhere() {
-	var only *web.Link
+	var first *web.Link
+	places := map[string]bool{}
+	home, counted := false, false
 	for i := range c.links {
 		l := &c.links[i]
-		if l.Use != web.Click || !l.Web() || l.Where == "bare" || c.host(l).class.Is(sites.Social|sites.Machinery) {
+		if l.Use != web.Click || !l.Web() || l.Where == "bare" || l.Where == "pdf" || c.host(l).class.Is(sites.Social|sites.Machinery) {
 			continue
 		}
 		place := l.Domain
 		if place == "" {
 			place = l.Host
 		}
-		if place == c.author {
-			return
+		places[place] = true
+		if place == c.author || sameName(place, c.author) {
+			home = true
+			continue
 		}
-		if only == nil {
-			only = l
-		} else if only.Domain != l.Domain || only.Domain == "" && only.Host != l.Host {
-			return
+		if i+1 < len(c.links) && c.links[i+1].Inside == l.URL {
+			delete(places, place)
+			continue // what counts is where it leads in the end
 		}
+		if first == nil && !frank(l) {
+			first = l
+		}
+		counted = counted || c.host(l).class.Is(sites.Tracker) && l.Inside == ""
 	}
-	if only != nil && only.Where != "text" && c.author != "" {
-		c.found("links.elsewhere", fmt.Sprintf("Every link to click leads to %s; the author's domain is %s.", only.Host, c.author), only)
+	c.few = len(places) <= maxFew
+	switch {
+	case first == nil || home || c.author == "":
+	case len(c.m.Fields("In-Reply-To"))+len(c.m.Fields("References")) > 0: // people who talk point to all sorts of places
+	case len(places) == 1:
+		c.found("links.elsewhere", fmt.Sprintf("Every link to click leads to %s; the author's domain is %s.", first.Host, c.author), first)
+	case !counted:
+		c.found("links.foreign", fmt.Sprintf("No link to click leads to the author's domain, %s.", c.author), first)
+	}
+}
+
+// sameName reports whether two domains have one name under two endings, as firms do.
+func sameName(a, b string) bool {
+	x, _, _ := strings.Cut(a, ".")
+	y, _, _ := strings.Cut(b, ".")
+	return x == y && len(x) >= 4
+}
+
+// frank reports whether a link shows where it leads, as people's programs make links of what they write.
+func frank(l *web.Link) bool {
+	if l.Where == "text" || l.Where == "qr" {
+		return l.Where == "text"
+	}
+	t, ok := web.Shown(l.Text)
+	return ok && t.Host == l.Host
+}
+
+// maxFew is to how many places mail leads that wants one thing of its reader. A newsletter may mention a short link or a free page among
+// many; who leads to little else means it.
+const maxFew = 4
+
+// shelters looks at services that lend their name to anybody, in mail that leads to few places.
+func (c *check) shelters() {
+	for i := range c.links {
+		l := &c.links[i]
+		if c.few && l.Use == web.Click && l.Web() && !(l.Domain != "" && l.Domain == c.author) && l.Where != "bare" {
+			c.shelter(l, c.host(l).class)
+		}
 	}
 }
 

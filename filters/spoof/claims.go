@@ -81,6 +81,49 @@ func (c *check) subject() {
 	}
 }
 
+// maxHead is how much of the text is its head, in octets.
+const maxHead = 60
+
+// letterhead looks for a firm's name where a firm has its letterhead: in the first words of the text.
+func (c *check) letterhead() {
+	if c.list || c.domain == "" || c.ours() || c.answers() {
+		return
+	}
+	text := c.m.Text()
+	head := strings.TrimSpace(text[:min(len(text), 4*maxHead)])
+	head = head[:min(len(head), maxHead)]
+	if n := strings.IndexByte(head, '\n'); n >= 0 {
+		head = head[:n]
+	}
+	b := c.Brands.Heads(mail.Visible(head))
+	if b == nil || b.Owns(c.author.Domain) {
+		return
+	}
+	c.foundAt("spoof.letterhead", fmt.Sprintf("The text begins with the name of %s, and the author writes from %s.", b.Name, c.domain), "text", c.m.BodySpan())
+}
+
+// button looks for links that write to a free mailbox which is neither the author's nor shown.
+func (c *check) button() {
+	if c.list || c.answers() {
+		return
+	}
+	links := c.m.Links()
+	for i := range links {
+		l := &links[i]
+		if l.Where != "a href" || !strings.HasPrefix(l.URL, "mailto:") && !strings.HasPrefix(l.URL, "MAILTO:") {
+			continue
+		}
+		address, _, _ := strings.Cut(l.URL[len("mailto:"):], "?")
+		address = strings.ToLower(strings.TrimSpace(strings.ReplaceAll(address, "%40", "@")))
+		at := strings.LastIndexByte(address, '@')
+		if at < 0 || mail.OrganizationalDomain(address[at+1:]) != address[at+1:] || address == c.address || strings.Contains(strings.ToLower(l.Text), address) || !c.Sites.Class(address[at+1:]).Is(sites.Freemail) {
+			continue
+		}
+		c.foundAt("spoof.mail-button", "A link writes to "+address+", a mailbox that anybody can open, without showing it.", "a href", l.Part.Body)
+		return
+	}
+}
+
 // answers reports whether the message names one that it answers.
 func (c *check) answers() bool {
 	return len(c.m.Fields("In-Reply-To"))+len(c.m.Fields("References")) > 0

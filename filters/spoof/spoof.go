@@ -91,13 +91,17 @@ func (f *Filter) Check(_ context.Context, m *mail.Mail) (filters.Facts, error) {
 	if len(authors) > 0 {
 		c.author = authors[0]
 		c.address = Canonical(c.author)
-		c.domain = mail.OrganizationalDomain(c.author.Domain)
-		c.list = len(m.Fields("List-Id"))+len(m.Fields("List-Post"))+len(m.Fields("X-BeenThere")) > 0
+		if c.domain = mail.OrganizationalDomain(c.author.Domain); c.domain == "" && web.Registrable(c.author.Domain) {
+			c.domain = c.author.Domain // a domain under which others are registered writes itself
+		}
+		c.list = len(m.Fields("List-Id"))+len(m.Fields("List-Post"))+len(m.Fields("X-BeenThere"))+len(m.Fields("Mailing-List"))+len(m.Fields("X-Mailing-List")) > 0
 		c.people()
 		c.domains()
 		c.names()
 		c.form()
 		c.brands()
+		c.letterhead()
+		c.button()
 		c.reader()
 	}
 	c.replies()

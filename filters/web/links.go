@@ -25,8 +25,9 @@ type Link struct {
 	Text   string // what the reader sees
 	Where  string // where it stands: see mail.Link
 	Use    Use
-	Part   *mail.Part // nil if it was found in a picture or a document
-	Inside string     // what it was found in, beyond a text part: the URL around it, or the name of an attachment
+	Part   *mail.Part
+	Inside string // the URL around it, if it is the target inside of another
+	File   string // the picture or document that it was found in; empty for a text
 }
 
 // Links reads the links of a message's texts: at most 5,000, of at most 1,000 hosts, in the order in which they stand, with
@@ -44,11 +45,11 @@ func Links(m *mail.Message) []Link {
 // A Reader reads links and remembers what it has found out about their hosts. Its zero value is ready.
 type Reader struct{ domains map[string]string }
 
-// Read reads one URL, as found in what inside names, followed by the targets inside of it.
-func (r *Reader) Read(url, where, inside string) []Link {
+// Read reads one URL that was found in a file, followed by the targets inside of it.
+func (r *Reader) Read(url, where, file string) []Link {
 	list := r.read(nil, &mail.Link{URL: url, Text: url, Where: where})
 	for i := range list {
-		list[i].Inside = inside
+		list[i].File = file
 	}
 	return list
 }

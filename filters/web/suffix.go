@@ -1,6 +1,10 @@
 package web
 
-import "golang.org/x/net/publicsuffix"
+import (
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
 
 // icann reports whether a host ends in a name under which ICANN lets register: a word with a dot in it is not yet a domain.
 func icann(host string) bool {
@@ -8,17 +12,18 @@ func icann(host string) bool {
 	return ok
 }
 
-// Registrable reports whether a domain could exist in the public DNS: its last label is one that ICANN delegated.
+// reserved are endings for documents and tests (RFC 2606, RFC 6761): nobody deceives by them.
+const reserved = " example test localhost invalid "
+
+// Registrable reports whether a domain could exist in the public DNS: its last label is one that ICANN delegated, or is reserved.
 func Registrable(domain string) bool {
-	suffix, ok := publicsuffix.PublicSuffix(domain)
-	if ok {
+	last := domain[strings.LastIndexByte(domain, '.')+1:]
+	if last == "" || strings.Contains(reserved, " "+last+" ") {
+		return last != "" && last != domain
+	}
+	suffix, icann := publicsuffix.PublicSuffix(domain)
+	if icann {
 		return suffix != domain
 	}
-	// Suffixes that are not ICANN's are private ones under its own, or nobody's: the latter have no dot.
-	for i := 0; i < len(suffix); i++ {
-		if suffix[i] == '.' {
-			return true
-		}
-	}
-	return false
+	return strings.IndexByte(suffix, '.') > 0 // a private one, such as github.io; what nobody knows has no dot
 }

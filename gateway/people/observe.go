@@ -65,7 +65,7 @@ func (b *Book) Run(ctx context.Context, s *Store, failed func(error)) {
 	var pending []Observation
 	write := func(ctx context.Context) {
 		if len(pending) > 0 {
-			if err := s.add(ctx, b, pending); err != nil {
+			if err := s.Add(ctx, b, pending); err != nil {
 				failed(err)
 				if len(pending) < 4*maxPending {
 					return // they are tried again with the next

@@ -57,7 +57,7 @@ func both(t testing.TB, b *Book, s *Store, list ...Observation) {
 	for i := range list {
 		b.learn(&list[i])
 	}
-	if err := s.add(t.Context(), b, list); err != nil {
+	if err := s.Add(t.Context(), b, list); err != nil {
 		t.Fatal(err)
 	}
 	b.compile()
@@ -311,7 +311,7 @@ func BenchmarkAdd500(b *testing.B) {
 		for i := range list {
 			list[i] = letter(0, fmt.Sprintf("a%d@x%d.com", i, i%100), "Some Name", Reader{"anna@ours.com", "Anna Schmidt"})
 		}
-		if err := s.add(b.Context(), k, list); err != nil {
+		if err := s.Add(b.Context(), k, list); err != nil {
 			b.Fatal(err)
 		}
 	}

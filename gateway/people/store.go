@@ -40,8 +40,8 @@ func Open(ctx context.Context, d *db.DB) (*Store, error) {
 	return &Store{db: d}, nil
 }
 
-// add writes observations down in one transaction, with one statement for each thing that they tell however often they tell it.
-func (s *Store) add(ctx context.Context, b *Book, list []Observation) error {
+// Add writes observations down in one transaction, with one statement for each thing that they tell however often they tell it.
+func (s *Store) Add(ctx context.Context, b *Book, list []Observation) error {
 	n := gather(b, list)
 	err := s.db.Write(ctx, func(tx *sql.Tx) error { return n.write(ctx, tx) })
 	if err != nil {

@@ -202,6 +202,23 @@ func (t *Table) Named(s string) *Brand {
 	return nil
 }
 
+// Heads is the brand whose name a text begins with, as a letterhead does: nothing but service words may stand before it. An ordinary
+// word does not count.
+func (t *Table) Heads(s string) *Brand {
+	words := t.skeletons(t.Words(s))
+	for i, w := range words {
+		for _, e := range t.first[w] {
+			if !e.word && begins(words[i:], e.words) {
+				return e.brand
+			}
+		}
+		if !t.service[w] {
+			return nil
+		}
+	}
+	return nil
+}
+
 // begins reports whether words begin with those of a name.
 func begins(words, name []string) bool {
 	if len(words) < len(name) {
@@ -243,11 +260,11 @@ func (t *Table) Like(s string) (*Brand, Likeness) {
 		return nil, None
 	}
 	folded := t.look.Fold(s)
-	for _, b := range t.labels[t.look.Skeleton(s)] {
-		if b.domains[s] || b.has(s) {
-			return b, Same
+	if list := t.labels[t.look.Skeleton(s)]; len(list) > 0 {
+		if list[0].has(s) {
+			return list[0], Same
 		}
-		return b, Disguise
+		return list[0], Disguise
 	}
 	words := strings.FieldsFunc(folded, func(r rune) bool { return r == '-' || r == '_' || r >= '0' && r <= '9' })
 	for _, w := range words {
