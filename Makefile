@@ -42,8 +42,10 @@ fuzz: ## every fuzz target for FUZZTIME each, one after the other
 bench: ## benchmarks, each beside something measured in the same run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all
+load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all; 10,000 idle sessions; a siege
 	$(GO) run ./test/load
+	$(GO) run ./test/load -idle 10000
+	$(GO) run ./test/load -siege 5000
 
 corpus: gatepost ## how well spam is told from wanted mail, on public mail, beside SpamAssassin and Rspamd; writes docs/corpus.md
 	./test/setup.sh spamassassin rspamd redis-server

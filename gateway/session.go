@@ -37,6 +37,7 @@ type transaction struct {
 	route  string
 	size   int64   // as MAIL declared it
 	denied *denial // set once the client, HELO or sender is denied: every recipient but postmaster is refused
+	ruled  *denial // the last recipient that was denied
 }
 
 // A denial is an access entry that matched before a recipient was named.
@@ -153,7 +154,8 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 		return s.refuseFor(ctx, "RCPT", refused, env, to)
 	}
 	if ruling := s.tx.snap.Policy.Admit(policy.Rcpt, env, to); ruling.Standing == policy.Denied && !postmaster(to) {
-		return s.refuseFor(ctx, "RCPT", replyOf(ruling.Reply), env, to)
+		s.tx.ruled = &denial{reply: replyOf(ruling.Reply), reason: ruling.Because}
+		return s.refuseFor(ctx, "RCPT", s.tx.ruled.reply, env, to)
 	}
 	if r := s.g.Gate.Rcpt(ctx, env, to); r != nil {
 		return s.refuseFor(ctx, "RCPT", r, env, to)
@@ -341,8 +343,10 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 	for _, a := range rcpt {
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: a.String(), Fate: fateOf(r)})
 	}
-	if s.tx.denied != nil && s.tx.denied.reply == r {
-		rec.Because = []policy.Reason{s.tx.denied.reason}
+	for _, d := range []*denial{s.tx.denied, s.tx.ruled} {
+		if d != nil && d.reply == r {
+			rec.Because = []policy.Reason{d.reason}
+		}
 	}
 	return s.write(ctx, rec, r)
 }

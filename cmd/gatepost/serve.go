@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
@@ -65,6 +66,7 @@ func serve(a *app) error {
 	if err := writeLine(a.out, s.ready()); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // what starting took: hashing the first password alone takes 64 MiB
 	again, err := s.tend(a.ctx, asked)
 	if again && err == nil {
 		return s.handOver(program)
