@@ -98,7 +98,12 @@ func readBook(path string) (lines []line, damaged int, err error) {
 		return nil, 0, fmt.Errorf("read state: %w", err)
 	}
 	defer f.Close()
-	r := bufio.NewReaderSize(f, maxBookLine)
+	return readLines(f)
+}
+
+// readLines reads the whole lines of src, and counts the others.
+func readLines(src io.Reader) (lines []line, damaged int, err error) {
+	r := bufio.NewReaderSize(src, maxBookLine)
 	for {
 		text, err := r.ReadSlice('\n')
 		if err == nil {
