@@ -9,7 +9,7 @@ SOURCES := $(shell find cmd gateway filters policy rules -name '*.go' -o -name '
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all demo test check race fuzz bench load corpus cover setup clean
+.PHONY: all demo test check race fuzz bench load corpus soak oracle cover setup clean
 
 all: gatepost
 
@@ -42,13 +42,22 @@ fuzz: ## every fuzz target for FUZZTIME each, one after the other
 bench: ## benchmarks, each beside something measured in the same run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all; the review pages with 100,000 held messages
+load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all; 10,000 idle sessions; a siege; the review pages with 100,000 held messages
 	$(GO) run ./test/load
+	$(GO) run ./test/load -idle 10000
+	$(GO) run ./test/load -siege 5000
 	$(GO) run ./test/load -review 100000
 
 corpus: gatepost ## how well spam is told from wanted mail, on public mail, beside SpamAssassin and Rspamd; writes docs/corpus.md
 	./test/setup.sh spamassassin rspamd redis-server
 	$(GO) run ./test/corpus -page docs/corpus.md
+
+SOAK ?= 1h
+soak: ## SOAK=1h of mail with a fault a minute; then journal, next hop and quarantine must agree to the unit
+	$(GO) run ./test/soak -for $(SOAK)
+
+oracle: ## 10,000 messages in both modes of custody through a gateway that is killed at every failpoint
+	$(GO) run ./test/soak -oracle 10000
 
 cover: ## coverage of the whole by all tests
 	@mkdir -p coverage

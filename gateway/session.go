@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
+	"strings"
 	"time"
 
 	"gatepost/filters"
@@ -35,6 +37,7 @@ type transaction struct {
 	route  string
 	size   int64   // as MAIL declared it
 	denied *denial // set once the client, HELO or sender is denied: every recipient but postmaster is refused
+	ruled  *denial // the last recipient that was denied
 }
 
 // A denial is an access entry that matched before a recipient was named.
@@ -61,15 +64,32 @@ func (g *Gateway) Connect(ctx context.Context, p smtp.Peer) (smtp.Session, *smtp
 }
 
 // Hello implements smtp.Session.
-func (s *session) Hello(_ context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
+func (s *session) Hello(ctx context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
 	s.hello = h
+	snap := s.g.Snapshot()
+	if !snap.OwnName && s.claimsToBeUs(snap) {
+		return smtp.Capabilities{}, s.refuse(ctx, "EHLO", smtp.ReplySelfHello())
+	}
 	c, _ := s.g.Carrier.Offer()
-	l := &s.g.Snapshot().Limits
+	l := &snap.Limits
 	if c.Size == 0 || c.Size > l.MessageBytes {
 		c.Size = l.MessageBytes
 	}
 	c.MaxRcpts = l.Recipients
 	return c, nil
+}
+
+// claimsToBeUs reports whether a stranger greets with our name or our address (HOSTILE C-10).
+func (s *session) claimsToBeUs(snap *Snapshot) bool {
+	a := s.peer.Remote
+	if a == s.peer.Local.Addr() || a.IsLoopback() || contains(snap.Trusted, a) {
+		return false
+	}
+	if literal, ok := strings.CutPrefix(s.hello.Name, "["); ok {
+		ip, err := netip.ParseAddr(strings.TrimPrefix(strings.TrimSuffix(literal, "]"), "IPv6:"))
+		return err == nil && (ip.Unmap() == s.peer.Local.Addr() || ip.IsLoopback())
+	}
+	return strings.EqualFold(strings.TrimSuffix(s.hello.Name, "."), s.g.Hostname)
 }
 
 // Mail begins a transaction under the snapshot of this moment: one message, one judge.
@@ -133,7 +153,8 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 		return s.refuseFor(ctx, "RCPT", refused, env, to)
 	}
 	if ruling := s.tx.snap.Policy.Admit(policy.Rcpt, env, to); ruling.Standing == policy.Denied && !postmaster(to) {
-		return s.refuseFor(ctx, "RCPT", replyOf(ruling.Reply), env, to)
+		s.tx.ruled = &denial{reply: replyOf(ruling.Reply), reason: ruling.Because}
+		return s.refuseFor(ctx, "RCPT", s.tx.ruled.reply, env, to)
 	}
 	if r := s.g.Gate.Rcpt(ctx, env, to); r != nil {
 		return s.refuseFor(ctx, "RCPT", r, env, to)
@@ -309,8 +330,10 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 	for _, a := range rcpt {
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: a.String(), Fate: fateOf(r)})
 	}
-	if s.tx.denied != nil && s.tx.denied.reply == r {
-		rec.Because = []policy.Reason{s.tx.denied.reason}
+	for _, d := range []*denial{s.tx.denied, s.tx.ruled} {
+		if d != nil && d.reply == r {
+			rec.Because = []policy.Reason{d.reason}
+		}
 	}
 	return s.write(ctx, rec, r)
 }

@@ -24,6 +24,8 @@ type Snapshot struct {
 	Trusted []netip.Prefix // clients that are not counted, delayed or greylisted
 	TLS     TLSPolicy
 	Geo     Locator // where clients are; nil: nobody knows
+	// OwnName lets strangers greet with our own name or address, which cannot be theirs.
+	OwnName bool
 	// Bound, if set, bounds what the filters of one message may ask of the network.
 	Bound func(context.Context) context.Context
 }

@@ -32,6 +32,7 @@ type TLSSender struct {
 	Proven   bool      `json:"proven"` // some of its mail was authenticated
 	Clients  []string  `json:"clients"`
 	Messages int       `json:"messages"` // in clear text
+	TLS      int       `json:"tls"`      // messages over TLS
 	Wanted   int       `json:"wanted"`   // of them, delivered
 	Refused  int       `json:"refused"`  // attempts that were refused for want of TLS
 	Exempt   int       `json:"exempt"`   // messages that would get in all the same
@@ -93,6 +94,9 @@ func wantsTLS(r policy.Reply) bool {
 func (t *TLSReport) message(r *journal.Record) {
 	t.sum.Messages++
 	if r.TLS.On() {
+		if row := t.row(r, domainOf(r.From)); row != nil {
+			row.TLS++
+		}
 		return
 	}
 	wanted := r.Reply.Code/100 == 2 && slices.ContainsFunc(r.Fates, func(f journal.Fate) bool { return f.Fate == "delivered" || f.Fate == "held" })
@@ -130,6 +134,9 @@ func (t *TLSReport) row(r *journal.Record, domain string) *TLSSender {
 		}
 		row = &TLSSender{Domain: domain}
 		t.senders[domain] = row
+	}
+	if r.TLS.On() {
+		return row
 	}
 	if a := r.Client.String(); len(row.Clients) < maxTLSClients && !slices.Contains(row.Clients, a) {
 		row.Clients = append(row.Clients, a)
@@ -203,6 +210,9 @@ func (t *TLSReport) Summary(since time.Time) *TLSSummary {
 	s := t.sum
 	s.Since, s.CutOff, s.Failing = since, []TLSSender{}, []*TLSClient{}
 	for _, row := range t.senders {
+		if row.Messages+row.Refused == 0 {
+			continue
+		}
 		var last time.Time
 		for _, a := range row.Clients {
 			if addr, err := netip.ParseAddr(a); err == nil && t.clients[addr] != nil && t.clients[addr].Last.After(last) {

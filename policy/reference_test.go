@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gatepost/filters/catalog"
+	"gatepost/filters/content"
 	"gatepost/policy"
 	"gatepost/rules"
 )
@@ -20,7 +21,7 @@ func TestTheGeneratedDocumentsAreInStep(t *testing.T) {
 		t.Fatal(problems)
 	}
 	var page bytes.Buffer
-	if err := policy.Reference(&page, policy.Options{Codes: catalog.Codes(shipped), Weights: catalog.Weights(shipped)}); err != nil {
+	if err := policy.Reference(&page, policy.Options{Codes: append(catalog.Codes(), content.RuleCodes(shipped)...), Weights: catalog.Weights(shipped)}); err != nil {
 		t.Fatal(err)
 	}
 	if !json.Valid(policy.Schema()) {

@@ -64,7 +64,8 @@ func (c *demoCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.out, "\nThe review pages are at http://%s/\n  login: %s   password: %s\nSMTP is at %s. Stop with Ctrl-C; nothing is left behind.\n",
 		d.service.webAddr, demoLogin, d.password, d.service.listeners[0].Addr())
-	return d.service.tend(a.ctx, nil)
+	_, err = d.service.tend(a.ctx, nil)
+	return err
 }
 
 // demoLogin is the reviewer's account.

@@ -20,8 +20,9 @@ type greylistCmd struct {
 	Pass greylistPassCmd `cmd:"" help:"Let a waiting sender through at its next try."`
 }
 
-// A passer lets waiting senders through. *state.Local and *state.Redis are passers.
+// A passer knows who waits and lets them through. *state.Local and *state.Redis are passers.
 type passer interface {
+	Visits(ctx context.Context) ([]state.Visit, error)
 	Pass(ctx context.Context, id string, life time.Duration) (state.Visit, error)
 }
 

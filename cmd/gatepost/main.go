@@ -35,6 +35,7 @@ type cli struct {
 	People     peopleCmd     `cmd:"" help:"See who was learnt from mail, and forget."`
 	Hold       holdCmd       `cmd:"" help:"Look after accepted mail that waits for its next hop."`
 	Doctor     doctorCmd     `cmd:"" help:"Probe everything that mail depends on: what is wrong, what it does to mail, what to do."`
+	Lists      listsCmd      `cmd:"" help:"Show the allow and deny entries with what they decided, and try new ones on the past."`
 	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Show and check the DNS block lists."`
 	Train      trainCmd      `cmd:"" help:"Teach the gateway which mail is spam and which is wanted."`
 	Eval       evalCmd       `cmd:"" help:"Judge mail that is known to be ham or spam, and show what is right, what is wrong, and why."`

@@ -41,7 +41,7 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 	}
 	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: porch{s.works}, TLS: census{s.works}, Known: memory{s.contacts},
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works}, Known: memory{s.contacts},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -225,7 +225,7 @@ func (s *service) gauges() []admin.Gauge {
 	held, heldBytes := s.depot.Depth()
 	givenUp, _, _ := s.depot.givenUp()
 	judging, waiting := s.gateway.Judging()
-	return append(slices.Concat(s.edgeGauges(), s.lists.gauges()), []admin.Gauge{
+	return slices.Concat(s.edgeGauges(), s.lists.gauges(), []admin.Gauge{
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(judging), Label: "state", Of: "judged"},
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(waiting), Label: "state", Of: "waiting"},
 		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},
@@ -238,7 +238,7 @@ func (s *service) gauges() []admin.Gauge {
 		{Name: "gatepost_hold_oldest_seconds", Help: "How long the message that waits longest is on hold.", Value: s.depot.Oldest().Seconds()},
 		{Name: "gatepost_hold_given_up_total", Help: "Messages that could not be delivered and went from hold to the quarantine.", Value: float64(givenUp), Counter: true},
 		{Name: "gatepost_policy_generation", Help: "Generation of the policy that judges now.", Value: float64(s.gateway.Snapshot().Gen)},
-	}...)
+	})
 }
 
 // edgeGauges are what the listeners, the gate and the shared state have counted.

@@ -17,8 +17,8 @@ import (
 )
 
 // reload reads everything again and puts the new snapshot in place of the old one, or changes nothing and says why. What
-// is bound to the process (listeners, data directory, store) stays until a restart.
-func (s *service) reload(ctx context.Context) {
+// is bound to the process (listeners, data directory, store) stays until a restart. It reports whether all went well.
+func (s *service) reload(ctx context.Context) bool {
 	problems := s.tryReload(ctx)
 	now := time.Now()
 	rec := &journal.Record{V: journal.Version, Kind: journal.Management, ID: mail.NewID(now), Time: now, Actor: "system", Action: "reload", Generation: s.gateway.Snapshot().Gen}
@@ -37,6 +37,7 @@ func (s *service) reload(ctx context.Context) {
 	if err := s.journal.Append(rec); err != nil {
 		s.log.Error("journal cannot be written", "error", err.Error())
 	}
+	return len(problems) == 0
 }
 
 // tryReload builds the new world completely before any of it is used.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
@@ -46,9 +47,13 @@ func (c *serveCmd) Run(a *app) error {
 
 // serve runs the gateway until the context ends.
 func serve(a *app) error {
-	hup := make(chan os.Signal, 1) // first of all: until it is caught, this signal ends the process
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	asked := make(chan os.Signal, 1) // first of all: until they are caught, these signals end the process
+	signal.Notify(asked, syscall.SIGHUP, syscall.SIGUSR2)
+	defer signal.Stop(asked)
+	program, err := os.Executable() // whose name must be known before it is replaced
+	if err != nil {
+		return err
+	}
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -61,30 +66,39 @@ func serve(a *app) error {
 	if err := writeLine(a.out, s.ready()); err != nil {
 		return err
 	}
-	return s.tend(a.ctx, hup)
+	debug.FreeOSMemory() // what starting took: hashing the first password alone takes 64 MiB
+	again, err := s.tend(a.ctx, asked)
+	if again && err == nil {
+		return s.handOver(program)
+	}
+	return err
 }
 
 // tend takes over what was changed, on the disk or on the review pages, until the context ends; then it drains. All
-// changes are made here, one after the other.
-func (s *service) tend(ctx context.Context, hup <-chan os.Signal) error {
+// changes are made here, one after the other. It returns again if a restart is asked for, and would succeed as far as the
+// configuration tells.
+func (s *service) tend(ctx context.Context, asked <-chan os.Signal) (again bool, err error) {
 	files := watch{loaded: s.stamps()}
 	looks := time.NewTicker(watchEvery)
 	defer looks.Stop()
 	for {
 		select {
-		case <-hup:
-			files.loaded = s.reloadFiles(ctx)
+		case sig := <-asked:
+			var ok bool
+			if files.loaded, ok = s.reloadFiles(ctx); ok && sig == syscall.SIGUSR2 {
+				return true, nil
+			}
 		case <-looks.C:
 			if files.changed(s.stamps()) {
-				files.loaded = s.reloadFiles(ctx)
+				files.loaded, _ = s.reloadFiles(ctx)
 			}
 		case change := <-s.changes:
 			change()
 			files.loaded = s.stamps()
 		case err := <-s.failed:
-			return err
+			return false, err
 		case <-ctx.Done():
-			return s.drain()
+			return false, s.drain()
 		}
 	}
 }
@@ -129,14 +143,15 @@ func logger(a *app, c config.Log) *slog.Logger {
 // A service is a running gateway with its listeners.
 type service struct {
 	*works
-	server    *smtp.Server
-	web       *http.Server
-	listeners []net.Listener
-	webAddr   string
-	setup     string // one-time password of the first account, if it was made now
-	failed    chan error
-	changes   chan func() // wishes of the review pages
-	stopped   atomic.Bool
+	server      *smtp.Server
+	web         *http.Server
+	listeners   []net.Listener
+	webListener net.Listener
+	webAddr     string
+	setup       string // one-time password of the first account, if it was made now
+	failed      chan error
+	changes     chan func() // wishes of the review pages
+	stopped     atomic.Bool
 }
 
 // startService opens everything and begins to listen.
@@ -160,8 +175,12 @@ func startService(a *app, cfg *config.Config) (*service, error) {
 // listen opens the SMTP listeners and the review pages.
 func (s *service) listen(ctx context.Context) error {
 	s.server = smtp.NewServer(s.smtpConfig(), s.gateway)
+	sockets, err := inherit()
+	if err != nil {
+		return err
+	}
 	for _, l := range s.cfg.Listeners {
-		ln, err := net.Listen("tcp", l.Address)
+		ln, err := sockets.listen(l.Address)
 		if err != nil {
 			return fmt.Errorf("listen for mail: %w", err)
 		}
@@ -177,10 +196,14 @@ func (s *service) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	web, err := net.Listen("tcp", s.cfg.Admin.Address)
+	web, err := sockets.listen(s.cfg.Admin.Address)
 	if err != nil {
 		return fmt.Errorf("listen for review: %w", err)
 	}
+	if unused := sockets.close(); len(unused) > 0 {
+		s.log.Warn("sockets were given that no listener has", "addresses", unused)
+	}
+	s.webListener = web
 	s.webAddr, s.web = web.Addr().String(), admin.Server(handler)
 	// The gateway outlives the signal that stops it: mail in progress is finished under a context of its own.
 	for i, l := range s.cfg.Listeners {

@@ -37,9 +37,9 @@ type site struct {
 	cfg *config.Config
 	lasting
 	snap    *gateway.Snapshot
-	rules   *rules.Set      // of the packs
 	vips    []spoof.Person  // whose names the policy protects
 	sources policies.Bundle // the files that the policy was read from
+	rules   *rules.Set      // see loadRules
 }
 
 // lasting is what outlives a reload of the configuration.
@@ -48,6 +48,7 @@ type lasting struct {
 	sentry      *dnsbl.Sentry // which block lists may be believed
 	directories *directories  // LDAP servers
 	learned     *learn.Slate  // what the site's own mail taught; nil: nothing
+	replays     *replays      // who gets what was signed; nil outside a running gateway
 	people      *people.Book  // who writes to this site; nil where nobody shall remember, as in tests of a policy
 }
 
@@ -125,7 +126,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), directories: &directories{}, learned: &learn.Slate{}}}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), replays: &replays{}, directories: &directories{}, learned: &learn.Slate{}}}
 	if cfg.File != "" {
 		s.learned = learn.Read(string(cfg.DataDir))
 	}
@@ -142,9 +143,6 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 
 // snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
 func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
-	if problems := s.loadRules(); len(problems) > 0 {
-		return nil, problems
-	}
 	domains, problems := s.domains()
 	where, p := s.locator()
 	problems = append(problems, p...)
@@ -161,7 +159,7 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 		return nil, problems
 	}
 	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded,
-		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where}, nil
+		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where, OwnName: s.cfg.AllowOwnName}, nil
 }
 
 // sealer makes what seals forwarded mail; nil where nothing is to be sealed.
@@ -181,8 +179,11 @@ func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
 	return sealer, nil
 }
 
-// loadRules compiles the shipped rule packs and the site's, and checks their examples.
+// loadRules compiles the shipped rule packs and the site's, once, and checks their examples.
 func (s *site) loadRules() []conf.Problem {
+	if s.rules != nil {
+		return nil
+	}
 	paths := make([]string, len(s.cfg.Rules))
 	for i, p := range s.cfg.Rules {
 		paths[i] = string(p)
@@ -194,6 +195,9 @@ func (s *site) loadRules() []conf.Problem {
 
 // chain builds the enabled filters.
 func (s *site) chain() (*filters.Chain, []conf.Problem) {
+	if problems := s.loadRules(); len(problems) > 0 {
+		return nil, problems
+	}
 	ours := make(map[string]bool, len(s.cfg.Domains))
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
@@ -203,6 +207,9 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	}
 	if s.learned != nil {
 		deps.Learned = s.learned
+	}
+	if s.replays != nil {
+		deps.Replays = s.replays
 	}
 	if s.people != nil {
 		deps.People = s.people
@@ -246,22 +253,22 @@ func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
-// policyOptions are what every policy is checked against. The rules must have been loaded.
+// policyOptions are what every policy is checked against. Where rules are broken, which snapshot tells, codes are not.
 func (s *site) policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters, s.rules), Filters: catalog.Names(), Entries: s.entriesFile(), Weights: catalog.Weights(s.rules)}
+	o := policy.Options{Filters: catalog.Names(), Entries: s.entriesFile()}
+	if len(s.loadRules()) == 0 {
+		o.Codes, o.Weights = catalog.CodesOf(s.cfg.Filters, s.rules), catalog.Weights(s.rules)
+	}
+	return o
 }
 
-// paperSite is a site that judges what was recorded: its configuration and rules, without filters and network.
+// paperSite is a site that judges what was recorded: without filters and network.
 func paperSite(a *app) (*site, error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg}
-	if problems := s.loadRules(); len(problems) > 0 {
-		return nil, a.complain(problems)
-	}
-	return s, nil
+	return &site{cfg: cfg}, nil
 }
 
 // domains says whom mail is accepted for.

@@ -31,17 +31,17 @@ func (s *service) stamps() map[string]stamp {
 }
 
 // reloadFiles reloads and says which state of the files that was: a file that changed meanwhile counts as it was before,
-// so that the change is still seen.
-func (s *service) reloadFiles(ctx context.Context) map[string]stamp {
+// so that the change is still seen. It reports whether what the files say was taken over.
+func (s *service) reloadFiles(ctx context.Context) (now map[string]stamp, ok bool) {
 	before := s.stamps()
-	s.reload(ctx)
-	now := s.stamps()
+	ok = s.reload(ctx)
+	now = s.stamps()
 	for path, was := range before {
 		if _, ok := now[path]; ok {
 			now[path] = was
 		}
 	}
-	return now
+	return now, ok
 }
 
 // A watch notices that files changed and then stayed the same for one look, so that a file being written is not read half.

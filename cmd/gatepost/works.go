@@ -59,6 +59,7 @@ type works struct {
 	lists      *listWatch
 	extra      []string // files to watch beside configuration and policy
 	troubles   troubles
+	clock      disk.Clock // for what is deleted for its age
 	ward       ward
 	background context.Context // of what runs beside the mail
 	cancel     context.CancelFunc
@@ -154,6 +155,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.replays.count(counter)
 	w.gate = access.New(crowd(w.cfg), counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
 	w.gate.OnStress(func(on bool, why string) { w.log.Warn("stress", "on", on, "because", why) })
 	w.gateway = gateway.New(gateway.Deps{
@@ -293,15 +295,12 @@ func (w *works) housekeep(ctx context.Context) {
 	t := time.NewTicker(expireEvery)
 	defer t.Stop()
 	for {
-		expired, err := w.quarantine.Expire(ctx, time.Now())
-		w.troubles.note("quarantine expiry", err)
-		for _, e := range expired {
-			rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: e.ID, Time: time.Now(), Action: "expire", Actor: "retention", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
-			for _, r := range e.Rcpts {
-				rec.Rcpts = append(rec.Rcpts, r.Address)
-				rec.Fates = append(rec.Fates, journal.Fate{Rcpt: r.Address, Fate: "expired"})
+		if now, ok := w.clock.Agreed(); ok { // a clock that jumped deletes nothing (S-06, P-22)
+			gone, err := w.quarantine.Expire(ctx, now, w.expired)
+			for err == nil && len(gone) > 0 { // it goes by batches
+				gone, err = w.quarantine.Expire(ctx, now, w.expired)
 			}
-			w.troubles.note("journal", w.journal.Append(rec))
+			w.troubles.note("quarantine expiry", err)
 		}
 		select {
 		case <-t.C:
@@ -310,6 +309,19 @@ func (w *works) housekeep(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// expired records that an entry of the quarantine goes because its time is over.
+func (w *works) expired(e quarantine.Entry) error {
+	rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: e.ID, Time: time.Now(), Action: "expire", Actor: "retention", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
+	for _, r := range e.Rcpts {
+		rec.Rcpts = append(rec.Rcpts, r.Address)
+		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: r.Address, Fate: "expired"})
+	}
+	if err := w.journal.Append(rec); err != nil {
+		return err
+	}
+	return w.journal.Written()
 }
 
 // close gives back what was opened, in the opposite order.

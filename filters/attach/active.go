@@ -7,8 +7,9 @@ import (
 
 var (
 	smuggle   = regexp.MustCompile(`(?i)msSaveOrOpenBlob|createObjectURL|\.download\s*=|\sdownload\s*=`)
+	dataLink  = regexp.MustCompile(`(?i)<a\b[^>]{0,300}\shref\s*=\s*["']?data:(?:application|text/html|[a-z]+/[a-z.+-]*zip)`)
 	decodes   = regexp.MustCompile(`(?i)\batob\s*\(|fromCharCode|Uint8Array|new\s+Blob`)
-	svgScript = regexp.MustCompile(`(?i)<script|\son[a-z]+\s*=|javascript:`)
+	svgScript = regexp.MustCompile(`(?i)<script|<!ENTITY|<foreignObject|\son[a-z]+\s*=|javascript:|data:text/html`)
 	csvCall   = regexp.MustCompile(`(?i)(^|[\n,;\t"])\s*[=+@-]\s*[a-z0-9_."' \\:()=+-]{1,60}\|\s*'`)
 )
 
@@ -22,8 +23,8 @@ func (w *walk) active(it *item) {
 	case bytes.HasPrefix(bytes.TrimLeft(head, " \r\n\t\xef\xbb\xbf"), []byte("{\\rt")):
 		w.rtf(it)
 	case bytes.Contains(head, []byte("<svg")):
-		if svgScript.Match(b) {
-			w.find(it, "attach.active-content", "A document runs a script when it is opened.", "SVG")
+		if m := svgScript.Find(b); m != nil {
+			w.find(it, "attach.active-content", "A document runs a script when it is opened.", "SVG: "+string(m))
 		}
 	case bytes.Contains(head, []byte("<hta:")):
 		w.find(it, "attach.script", "An attachment is a script.", "HTA")
@@ -35,6 +36,8 @@ func (w *walk) active(it *item) {
 		w.card(it)
 	case bytes.HasPrefix(b, []byte("ID;P")) && (bytes.Contains(b, []byte("\nO;E")) || bytes.Contains(b, []byte(";E\n")) || bytes.Contains(b, []byte(";E\r"))):
 		w.find(it, "attach.macro", "An office document holds macros.", "SYLK")
+	case bytes.IndexByte(head, '<') >= 0 && bytes.Contains(b, []byte("data:")) && dataLink.Match(b):
+		w.find(it, "attach.html-smuggling", "A web page puts a file together in the browser, behind the gateway's back.", "a link that is the file itself")
 	case bytes.IndexByte(head, '<') >= 0 && bytes.Contains(b, []byte("cript")):
 		if smuggle.Match(b) && decodes.Match(b) {
 			w.find(it, "attach.html-smuggling", "A web page puts a file together in the browser, behind the gateway's back.", string(smuggle.Find(b)))

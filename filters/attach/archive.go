@@ -29,7 +29,11 @@ func (w *walk) open(it *item) {
 		w.blind(it, format, limitError("depth"))
 		return
 	}
-	if err := w.guard(walkIn, it); err != nil {
+	err := w.enter()
+	if err == nil {
+		err = w.guard(walkIn, it)
+	}
+	if err != nil {
 		w.blind(it, format, err)
 	}
 }
@@ -96,7 +100,7 @@ func (w *walk) compressed(b []byte) (string, func(*item) error) {
 		return "bzip2", func(it *item) error { return w.stream(it, bzip2.NewReader(bytes.NewReader(it.data)), nil) }
 	case '\xfd':
 		return "xz", func(it *item) error {
-			r, err := newXZ(bytes.NewReader(it.data))
+			r, err := newXZ(it.data)
 			return w.stream(it, r, err)
 		}
 	}
@@ -120,7 +124,12 @@ func (w *walk) unread(it *item) error {
 	return nil
 }
 
-func newXZ(r io.Reader) (io.Reader, error) { return xz.ReaderConfig{DictCap: maxWindow}.NewReader(r) }
+func newXZ(b []byte) (io.Reader, error) {
+	if err := guardXZ(b); err != nil {
+		return nil, err
+	}
+	return xz.NewReader(bytes.NewReader(b))
+}
 
 func newZstd(r io.Reader) (*zstd.Decoder, error) {
 	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxEntry), zstd.WithDecoderLowmem(true))
@@ -251,7 +260,7 @@ func zipReader(e zipEntry, packed []byte) (io.Reader, error) {
 		}
 		return z.IOReadCloser(), nil
 	case 95:
-		return newXZ(b)
+		return newXZ(packed)
 	}
 	return nil, fmt.Errorf("compression method %d", e.method)
 }

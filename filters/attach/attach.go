@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -24,22 +25,24 @@ type Config struct {
 	Passwords bool            `yaml:"try_passwords" doc:"Try the words of a message's text as passwords of its encrypted archives."`
 }
 
-// A Filter is the attach filter. It is immutable.
+// A Filter is the attach filter. It remembers nothing of messages.
 type Filter struct {
 	cfg   Config
 	table danger.Table
+	slots chan struct{} // one for each message whose containers may be open at once: each may take a window and an entry of memory
 	err   error
 }
 
 // New makes the filter.
 func New(cfg Config) *Filter {
 	table, err := danger.Shipped()
-	return &Filter{cfg, table, err}
+	return &Filter{cfg, table, make(chan struct{}, max(2, runtime.GOMAXPROCS(0))), err}
 }
 
 // Check implements filters.Filter. Facts.Attachments is never nil after it looked.
 func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error) {
-	w := &walk{m: m.Message, table: f.table, blocked: f.cfg.Blocked, guess: f.cfg.Passwords, budget: budget{ctx: ctx, until: time.Now().Add(maxWall)}}
+	w := &walk{m: m.Message, table: f.table, blocked: f.cfg.Blocked, guess: f.cfg.Passwords, slots: f.slots, budget: budget{ctx: ctx, until: time.Now().Add(maxWall)}}
+	defer w.leave()
 	w.facts.Attachments = []filters.Attachment{}
 	if f.err != nil {
 		return w.facts, fmt.Errorf("load dangerous extensions: %w", f.err)
@@ -64,9 +67,34 @@ type walk struct {
 	budget  budget
 	facts   filters.Facts
 	said    map[string]int // findings by code
-	guess   bool           // passwords may be tried
-	tried   []string       // the words of the text, once they were needed
+	slots   chan struct{}
+	inside  bool     // one of slots is taken
+	guess   bool     // passwords may be tried
+	tried   []string // the words of the text, once they were needed
 	tries   int
+}
+
+// enter waits for its turn to open containers. The wait costs nothing of the message's own time.
+func (w *walk) enter() error {
+	if w.inside || w.slots == nil {
+		return nil
+	}
+	waiting := time.Now()
+	select {
+	case w.slots <- struct{}{}:
+		w.inside = true
+		w.budget.until = w.budget.until.Add(time.Since(waiting))
+		return nil
+	case <-w.budget.ctx.Done():
+		return w.budget.ctx.Err()
+	}
+}
+
+// leave gives the turn back.
+func (w *walk) leave() {
+	if w.inside {
+		<-w.slots
+	}
 }
 
 // An item is one thing that a person could open: a part, or a member of a container.

@@ -177,23 +177,25 @@ func lhaPack(data []byte) []byte {
 		}
 	}
 	w := &bitWriter{}
-	w.put(len(codes), 16)
-	w.put(12, 5) // the code of lengths: two of one bit, 10 (for 8 bits) and 11 (for 9)
-	w.put(0, 9)
-	w.put(3, 2)
-	w.put(0, 4*3)
-	w.put(1, 3)
-	w.put(1, 3)
-	w.put(lzChars, 9)
-	for i := range lzChars {
-		w.put(1-i/508, 1) // the last two have 8 bits, so that the code is complete
-	}
-	w.put(0, 4)
-	w.put(class, 4) // every distance is of one class
-	for _, c := range codes {
-		w.put(4+c, 9)
-		if c >= 256 {
-			w.put(back-1-1<<(class-1), class-1)
+	for codes := range slices.Chunk(codes, 60_000) {
+		w.put(len(codes), 16)
+		w.put(12, 5) // the code of lengths: two of one bit, 10 (for 8 bits) and 11 (for 9)
+		w.put(0, 9)
+		w.put(3, 2)
+		w.put(0, 4*3)
+		w.put(1, 3)
+		w.put(1, 3)
+		w.put(lzChars, 9)
+		for i := range lzChars {
+			w.put(1-i/508, 1) // the last two have 8 bits, so that the code is complete
+		}
+		w.put(0, 4)
+		w.put(class, 4) // every distance is of one class
+		for _, c := range codes {
+			w.put(4+c, 9)
+			if c >= 256 {
+				w.put(back-1-1<<(class-1), class-1)
+			}
 		}
 	}
 	return w.b
@@ -333,6 +335,7 @@ func wrappers() map[string]func([]byte) []byte {
 		"zip": func(b []byte) []byte { return zipped("a", b) }, "zip stored": func(b []byte) []byte { return zipMethod(0, "a", b, b) },
 		"zip by zstd": func(b []byte) []byte { return zipMethod(93, "a", b, zstdd(b)) }, "zip by xz": func(b []byte) []byte { return zipMethod(95, "a", b, xzipped(b)) },
 		"tar": func(b []byte) []byte { return tarred("a", b) }, "gzip": gzipped, "xz": xzipped, "zstd": zstdd,
+		"7z":    func(b []byte) []byte { return sevenWith("a", b) },
 		"rar 4": func(b []byte) []byte { return rar4("a", b, 0) }, "rar 5": func(b []byte) []byte { return rar5("a", b) },
 		"lzh level 0 stored": func(b []byte) []byte { return lha(0, "-lh0-", "a", b, b) },
 		"lzh level 0":        func(b []byte) []byte { return lha(0, "-lh5-", "a", lhaPack(b), b) },

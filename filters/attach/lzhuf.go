@@ -223,10 +223,10 @@ func (p *prefixCode) read(in *bitReader) (int, error) {
 	if p.only > 0 {
 		return p.only - 1, in.err()
 	}
-	code, before := 0, 0
+	ahead, before := in.peek(16), 0
 	for n := 1; n <= 16; n++ {
-		code = code<<1 | in.read(1)
-		if i := code - p.first[n]; i >= 0 && i < p.count[n] {
+		if i := ahead>>(16-n) - p.first[n]; i >= 0 && i < p.count[n] {
+			in.skip(n)
 			return int(p.symbols[before+i]), in.err()
 		}
 		before += p.count[n]
@@ -234,25 +234,39 @@ func (p *prefixCode) read(in *bitReader) (int, error) {
 	return 0, errLZ
 }
 
-// A bitReader reads bits, the highest of an octet first.
+// A bitReader reads bits, the highest of an octet first. Beyond the end there are zeros, and err says so.
 type bitReader struct {
 	b    []byte
-	at   int // bits
+	held uint64 // the next bits, from the highest on
+	n    int    // how many of them are real
 	over bool
 }
 
-// read is the number of the next n bits; beyond the end there are zeros, and err says so.
-func (r *bitReader) read(n int) (v int) {
-	for range n {
-		i := r.at >> 3
-		v <<= 1
-		if i < len(r.b) {
-			v |= int(r.b[i]>>(7-r.at&7)) & 1
-		} else {
-			r.over = true
-		}
-		r.at++
+// peek is the number of the next n bits, at most 32.
+func (r *bitReader) peek(n int) int {
+	for r.n <= 56 && len(r.b) > 0 {
+		r.held |= uint64(r.b[0]) << (56 - r.n)
+		r.b = r.b[1:]
+		r.n += 8
 	}
+	if n == 0 {
+		return 0
+	}
+	return int(r.held >> (64 - n))
+}
+
+// skip passes over n bits that were peeked at.
+func (r *bitReader) skip(n int) {
+	r.held <<= n
+	if r.n -= n; r.n < 0 {
+		r.n, r.over = 0, true
+	}
+}
+
+// read is the number of the next n bits.
+func (r *bitReader) read(n int) int {
+	v := r.peek(n)
+	r.skip(n)
 	return v
 }
 

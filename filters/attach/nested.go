@@ -61,6 +61,12 @@ func isLetter(b []byte) bool {
 // letter examines the parts of a message that lies in a container: the parse of the outer message does not reach there.
 func (w *walk) letter(it *item) error {
 	m := mail.Parse(mail.Memory(it.data))
+	for _, d := range m.Defects {
+		if mail.SeverityOf(d.Code) != mail.Note {
+			w.find(it, "attach.archive-ambiguous", "Programs see different files in this archive.", "a message: "+d.Code)
+			break
+		}
+	}
 	for p := range m.Parts() {
 		if err := w.budget.entry(); err != nil {
 			return err

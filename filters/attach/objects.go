@@ -64,34 +64,31 @@ func readNative(b []byte) (label string, file []byte, ok bool) {
 	return string(name), rest[4 : 4+min(size, uint64(len(rest)-4))], true
 }
 
-var (
-	rtfObject = regexp.MustCompile(`(?i)\\obj(data|ect|class|link|autlink|update)`)
-	rtfRemote = regexp.MustCompile(`(?i)\\\*\\template\s+\S*(https?:|\\\\)`)
-	rtfData   = regexp.MustCompile(`(?i)\\objdata`)
-)
+var rtfRemote = regexp.MustCompile(`^\\\*\\template\s+\S*(https?:|\\\\)`)
 
 // rtf states what an RTF document holds and examines its objects.
 func (w *walk) rtf(it *item) {
-	b := it.data
-	if rtfObject.Match(b) {
-		w.find(it, "attach.embedded-object", "An office document holds another file.", "RTF object")
+	b, lower := it.data, bytes.ToLower(it.data)
+	for _, word := range []string{`\objdata`, `\object`, `\objclass`, `\objlink`, `\objautlink`, `\objupdate`} {
+		if bytes.Contains(lower, []byte(word)) {
+			w.find(it, "attach.embedded-object", "An office document holds another file.", "RTF object")
+			break
+		}
 	}
-	if rtfRemote.Match(b) {
+	if i := bytes.Index(lower, []byte(`\*\template`)); i >= 0 && rtfRemote.Match(lower[i:min(len(lower), i+1000)]) {
 		w.find(it, "attach.remote-template", "An office document loads something from elsewhere when it is opened.", "RTF template")
 	}
-	if ddeField.Match(b) && bytes.Contains(b, []byte("fldinst")) {
+	if bytes.Contains(lower, []byte("fldinst")) && bytes.Contains(lower, []byte("dde")) && ddeField.Match(lower) {
 		w.find(it, "attach.dde", "An office document starts a program by DDE.", "RTF field")
 	}
-	end := 0
-	for _, at := range rtfData.FindAllIndex(b, -1) {
-		if at[0] < end {
-			continue // within the object before
-		}
-		if w.budget.entry() != nil {
+	for at := 0; ; {
+		i := bytes.Index(lower[at:], []byte(`\objdata`))
+		if i < 0 || w.budget.entry() != nil {
 			return
 		}
-		object, n := rtfHex(b[at[1]:])
-		end = at[1] + n
+		at += i + len(`\objdata`)
+		object, n := rtfHex(b[at:])
+		at += n
 		w.rtfObject(it, object)
 	}
 }

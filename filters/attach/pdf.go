@@ -18,7 +18,7 @@ import (
 const (
 	maxFilters    = 8       // of one stream
 	maxDictionary = 8 << 10 // octets before a stream
-	maxPDFStreams = 2_000   // that are inflated
+	maxPDFStreams = 200_000
 )
 
 var (
@@ -30,7 +30,6 @@ var (
 	pdfRemote   = regexp.MustCompile(`/(GoToR|GoToE|SubmitForm|ImportData)\b`)
 	pdfHex      = regexp.MustCompile(`#[0-9A-Fa-f]{2}`)
 	pdfURI      = regexp.MustCompile(`/URI\s*\(([^()\\]{1,1000})\)`)
-	pdfObject   = regexp.MustCompile(`(\d{1,10})\s+\d{1,5}\s+obj\b`)
 	pdfEmbedded = regexp.MustCompile(`/(?:F|UF|DOS|Mac|Unix)\s+(\d{1,10})\s+\d{1,5}\s+R`)
 	pdfFilter   = regexp.MustCompile(`/Filter\s*(\[[^\]]*\]|/[A-Za-z0-9]+)`)
 	pdfLength   = regexp.MustCompile(`/Length\s+(\d{1,9})\b`)
@@ -74,7 +73,10 @@ func (f *pdfFacts) look(b []byte) {
 func (w *walk) pdf(it *item) {
 	f := &pdfFacts{files: map[string]bool{}}
 	f.look(it.data)
-	streams := pdfStreams(it.data)
+	streams, more := pdfStreams(it.data)
+	if more {
+		w.blind(it, "PDF", limitError("streams"))
+	}
 	for _, s := range streams { // objects may stand in compressed streams of objects (7.5.7)
 		if bytes.Contains(s.dict, []byte("ObjStm")) {
 			f.look(w.pdfInflate(it, s))
@@ -116,26 +118,28 @@ type pdfStream struct {
 	data   []byte
 }
 
-// pdfStreams finds the streams (7.3.8) of files, objects and scripts; those of pictures and pages are of no interest.
-func pdfStreams(b []byte) (list []pdfStream) {
-	for at := 0; len(list) < maxPDFStreams; {
+// pdfStreams finds the streams (7.3.8). more says that there are more than are looked at.
+func pdfStreams(b []byte) (list []pdfStream, more bool) {
+	for at := 0; ; {
 		i := bytes.Index(b[at:], []byte("stream"))
 		if i < 0 {
-			return list
+			return list, false
 		}
 		i += at
 		at = i + 6
 		if i >= 3 && string(b[i-3:i]) == "end" {
 			continue
 		}
+		if len(list) == maxPDFStreams {
+			return list, true
+		}
 		head := b[max(0, i-maxDictionary):i]
-		o := pdfObject.FindAllSubmatchIndex(head, -1)
-		if len(o) == 0 {
+		o := bytes.LastIndex(head, []byte("obj"))
+		if o < 0 {
 			continue
 		}
-		last := o[len(o)-1]
-		s := pdfStream{number: string(head[last[2]:last[3]]), dict: head[last[1]:]}
-		if pdfHex.Match(s.dict) {
+		s := pdfStream{number: objectNumber(head[:o]), dict: head[o+3:]}
+		if bytes.IndexByte(s.dict, '#') >= 0 {
 			s.dict = pdfHex.ReplaceAllFunc(s.dict, func(m []byte) []byte { return []byte{unhex(m[1])<<4 | unhex(m[2])} })
 		}
 		from := at
@@ -150,28 +154,46 @@ func pdfStreams(b []byte) (list []pdfStream) {
 		}
 		s.data = b[from : from+end]
 		at = from + end
-		if m := pdfLength.FindSubmatch(s.dict); m != nil {
-			if n, err := strconv.Atoi(string(m[1])); err == nil && n <= len(s.data) && len(bytes.TrimSpace(s.data[n:])) == 0 {
-				s.data = s.data[:n]
-			}
-		}
 		list = append(list, s)
 	}
-	return list
+}
+
+// objectNumber is the first of the two numbers before "obj".
+func objectNumber(head []byte) string {
+	words := bytes.Fields(head[max(0, len(head)-32):])
+	if len(words) < 2 {
+		return ""
+	}
+	w := words[len(words)-2]
+	i := len(w)
+	for i > 0 && w[i-1] >= '0' && w[i-1] <= '9' {
+		i--
+	}
+	return string(w[i:])
+}
+
+// content is the stream without the line end before its end, if the length that is declared says so.
+func (s *pdfStream) content() []byte {
+	if m := pdfLength.FindSubmatch(s.dict); m != nil {
+		if n, err := strconv.Atoi(string(m[1])); err == nil && n <= len(s.data) && len(bytes.TrimSpace(s.data[n:])) == 0 {
+			return s.data[:n]
+		}
+	}
+	return s.data
 }
 
 // pdfInflate undoes the filters of a stream (7.4), as far as they go.
 func (w *walk) pdfInflate(it *item, s pdfStream) []byte {
 	m := pdfFilter.FindSubmatch(s.dict)
 	if m == nil {
-		return s.data
+		return s.content()
 	}
 	names := pdfName.FindAll(m[1], maxFilters+1)
 	if len(names) > maxFilters {
 		w.blind(it, "PDF", limitError("filters"))
 		return nil
 	}
-	data := s.data
+	data := s.content()
 	for _, name := range names {
 		r, err := pdfFilterOf(string(name), data)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"gatepost/filters/content"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/icap"
 	"gatepost/filters/spoof"
 	"gatepost/rules"
 	"gatepost/rules/conf"
@@ -22,12 +23,13 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
+	Replays    auth.Replays    // counts who gets what was signed; nil: nobody counts
 	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
 	People     People          // who writes to this site; nil: nobody remembers
 	VIPs       []spoof.Person  // whose names the policy's lists protect
-	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
 	Rules      *rules.Set      // what content looks for
+	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -59,6 +61,7 @@ func order() []string {
 		"bayes",
 		"dnsbl",
 		"clamd",
+		"icap",
 	}
 }
 
@@ -73,7 +76,7 @@ func entries() map[string]entry {
 		"auth": {filters.AtMessage, 25 * time.Second, auth.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c auth.Config
 			problems := s.Decode("auth", &c)
-			c.Hostname = d.AuthServID
+			c.Hostname, c.Replays = d.AuthServID, d.Replays
 			return auth.New(c, d.Resolver, d.OurDomains), problems
 		}},
 		"attach": {filters.AtMessage, 20 * time.Second, attach.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
@@ -81,27 +84,21 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
+		"content": {filters.AtMessage, 20 * time.Second, content.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c content.Config
+			problems := s.Decode("content", &c)
+			return content.New(c, d.Rules), problems
+		}},
 		"links": linksEntry(),
 		"spoof": spoofEntry(),
 		"bulk":  bulkEntry(),
-		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
-			var c clamd.Config
-			problems := s.Decode("clamd", &c)
-			if f := clamd.New(c); f != nil {
-				return f, problems
-			}
-			return nil, problems
-		}},
+		"clamd": clamdEntry(),
+		"icap":  icapEntry(),
 		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
 		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c bayes.Config
 			problems := s.Decode("bayes", &c)
 			return bayes.New(c, d.Learned), problems
-		}},
-		"content": {filters.AtMessage, 20 * time.Second, nil, func(s Sections, d Deps) (filters.Filter, []conf.Problem) { // its codes are those of the rules
-			var c content.Config
-			problems := s.Decode("content", &c)
-			return content.New(c, d.Rules), problems
 		}},
 	}
 }
@@ -130,28 +127,51 @@ func Lists(s Sections) []dnsbl.List {
 	return lists
 }
 
+// clamdEntry is only there where an address is configured; its own timeout, within this one, is configurable.
+func clamdEntry() entry {
+	return entry{filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+		var c clamd.Config
+		problems := s.Decode("clamd", &c)
+		if f := clamd.New(c); f != nil {
+			return f, problems
+		}
+		return nil, problems
+	}}
+}
+
+// icapEntry is likewise.
+func icapEntry() entry {
+	return entry{filters.AtDepth, 42 * time.Second, icap.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+		var c icap.Config
+		problems := s.Decode("icap", &c)
+		if f := icap.New(c, nil); f != nil {
+			return f, problems
+		}
+		return nil, problems
+	}}
+}
+
 // Names lists every filter there is, in the order of reports.
 func Names() []string { return order() }
 
-// Codes lists every finding that any filter may state; those of content are the rules of the set.
-func Codes(set *rules.Set) []filters.Code {
+// Codes lists every finding that any filter may state.
+func Codes() []filters.Code {
 	var all []filters.Code
 	list := entries()
 	for _, name := range order() {
-		if codes := list[name].codes; codes != nil {
-			all = append(all, codes()...)
-		}
+		all = append(all, list[name].codes()...)
 	}
-	return append(all, content.Codes(set)...)
+	return all
 }
 
-// CodesOf lists every finding that any filter may state at a site with these sections.
+// CodesOf lists every finding that any filter may state at a site with these sections and rules.
 func CodesOf(s Sections, set *rules.Set) []filters.Code {
+	codes := append(Codes(), content.RuleCodes(set)...)
 	var c dnsbl.Config
 	if len(s.Decode("dnsbl", &c)) > 0 {
-		return Codes(set)
+		return codes
 	}
-	return append(Codes(set), dnsbl.OwnCodes(c)...)
+	return append(codes, dnsbl.OwnCodes(c)...)
 }
 
 // Weights are the points that findings bring along; the shipped policy gives the others theirs.

@@ -8,11 +8,16 @@ import (
 // Prefix stands before a rule's name in the code of its finding.
 const Prefix = "content."
 
-// Codes lists every finding of this filter: one for each rule, and its own.
-func Codes(set *rules.Set) []filters.Code {
-	codes := []filters.Code{
+// Codes lists the findings of this filter that are not a rule's.
+func Codes() []filters.Code {
+	return []filters.Code{
 		{Name: "content.limit", Meaning: "Rules would have cost too much, so some were not applied to all of the message.", Chinese: "规则匹配的计算量超出上限，部分规则未应用于整封邮件。"},
 	}
+}
+
+// RuleCodes lists a finding for each rule.
+func RuleCodes(set *rules.Set) []filters.Code {
+	var codes []filters.Code
 	for _, r := range set.Rules() {
 		codes = append(codes, filters.Code{Name: Prefix + r.Name, Meaning: r.English, Chinese: r.Chinese})
 	}

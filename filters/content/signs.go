@@ -23,6 +23,7 @@ func Signs() []Sign {
 		{"few_words", "there are less than 15 words"},
 		{"short", "there are less than 60 words"},
 		{"long", "there are more than 300 words"},
+		{"very_long", "there are more than 1000 words: among so many, some stand together by chance"},
 		{"no_link", "the message leads nowhere"},
 		{"one_link", "all links lead to one host"},
 		{"many_links", "there are more than 30 links"},
@@ -35,11 +36,13 @@ func Signs() []Sign {
 		{"bangs", "the subject holds two exclamation marks, or the text many"},
 		{"raw_subject", "the subject holds letters beyond ASCII that are not encoded"},
 		{"subject_tail", "the subject ends in a word that is no word, behind a gap"},
+		{"random_tail", "the text ends in letters and digits that mean nothing"},
 		{"reply", "the message says which one it answers"},
 		{"fake_reply", "the subject begins with Re: and the message does not say which one it answers"},
 		{"list", "the message says which mailing list it is from"},
 		{"bulk", "the message says how to unsubscribe, or that it is bulk"},
 		{"free_author", "the author's address is one that anybody gets for nothing"},
+		{"free_elsewhere", "the author's address is at a free provider, and the Message-ID is not the provider's"},
 		{"free_reply", "replies go to an address that anybody gets for nothing"},
 		{"reply_elsewhere", "replies go to another organisation than the author's"},
 		{"author_digits", "the author's address holds four digits or more before the @"},
@@ -50,6 +53,7 @@ func Signs() []Sign {
 		{"recipient_in_name", "the author's display name holds the recipient's domain"},
 		{"recipient_in_text", "the text holds the recipient's address"},
 		{"recipient_in_link", "a link holds the recipient's address"},
+		{"outlook_clock", "Outlook's Message-ID or boundary tells another time than the date"},
 		{"base64_ascii", "a text is sent in base64 though it is plain ASCII"},
 	}
 }
@@ -66,6 +70,7 @@ func (g *gathered) signs() {
 	g.subject()
 	g.author()
 	g.recipient()
+	g.clock()
 }
 
 // form looks at the parts and links.
@@ -95,7 +100,7 @@ func (g *gathered) form() {
 		holds bool
 		name  string
 	}{
-		{g.words == 0, "empty"}, {g.words < 15, "few_words"}, {g.words < 60, "short"}, {g.words > 300, "long"},
+		{g.words == 0, "empty"}, {g.words < 15, "few_words"}, {g.words < 60, "short"}, {g.words > 300, "long"}, {g.words > 1000, "very_long"},
 		{len(hosts) == 0, "no_link"}, {len(hosts) == 1, "one_link"}, {anchors > 30, "many_links"}, {remote > 0, "remote_image"},
 		{len(g.html) > 0 && images > 0 && g.words < 15, "image_only"}, {len(g.html) > 0 && images > 0 && g.words < 60, "image_heavy"},
 		{images > 0 && images < 4 && g.words < 5 && anchors > 0, "one_image_link"},
@@ -178,10 +183,71 @@ func (g *gathered) letters() {
 	if odd >= 6 && odd*12 > words {
 		g.sign("word_salad", "text", "%d of %d words, such as %s", odd, words, example)
 	}
+	if tail := lastWord(g.body); randomWord(tail) {
+		g.sign("random_tail", "text", "%s", tail)
+	}
 	if bangs >= 8 || strings.Count(g.m.Subject(), "!") >= 2 {
 		g.sign("bangs", "text", "%d exclamation marks", bangs+strings.Count(g.m.Subject(), "!"))
 	}
 }
+
+// lastWord is the last word of a text, if it stands on a line with few others.
+func lastWord(s string) string {
+	s = strings.TrimSpace(s)
+	if n := strings.LastIndexByte(s, '\n'); n >= 0 {
+		s = strings.TrimSpace(s[n:])
+	}
+	if at := strings.LastIndexAny(s, " \t"); at >= 0 {
+		if len(s)-at < len(s)/2 {
+			return ""
+		}
+		s = s[at+1:]
+	}
+	return s
+}
+
+// randomWord reports whether a word was made by rolling dice.
+func randomWord(w string) bool {
+	if len(w) < 8 || len(w) > 100 || strings.ContainsAny(w, "/:@.=_*#|<>()+") || strings.HasPrefix(w, "--") || !ascii(w) {
+		return false
+	}
+	changes, digits, run, most := 0, 0, 0, 0
+	last := byte(0)
+	for i := range len(w) {
+		kind := letterKind(w[i])
+		if kind == 'd' {
+			digits++
+		}
+		if last != 0 && kind != last {
+			changes++
+		}
+		last = kind
+		if kind == 'a' && strings.IndexByte("aeiouyAEIOUY", w[i]) < 0 {
+			run++
+			most = max(most, run)
+		} else {
+			run = 0
+		}
+	}
+	lower := w == strings.ToLower(w)
+	return lower && digits == 0 && most >= 5 && len(w) >= 9 || digits >= 3 && digits < len(w)-3 && changes >= 5 && !hexadecimal(w)
+}
+
+// letterKind is d for a digit, a for a lower-case letter, A for a capital, - for the rest.
+func letterKind(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return 'd'
+	case c >= 'a' && c <= 'z':
+		return 'a'
+	case c >= 'A' && c <= 'Z':
+		return 'A'
+	}
+	return '-'
+}
+
+// hexadecimal reports whether a word could be a sum of a file or a commit.
+func hexadecimal(w string) bool { return strings.Trim(strings.ToLower(w), "0123456789abcdef-") == "" }
 
 // gibberish reports whether a word of lower-case letters is none that anybody could say.
 func gibberish(w string) bool {
@@ -225,8 +291,7 @@ func (g *gathered) subject() {
 			g.sign("subject_tail", "header Subject", "%s", tail)
 		}
 	}
-	answers := len(g.m.Fields("In-Reply-To")) > 0 || len(g.m.Fields("References")) > 0
-	if answers {
+	if g.answers() {
 		g.sign("reply", "header In-Reply-To", "%s", g.m.Get("In-Reply-To")+" ")
 	} else if len(s) > 3 && strings.EqualFold(s[:3], "re:") {
 		g.sign("fake_reply", "header Subject", "%s", s)
@@ -252,6 +317,10 @@ func (g *gathered) author() {
 	local, _, _ := strings.Cut(a.Address, "@")
 	if free(a.Domain) {
 		g.sign("free_author", "header From", "%s", a.Address)
+		name, _, _ := strings.Cut(a.Domain, ".")
+		if id := strings.ToLower(g.m.MessageID()); id != "" && !strings.Contains(id, name) && !g.answers() {
+			g.sign("free_elsewhere", "header Message-ID", "%s", id)
+		}
 	}
 	if a.Name == "" {
 		g.sign("author_bare", "header From", "%s", a.Address)

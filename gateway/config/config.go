@@ -30,6 +30,7 @@ type Config struct {
 	Domains   []Domain  `yaml:"domains" required:"true" doc:"Whom mail is accepted for; everything else is relaying, and refused."`
 
 	TrustedNetworks Networks `yaml:"trusted_networks" default:"[]" doc:"Clients without greet delay, bot test, greylist and rate limit. They are still filtered and may not relay. A network of more than 4096 addresses needs to be written as {network: …, i_know: true}; private ones do not."`
+	AllowOwnName    bool     `yaml:"allow_own_name" doc:"Let clients greet with this gateway's own name or address. It cannot be theirs, so they are refused with 550 5.7.1; trusted networks and this machine may."`
 	NormalizeBareLF Networks `yaml:"normalize_bare_lf" default:"[]" doc:"Clients whose bare line feeds are made CRLF instead of being refused: old appliances."`
 
 	DNS   DNS   `yaml:"dns" doc:"Who answers our questions."`

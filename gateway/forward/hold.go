@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -95,29 +96,66 @@ func OpenHold(cfg HoldConfig) (h *Hold, damaged []string, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("list hold queue: %w", err)
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		if strings.HasSuffix(name, tempSuffix) {
-			if err := cfg.Directory.Remove(name); err != nil {
-				return nil, nil, fmt.Errorf("remove unfinished hold file: %w", err)
-			}
-			continue
-		}
-		id, ok := strings.CutSuffix(name, holdSuffix)
-		if !ok {
-			continue
-		}
-		switch err := h.load(id); {
-		case errors.Is(err, ErrHoldFile), errors.Is(err, fs.ErrInvalid):
-			damaged = append(damaged, name)
-			if err := cfg.Directory.Rename(name, id+damagedSuffix); err != nil {
-				return nil, nil, fmt.Errorf("set damaged hold file aside: %w", err)
-			}
-		case err != nil:
-			return nil, nil, fmt.Errorf("read hold file %s: %w", name, err)
-		}
+	damaged, err = h.loadAll(names)
+	if err != nil {
+		return nil, nil, err
 	}
 	return h, damaged, nil
+}
+
+// loadAll takes all files into the index, several at a time: there may be hundreds of thousands.
+func (h *Hold) loadAll(names []string) (damaged []string, err error) {
+	slices.Sort(names)
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	next := make(chan string)
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		all.Go(func() {
+			for name := range next {
+				bad, loadErr := h.loadName(name)
+				mu.Lock()
+				if bad {
+					damaged = append(damaged, name)
+				}
+				if err == nil {
+					err = loadErr
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, name := range names {
+		next <- name
+	}
+	close(next)
+	all.Wait()
+	slices.Sort(damaged)
+	return damaged, err
+}
+
+// loadName takes one name of the directory into the index, if it is that of a message, and reports whether it was damaged.
+func (h *Hold) loadName(name string) (damaged bool, err error) {
+	dir := h.cfg.Directory
+	if strings.HasSuffix(name, tempSuffix) {
+		if err := dir.Remove(name); err != nil {
+			return false, fmt.Errorf("remove unfinished hold file: %w", err)
+		}
+		return false, nil
+	}
+	id, ok := strings.CutSuffix(name, holdSuffix)
+	if !ok {
+		return false, nil
+	}
+	switch err := h.load(id); {
+	case errors.Is(err, ErrHoldFile), errors.Is(err, fs.ErrInvalid):
+		if err := dir.Rename(name, id+damagedSuffix); err != nil {
+			return true, fmt.Errorf("set damaged hold file aside: %w", err)
+		}
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("read hold file %s: %w", name, err)
+	}
+	return false, nil
 }
 
 // load takes one file into the index.
@@ -144,7 +182,9 @@ func (h *Hold) load(id string) error {
 		id: id, size: f.head.Size, tries: f.progress.Attempts, loaded: now,
 		aged: max(0, now.Sub(f.head.Since)), // a clock that was ahead counts for nothing
 	}
+	h.mu.Lock()
 	h.bytes += it.size
+	h.mu.Unlock()
 	// A clock that jumped must not postpone an attempt beyond the longest pause.
 	it.next = now.Add(min(max(0, f.progress.Next.Sub(now)), retryPauses[len(retryPauses)-1]))
 	h.add(it, f.head.Rcpts[0].Domain())

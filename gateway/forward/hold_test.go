@@ -512,3 +512,31 @@ func TestATornProgressRecordIsWrittenOver(t *testing.T) { // P-03
 		}
 	}
 }
+
+// TestOneSyncServesAllWhoAskedBeforeItBegan: and nobody returns from a sync that had begun before.
+func TestOneSyncServesAllWhoAskedBeforeItBegan(t *testing.T) { // P-01
+	synctest.Test(t, func(t *testing.T) {
+		var g group
+		calls := 0
+		work := func() error {
+			calls++
+			time.Sleep(time.Second)
+			return nil
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+				asked := time.Now()
+				if err := g.do(work); err != nil || time.Since(asked) < time.Second {
+					t.Errorf("%v after %s", err, time.Since(asked))
+				}
+			})
+		}
+		all.Wait()
+		if calls != 2 || time.Since(began) != 2*time.Second {
+			t.Errorf("%d calls in %s", calls, time.Since(began))
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 )
 
@@ -34,6 +35,7 @@ type File interface {
 type Dir struct {
 	root *os.Root
 	self *os.File // to sync, and to lock
+	sync group
 }
 
 // ErrLocked tells that another process has the directory.
@@ -104,8 +106,52 @@ func (d *Dir) Names() ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// Sync makes the names durable.
-func (d *Dir) Sync() error { return d.self.Sync() }
+// Sync makes the names durable. Those who ask while one sync is under way share the next.
+func (d *Dir) Sync() error { return d.sync.do(d.self.Sync) }
+
+// A group lets one call serve all who ask for it before it begins. The zero value is ready.
+type group struct {
+	mu   sync.Mutex
+	busy bool
+	next *turn // not begun
+}
+
+// A turn is one call to come.
+type turn struct {
+	done chan struct{}
+	err  error
+}
+
+// do returns once a call of work that began after it was asked for has returned, and that call's error.
+func (g *group) do(work func() error) error {
+	g.mu.Lock()
+	if g.next == nil {
+		g.next = &turn{done: make(chan struct{})}
+	}
+	mine := g.next
+	if !g.busy {
+		g.busy = true
+		go g.run(work)
+	}
+	g.mu.Unlock()
+	<-mine.done
+	return mine.err
+}
+
+// run calls work for one turn after the other until nobody waits.
+func (g *group) run(work func() error) {
+	g.mu.Lock()
+	for g.next != nil {
+		t := g.next
+		g.next = nil
+		g.mu.Unlock()
+		t.err = work()
+		close(t.done)
+		g.mu.Lock()
+	}
+	g.busy = false
+	g.mu.Unlock()
+}
 
 type osFile struct{ *os.File }
 

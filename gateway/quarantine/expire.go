@@ -13,8 +13,9 @@ import (
 const batch = 64
 
 // Expire removes entries whose time is over at now, a copy that is being released excepted, and returns them, in batches:
-// call it until it returns none. Their waiting copies are Expired in what it returns.
-func (s *Store) Expire(ctx context.Context, now time.Time) ([]Entry, error) {
+// call it until it returns none. Their waiting copies are Expired in what it returns. tell, if not nil, is told of each
+// entry just before it goes, and after a crash perhaps again; its error keeps the entry.
+func (s *Store) Expire(ctx context.Context, now time.Time, tell func(Entry) error) ([]Entry, error) {
 	rows, err := s.db.Query(ctx, "SELECT "+columns+` FROM entries e WHERE e.expires <= ? AND NOT EXISTS
 		(SELECT 1 FROM recipients r WHERE r.entry = e.seq AND r.state = 'releasing') ORDER BY e.expires LIMIT ?`, now.UnixMilli(), batch)
 	if err != nil {
@@ -25,7 +26,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time) ([]Entry, error) {
 		err = s.addCopies(ctx, list, seqs)
 	}
 	if err == nil && len(list) > 0 {
-		list, err = s.expire(ctx, list, seqs, now)
+		list, err = s.expire(ctx, expired(list, now), seqs, tell)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("expire quarantine: %w", err)
@@ -34,7 +35,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time) ([]Entry, error) {
 }
 
 // expire takes entries out of the index, and returns those it did: a release may have begun meanwhile.
-func (s *Store) expire(ctx context.Context, list []Entry, seqs []int64, now time.Time) ([]Entry, error) {
+func (s *Store) expire(ctx context.Context, list []Entry, seqs []int64, tell func(Entry) error) ([]Entry, error) {
 	var out []Entry
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		out = out[:0]
@@ -47,6 +48,11 @@ func (s *Store) expire(ctx context.Context, list []Entry, seqs []int64, now time
 			if n > 0 {
 				continue
 			}
+			if tell != nil {
+				if err := tell(e); err != nil {
+					return err
+				}
+			}
 			if err := forget(ctx, tx, seqs[i], e.SHA256, e.ID); err != nil {
 				return err
 			}
@@ -54,14 +60,19 @@ func (s *Store) expire(ctx context.Context, list []Entry, seqs []int64, now time
 		}
 		return nil
 	})
-	for i := range out {
-		for j := range out[i].Rcpts {
-			if c := &out[i].Rcpts[j]; c.State == Waiting {
+	return out, err
+}
+
+// expired marks the copies that wait as such.
+func expired(list []Entry, now time.Time) []Entry {
+	for i := range list {
+		for j := range list[i].Rcpts {
+			if c := &list[i].Rcpts[j]; c.State == Waiting {
 				c.State, c.At = Expired, now
 			}
 		}
 	}
-	return out, err
+	return list
 }
 
 // sweep removes the files of entries that are gone. First the files and their directories, then the note that they

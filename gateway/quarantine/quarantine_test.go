@@ -374,7 +374,7 @@ func TestExpireTakesWhatIsOver(t *testing.T) {
 	}
 	gone := 0
 	for {
-		list, err := q.Expire(ctx, time.Now())
+		list, err := q.Expire(ctx, time.Now(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -392,6 +392,26 @@ func TestExpireTakesWhatIsOver(t *testing.T) {
 	}
 	if r, err := q.Recover(ctx); err != nil || r.Entries != 10 || r.Unneeded != 0 || len(r.Rebuilt) != 0 {
 		t.Errorf("recovery after expiry: %+v, %v", r, err)
+	}
+}
+
+// TestNothingExpiresThatCannotBeTold: the record comes before the removal.
+func TestNothingExpiresThatCannotBeTold(t *testing.T) { // P-02
+	q := newStore(t)
+	e := entry(1)
+	e.Expires = time.Now().Add(-time.Hour)
+	put(t, q, e, message(1))
+	full := errors.New("journal cannot be written")
+	if _, err := q.Expire(t.Context(), time.Now(), func(Entry) error { return full }); !errors.Is(err, full) {
+		t.Errorf("expired with %v", err)
+	}
+	var told []Entry
+	list, err := q.Expire(t.Context(), time.Now(), func(e Entry) error {
+		told = append(told, e)
+		return nil
+	})
+	if err != nil || len(list) != 1 || len(told) != 1 || told[0].Rcpts[0].State != Expired {
+		t.Errorf("%d expired, told %+v, %v", len(list), told, err)
 	}
 }
 

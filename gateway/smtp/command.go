@@ -34,7 +34,7 @@ func (c *conn) command() ([]byte, error) {
 				return line[:len(line)-2], nil
 			}
 			if len(b) >= limit {
-				return c.notCommand(EventLineLong, ReplyLineTooLong())
+				return c.notCommand(EventLineLong, tooLong(b))
 			}
 			seen = len(b)
 		}
@@ -79,6 +79,14 @@ func (c *conn) foreignReply() *Reply {
 		return ReplyNotOffered()
 	}
 	return ReplyNotSMTP()
+}
+
+// tooLong answers a command line without an end in sight (RFC 4954 section 4 has a code of its own for AUTH).
+func tooLong(line []byte) *Reply {
+	if word, _, _ := bytes.Cut(line[:maxVerb], []byte(" ")); strings.EqualFold(string(word), "AUTH") {
+		return ReplyAuthTooLong()
+	}
+	return ReplyLineTooLong()
 }
 
 // letter reports whether b is an ASCII letter, as every command's first octet is.
@@ -156,7 +164,7 @@ func (c *conn) obey(line []byte) {
 	}
 	v, known := lookUp(word)
 	if !known {
-		c.unknown(verbName(word))
+		c.unknown(c.verbName(word))
 		return
 	}
 	c.verb = v.name
@@ -186,9 +194,10 @@ func lookUp(word []byte) (verb, bool) {
 	return v, ok
 }
 
-// verbName is an unknown verb for the record: upper case, and "?" unless it is a short word of letters.
-func verbName(word []byte) string {
-	if len(word) > 2*maxVerb {
+// verbName is an unknown verb for the record: upper case, and "?" unless it is a short word of letters. After AUTH it may
+// be a password (P-26).
+func (c *conn) verbName(word []byte) string {
+	if len(word) > 2*maxVerb || c.tally.auth {
 		return "?"
 	}
 	for _, b := range word {
@@ -210,6 +219,7 @@ func (c *conn) bdat([]byte) {
 // auth refuses a login, which is never offered to the Internet.
 func (c *conn) auth([]byte) {
 	c.srv.count(EventAuth)
+	c.tally.auth = true
 	c.mistake("AUTH", ReplyNotImplemented())
 }
 
@@ -302,6 +312,7 @@ func (c *conn) judge(verb string, r *Reply, v verdict, own bool) {
 		c.refuse(verb, ReplyTooManyErrors())
 		return
 	case v.soft > 0 && v.n > v.soft:
+		c.srv.count(EventTarpit)
 		sleep(c.ctx, c.srv.stop, c.srv.pace().ErrorDelay)
 	}
 	if own {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -27,6 +26,8 @@ type Server struct {
 	open      map[*conn]struct{}
 	listeners map[net.Listener]struct{}
 	draining  bool
+	pause     chan struct{} // closed when no more connections are to be taken
+	parked    int           // listeners that take none
 	empty     chan struct{} // closed when draining and nothing is open
 	stop      chan struct{} // closed when draining begins
 }
@@ -56,6 +57,7 @@ func NewServer(cfg Config, h Handler) *Server {
 		pool:      sync.Pool{New: func() any { return new([bigBuffer]byte) }},
 		open:      make(map[*conn]struct{}),
 		listeners: make(map[net.Listener]struct{}),
+		pause:     make(chan struct{}),
 		empty:     make(chan struct{}),
 		stop:      make(chan struct{}),
 	}
@@ -129,7 +131,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, opts ListenerOptions
 			s.accept(ctx, ln, nc)
 			continue
 		}
-		if s.stopping() {
+		if s.stopping() || errors.Is(err, os.ErrDeadlineExceeded) && s.park() {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -200,6 +202,42 @@ func (s *Server) reservedOnly() bool {
 	return len(s.open) > l.Connections-l.Connections*min(l.Reserve, 100)/100
 }
 
+// Pause takes no more connections, which from then on wait in the sockets of the listeners; Shutdown is to follow. It
+// returns once none is about to be taken.
+func (s *Server) Pause() {
+	s.mu.Lock()
+	close(s.pause)
+	for l := range s.listeners {
+		if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
+			_ = d.SetDeadline(time.Unix(1, 0))
+		}
+	}
+	s.mu.Unlock()
+	for range 100 {
+		s.mu.Lock()
+		done := s.parked == len(s.listeners)
+		s.mu.Unlock()
+		if done {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// park waits for Shutdown if the server is paused, and reports whether it was.
+func (s *Server) park() bool {
+	select {
+	case <-s.pause:
+	default:
+		return false
+	}
+	s.mu.Lock()
+	s.parked++
+	s.mu.Unlock()
+	<-s.stop
+	return true
+}
+
 // Shutdown stops all listeners, ends idle sessions with 421 4.3.2, and waits until the others are through with the
 // message that they are sending. When ctx ends before, all that is left is cut off and ctx's error returned.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -268,34 +306,6 @@ func (s *Server) dropListener(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
-}
-
-// stressTick is how often the beginning of stress is looked for.
-const stressTick = time.Second
-
-// watchStress hurries the sessions that wait for a command when stress begins: their deadlines were set in better
-// times.
-func (s *Server) watchStress(ctx context.Context) {
-	t := time.NewTicker(stressTick)
-	defer t.Stop()
-	was := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		is := s.cfg.Stress()
-		if is && !was {
-			s.mu.Lock()
-			open := slices.Collect(maps.Keys(s.open))
-			s.mu.Unlock()
-			for _, c := range open {
-				c.hurry(s.pace().Idle)
-			}
-		}
-		was = is
-	}
 }
 
 // A spare is an open file that is given up to take and close one connection when no file is left: the client learns

@@ -25,8 +25,8 @@ func (c *Case) held() bool {
 	return false
 }
 
-// ruled reports whether a rule held it, whatever its score.
-func (c *Case) ruled() bool {
+// Ruled reports whether a rule held it, whatever its score.
+func (c *Case) Ruled() bool {
 	return c.held() && slices.ContainsFunc(c.Result.Decided, func(d string) bool {
 		return !slices.ContainsFunc(c.Result.Findings, func(f policy.ResultFinding) bool { return f.Code == d })
 	})
@@ -82,7 +82,7 @@ func New(cases []Case) *Report {
 	for t := policy.Points(1000); t <= 16000; t += 1000 {
 		s := Step{Threshold: t}
 		for _, set := range r.Sets {
-			s.Percent = append(s.Percent, share(groups[set.Name], func(c *Case) bool { return c.Result.Score >= t || c.ruled() }))
+			s.Percent = append(s.Percent, share(groups[set.Name], func(c *Case) bool { return c.Result.Score >= t || c.Ruled() }))
 		}
 		r.Curve = append(r.Curve, s)
 	}

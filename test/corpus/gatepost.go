@@ -40,7 +40,7 @@ func newGatepost(binary, dir string, names *dns.Server) (*gatepost, error) {
 	}
 	g := &gatepost{binary: binary, config: filepath.Join(dir, "gatepost.yaml"), dir: dir}
 	text := fmt.Sprintf("version: 1\nhostname: mx.recipient.example\ndata_dir: %s/data\ndomains: [{name: recipient.example, downstream: [\"127.0.0.1:2526\"]}]\n"+
-		"dns: {servers: [%q]}\n", dir, names.Addr())
+		"dns: {servers: [%q]}\nfilters: {bayes: {min_spam: 50, min_ham: 50}}\n", dir, names.Addr())
 	return g, os.WriteFile(g.config, []byte(text), 0o600)
 }
 
@@ -55,24 +55,20 @@ func (g *gatepost) run(args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// train teaches mail by its directories.
+// train teaches mail.
 func (g *gatepost) train(mail []sample) error {
-	dirs := map[string]bool{}
-	args := []string{"train"}
-	for _, m := range mail {
-		dir := filepath.Dir(m.path)
-		if dirs[dir] {
-			continue
+	for kind, spam := range map[string]bool{"spam": true, "ham": false} {
+		args := []string{"train", kind}
+		for _, m := range mail {
+			if m.spam == spam {
+				args = append(args, m.path)
+			}
 		}
-		dirs[dir] = true
-		kind := "--ham"
-		if m.spam {
-			kind = "--spam"
+		if _, err := g.run(args...); err != nil {
+			return err
 		}
-		args = append(args, kind, dir)
 	}
-	_, err := g.run(args...)
-	return err
+	return nil
 }
 
 // judge judges mail as serve would.

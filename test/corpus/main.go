@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"text/tabwriter"
 
 	"gatepost/gateway/dns"
@@ -22,8 +21,9 @@ func main() {
 	flag.StringVar(&b.binary, "gatepost", "./gatepost", "the program to measure")
 	flag.StringVar(&b.work, "work", "", "directory for stripped mail and state; default: a temporary one")
 	rivals := flag.Bool("rivals", true, "measure SpamAssassin and Rspamd too, where they are installed")
+	fit := flag.Bool("fit", false, "instead, fit the weights of the shipped policy on the mail that is learnt from, and show them")
 	flag.Parse()
-	if err := b.run(*corpora, *page, *rivals); err != nil {
+	if err := b.run(*corpora, *page, options{*rivals, *fit}); err != nil {
 		fmt.Fprintln(os.Stderr, "corpus:", err)
 		os.Exit(1)
 	}
@@ -39,8 +39,11 @@ type bench struct {
 	page   bytes.Buffer
 }
 
+// options say what is measured.
+type options struct{ rivals, fit bool }
+
 // run measures everything and prints it.
-func (b *bench) run(corpora, page string, rivals bool) error {
+func (b *bench) run(corpora, page string, o options) error {
 	var err error
 	if b.binary, err = filepath.Abs(b.binary); err != nil {
 		return err
@@ -60,8 +63,11 @@ func (b *bench) run(corpora, page string, rivals bool) error {
 	}
 	b.out = io.MultiWriter(os.Stdout, &b.page)
 	steps := []func() error{b.halves, b.strangers}
-	if rivals {
+	if o.rivals {
 		steps = append(steps, b.rivals)
+	}
+	if o.fit {
+		steps = []func() error{b.weights}
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -204,21 +210,13 @@ func (b *bench) rivals() error {
 	} else {
 		missing = append(missing, "Rspamd (apt-get install rspamd redis-server)")
 	}
-	results := make([][]scored, len(list))
-	errs := make([]error, len(list))
-	var all sync.WaitGroup
-	for i, r := range list {
-		all.Go(func() {
-			defer r.close()
-			results[i], errs[i] = b.measure(r)
-		})
-	}
-	all.Wait()
-	for i, r := range list {
-		if errs[i] != nil {
-			return errs[i]
+	for _, r := range list {
+		results, err := b.measure(r)
+		r.close()
+		if err != nil {
+			return err
 		}
-		for _, s := range results[i] {
+		for _, s := range results {
 			for _, at := range []float64{r.threshold(), s.tenth()} {
 				t.row(r.name()+", "+s.title, fmt.Sprintf("%.1f", at), s.above(at))
 			}

@@ -65,15 +65,25 @@ func misdeeds(step string) map[string]misdeed {
 // A bench is a gateway whose next hop can be told to misbehave.
 type bench struct {
 	*harness.World
-	now  atomic.Pointer[misdeed]
-	view forward.HoldView
-	kept *quarantine.Store
+	now   atomic.Pointer[misdeed]
+	view  forward.HoldView
+	kept  *quarantine.Store
+	index *db.DB
+	more  string // of the configuration
 }
 
 func newBench(t *testing.T, mode string) *bench {
 	b := &bench{}
-	b.World = harness.Start(t, harness.Setup{
-		Zone: oracle.Zone, Domain: "    when_down: " + mode + "\n", Config: "trusted_networks: [127.0.0.0/8]\n",
+	b.prepare(t, mode)
+	b.Run()
+	b.open(t)
+	return b
+}
+
+// prepare does all but starting the gateway.
+func (b *bench) prepare(t *testing.T, mode string) {
+	b.World = harness.Prepare(t, harness.Setup{
+		Zone: oracle.Zone, Domain: "    when_down: " + mode + "\n", Config: "trusted_networks: [127.0.0.0/8]\n" + b.more,
 		Script: badsink.Script{On: func(e badsink.Event) *badsink.Action {
 			if m := b.now.Load(); m != nil && m.step == e.Step && (m.rcpt == "" || m.rcpt == e.Rcpt) {
 				act := m.act
@@ -82,17 +92,21 @@ func newBench(t *testing.T, mode string) *bench {
 			return nil
 		}},
 	})
+}
+
+// open looks into what the gateway keeps.
+func (b *bench) open(t *testing.T) {
+	t.Helper()
 	data := filepath.Join(b.Dir, "data")
 	b.view = forward.ViewHold(filepath.Join(data, "hold"))
-	d, err := db.Open("sqlite:" + filepath.Join(data, "gatepost.db"))
-	if err != nil {
+	var err error
+	if b.index, err = db.Open("sqlite:" + filepath.Join(data, "gatepost.db")); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
-	if b.kept, err = quarantine.New(t.Context(), quarantine.Config{}, quarantine.Deps{Dir: filepath.Join(data, "quarantine"), DB: d}); err != nil {
+	t.Cleanup(func() { b.index.Close() })
+	if b.kept, err = quarantine.New(t.Context(), quarantine.Config{}, quarantine.Deps{Dir: filepath.Join(data, "quarantine"), DB: b.index}); err != nil {
 		t.Fatal(err)
 	}
-	return b
 }
 
 // cured waits until the gateway trusts its next hop again.

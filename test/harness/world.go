@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +27,8 @@ type Setup struct {
 	Policy     string            // policy.yaml
 	Config     string            // more top-level keys of gatepost.yaml
 	TLS        string            // listener's tls mode; offered
+	Listen     string            // the listener's address; 127.0.0.1:0
+	Listener   string            // one more key of the listener
 	Domain     string            // further keys of the domain example.com, as indented YAML lines
 	Downstream string            // host:port; empty: the world's own sink
 	Script     badsink.Script    // how the world's own sink behaves
@@ -41,6 +44,8 @@ type World struct {
 	Pid   int
 	// Failpoints, if not empty, are the rules under which Run runs a gatepost with failpoints. It may then end by itself.
 	Failpoints string
+	// Wrap, if not empty, is the command that Run puts before gatepost's own; it must become gatepost, not start it.
+	Wrap []string
 
 	t      testing.TB
 	cmd    *exec.Cmd
@@ -53,8 +58,9 @@ const configText = `version: 1
 hostname: mx.gatepost.example
 data_dir: {{.Dir}}/data
 listeners:
-  - address: "127.0.0.1:0"
+  - address: "{{.Listen}}"
     tls: {{.TLS}}
+    {{.Listener}}
 domains:
   - name: example.com
     downstream: ["{{.Downstream}}"]
@@ -90,13 +96,16 @@ func Prepare(t testing.TB, s Setup) *World {
 	if s.TLS == "" {
 		s.TLS = "offered"
 	}
+	if s.Listen == "" {
+		s.Listen = "127.0.0.1:0"
+	}
 	if s.Policy == "" {
 		s.Policy = "version: 1\n"
 	}
 	dns := dnszone.Start(t, s.Zone)
 	var config bytes.Buffer
 	template.Must(template.New("").Parse(configText)).Execute(&config, map[string]string{
-		"Dir": w.Dir, "TLS": s.TLS, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
+		"Dir": w.Dir, "Listen": s.Listen, "TLS": s.TLS, "Listener": s.Listener, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
 	})
 	if !strings.Contains(s.Config, "timeouts:") {
 		config.WriteString("timeouts: {greet_delay: 0s}\n") // strangers wait; tests do not
@@ -132,6 +141,10 @@ func (w *World) Run() {
 	if w.Failpoints != "" {
 		w.cmd.Path, w.asked = BinaryWithFailpoints(w.t), true
 		w.cmd.Env = append(os.Environ(), "GATEPOST_FAILPOINTS="+w.Failpoints)
+	}
+	if len(w.Wrap) > 0 {
+		w.cmd.Path = Need(w.t, w.Wrap[0])
+		w.cmd.Args = append(slices.Clone(w.Wrap), w.cmd.Args...)
 	}
 	w.cmd.Stderr = w.log
 	out, err := w.cmd.StdoutPipe()

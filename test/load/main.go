@@ -1,6 +1,6 @@
 // Command load measures the mail path on one machine, in one run: a load generator, the system under test, a sink. It prints
 // messages a second and CPU seconds per 1,000 messages of Gatepost beside Postfix as a before-queue proxy without any check
-// and beside no system at all. Load goes to loopback only.
+// and beside no system at all. With -idle or -siege it shows how Gatepost bears crowds. Load goes to loopback only.
 package main
 
 import (
@@ -19,6 +19,9 @@ type options struct {
 	size     int
 	repeat   int
 	profile  string
+	held     int
+	idle     int
+	siege    int
 	review   int
 }
 
@@ -29,12 +32,22 @@ func main() {
 	flag.IntVar(&o.size, "size", 10<<10, "bytes of a message, about")
 	flag.IntVar(&o.repeat, "repeat", 3, "runs of each system; the median is shown")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of gatepost here")
+	flag.IntVar(&o.held, "held", 0, "instead: measure a restart with so many messages on hold, and their drain")
+	flag.IntVar(&o.idle, "idle", 0, "instead: hold so many idle TLS sessions, and show the memory they take and how a new one is served")
+	flag.IntVar(&o.siege, "siege", 0, "instead: let so many slow writers and a flood of connections loose while clean senders send")
 	flag.IntVar(&o.review, "review", 0, "instead, measure the review pages with so many held messages")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	run := measure
-	if o.review > 0 {
+	switch {
+	case o.idle > 0:
+		run = hold
+	case o.siege > 0:
+		run = siege
+	case o.held > 0:
+		run = func(context.Context, options) error { return backlog(o.held, o.size) }
+	case o.review > 0:
 		run = func(ctx context.Context, o options) error { return review(ctx, o.review) }
 	}
 	if err := run(ctx, o); err != nil {

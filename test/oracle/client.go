@@ -76,7 +76,7 @@ func (c *clients) take() *Story {
 	if c.stopped {
 		return nil
 	}
-	s := &Story{Letter: write(c.seed, c.next)}
+	s := &Story{Letter: Write(c.seed, c.next)}
 	c.next++
 	c.stories = append(c.stories, s)
 	return s
@@ -100,7 +100,7 @@ func (c *clients) begun() int {
 func (c *clients) work() error {
 	for s := c.take(); s != nil; s = c.take() {
 		for len(s.Attempts) < most {
-			a := offer(c.addr, s.Letter)
+			a := Offer(c.addr, s.Letter)
 			s.Attempts = append(s.Attempts, a)
 			if a.Code == 250 || a.Code/100 == 5 {
 				break
@@ -115,8 +115,8 @@ func (c *clients) work() error {
 	return nil
 }
 
-// offer tries to hand over one letter, over a connection of its own.
-func offer(addr string, l *Letter) (a Attempt) {
+// Offer tries to hand over one letter, over a connection of its own.
+func Offer(addr string, l *Letter) (a Attempt) {
 	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
 	if err != nil {
 		return a

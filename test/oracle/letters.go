@@ -36,8 +36,8 @@ bank.example TXT v=spf1 ip4:192.0.2.1 -all
 _dmarc.bank.example TXT v=DMARC1; p=reject
 `
 
-// write makes the letter with a number. The same seed and number make the same letter.
-func write(seed uint64, n int) *Letter {
+// Write makes the letter with a number. The same seed and number make the same letter.
+func Write(seed uint64, n int) *Letter {
 	r := rand.New(rand.NewPCG(seed, uint64(n)))
 	l := &Letter{ID: fmt.Sprintf("%d.%x@friend.example", n, seed), Rcpts: []string{"bob@example.com"}}
 	from, body := "Ann <ann@friend.example>", ""

@@ -34,11 +34,12 @@ type Moods struct {
 // hop is a next hop that writes down what it took.
 type hop struct {
 	*badsink.Sink
-	Down  atomic.Bool // resets every connection
-	Quiet atomic.Bool // does not misbehave any more
-	moods Moods
+	Down  atomic.Bool  // resets every connection
+	Quiet atomic.Bool  // does not misbehave any more
+	Slow  atomic.Int64 // nanoseconds before each reply
 
 	mu    sync.Mutex
+	moods Moods
 	r     *rand.Rand
 	read  map[int]int // by session: the transactions whose replies were read
 	times map[[2]int]time.Time
@@ -51,8 +52,18 @@ func newHop(seed uint64, moods Moods, discard bool) (*hop, error) {
 	return h, err
 }
 
+// mood changes how often the next hop misbehaves.
+func (h *hop) mood(m Moods) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.moods = m
+}
+
 // on is asked at every step of every session.
 func (h *hop) on(e badsink.Event) *badsink.Action {
+	if d := h.Slow.Load(); d > 0 {
+		time.Sleep(time.Duration(d))
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e.Step == badsink.Connect && h.Down.Load() {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"gatepost/gateway/failpoint"
@@ -15,18 +16,26 @@ import (
 
 func main() {
 	letters := flag.Int("oracle", 0, "letters of an oracle run, in each mode; 0: soak instead")
+	length := flag.Duration("for", time.Hour, "how long to soak")
+	every := flag.Duration("every", 40*time.Second, "rest between two faults, most of which take some 20 s")
+	rate := flag.Int("rate", 10, "letters a second")
 	seed := flag.Uint64("seed", uint64(time.Now().Unix()), "of everything random")
 	flag.Parse()
-	run := func() error { return oracleRun(*letters, *seed) }
-	if err := run(); err != nil {
+	run := func(dir, binary string) error {
+		if *letters > 0 {
+			return oracleRun(dir, binary, *letters, *seed)
+		}
+		return soakRun(oracle.Soak{Binary: binary, Dir: filepath.Join(dir, "soak"), For: *length, Every: *every, Rate: *rate, Seed: *seed})
+	}
+	if err := within(run); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
 }
 
-// oracleRun kills the gateway at every point that mail comes past, five times in each mode at least.
-func oracleRun(letters int, seed uint64) error {
-	dir, err := os.MkdirTemp("", "gatepost-oracle-")
+// within runs in a directory that is removed afterwards, with a binary that has failpoints.
+func within(run func(dir, binary string) error) error {
+	dir, err := os.MkdirTemp("", "gatepost-soak-")
 	if err != nil {
 		return err
 	}
@@ -35,6 +44,33 @@ func oracleRun(letters int, seed uint64) error {
 	if err != nil {
 		return err
 	}
+	return run(dir, binary)
+}
+
+// soakRun soaks and says what came of it.
+func soakRun(p oracle.Soak) error {
+	if err := os.Mkdir(p.Dir, 0o700); err != nil {
+		return err
+	}
+	fmt.Printf("soak of %s, %d letters a second, seed %d\n", p.For, p.Rate, p.Seed)
+	p.Log = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+	r, base, last, err := p.Do()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%sbaseline: %s\nat the end: %s\n", r, base, last)
+	grown := last.Grown(base)
+	for _, g := range grown {
+		fmt.Println("grown:", g)
+	}
+	if len(r.Wrong)+len(grown) > 0 {
+		return fmt.Errorf("%d things are wrong, %d have grown", len(r.Wrong), len(grown))
+	}
+	return nil
+}
+
+// oracleRun kills the gateway at every point that mail comes past, five times in each mode at least.
+func oracleRun(dir, binary string, letters int, seed uint64) error {
 	fmt.Printf("seed %d\n", seed)
 	wrong := 0
 	for _, mode := range []string{"defer", "hold"} {
