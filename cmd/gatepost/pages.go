@@ -40,7 +40,7 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 	}
 	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: porch{s.works}, TLS: census{s.works}, Known: memory{s.contacts},
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works}, Known: memory{s.contacts},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }

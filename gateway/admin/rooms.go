@@ -122,6 +122,7 @@ type TLSReport struct {
 // A TLSSender is one domain that sends in clear text.
 type TLSSender struct {
 	Domain string    `json:"domain"`
+	TLS    int       `json:"tls"`             // messages over TLS
 	Clear  int       `json:"clear"`           // messages in clear text
 	Wanted int       `json:"wanted"`          // of these, how many were accepted
 	Stage  string    `json:"stage,omitempty"` // what is asked of it now
