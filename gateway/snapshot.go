@@ -17,7 +17,9 @@ type Snapshot struct {
 	Policy  *policy.Policy
 	Domains map[string]Domain // by canonical name: whom mail is accepted for
 	Sealer  *auth.Sealer      // seals what is forwarded; nil: nothing is sealed
-	Budget  time.Duration     // from the end of data to a decision
+	// KeepRefused keeps copies in the quarantine of messages that are refused for what they are.
+	KeepRefused bool
+	Budget      time.Duration // from the end of data to a decision
 	// Bound, if set, bounds what the filters of one message may ask of the network.
 	Bound func(context.Context) context.Context
 }

@@ -128,7 +128,7 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, Budget: inspectBudget, Bound: bounded}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, KeepRefused: s.cfg.Quarantine.KeepRefused, Budget: inspectBudget, Bound: bounded}, nil
 }
 
 // sealer makes what seals forwarded mail; nil where nothing is to be sealed.

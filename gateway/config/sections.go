@@ -28,7 +28,9 @@ type State struct {
 // Quarantine says how long what is kept.
 type Quarantine struct {
 	Retention Retention `yaml:"retention" doc:"How long a message is kept, by what is wrong with it."`
-	MaxBytes  conf.Size `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
+	// KeepRefused is the answer to a wrong refusal.
+	KeepRefused bool      `yaml:"keep_refused" default:"false" doc:"Keep a copy, for retention.refused, of every message that is refused for its content: its sender is told no at once, and a reviewer can release it all the same."`
+	MaxBytes    conf.Size `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
 }
 
 // Retention is a time for each class.
