@@ -9,7 +9,7 @@ SOURCES := $(shell find cmd gateway filters policy rules -name '*.go' -o -name '
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all demo test check race fuzz bench load soak oracle cover setup clean
+.PHONY: all demo test check race fuzz bench load corpus soak oracle cover setup clean
 
 all: gatepost
 
@@ -42,8 +42,14 @@ fuzz: ## every fuzz target for FUZZTIME each, one after the other
 bench: ## benchmarks, each beside something measured in the same run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all
+load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all; 10,000 idle sessions; a siege
 	$(GO) run ./test/load
+	$(GO) run ./test/load -idle 10000
+	$(GO) run ./test/load -siege 5000
+
+corpus: gatepost ## how well spam is told from wanted mail, on public mail, beside SpamAssassin and Rspamd; writes docs/corpus.md
+	./test/setup.sh spamassassin rspamd redis-server
+	$(GO) run ./test/corpus -page docs/corpus.md
 
 SOAK ?= 1h
 soak: ## SOAK=1h of mail with a fault a minute; then journal, next hop and quarantine must agree to the unit

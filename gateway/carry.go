@@ -29,16 +29,25 @@ type job struct {
 	in      *Inspection
 	content *spool.Body
 	fates   []journal.Fate
-	entries []string // ids under which copies stand in the quarantine
-	sealed  *string  // the ARC set, once it was made
-	note    string   // for the journal
+	because []policy.Reason     // why the reply is not the decision's
+	entries []string            // ids under which copies stand in the quarantine
+	light   map[string]*lighter // stripped messages by what is taken out
+	sealed  *string             // the ARC set, once it was made
+	note    string              // for the journal
 }
 
 // carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what
 // the next hop then refuses for now takes them back, for the client will come again with the whole message.
 func (j *job) carry(ctx context.Context) *smtp.Reply {
-	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.g.MaxReceived); r != nil {
+	if r := forward.Loop(j.in.Message.Header, j.g.by(), j.snap.Limits.Received); r != nil {
 		return j.refuseAll(r)
+	}
+	if err := j.in.Message.Err(); err != nil { // what could not be read was not examined
+		j.g.Log.LogAttrs(ctx, levelError, "message cannot be read back", idAttr(j.env.ID), errAttr(err))
+		return j.refuseAll(smtp.ReplyLocalError())
+	}
+	if late(ctx) {
+		return j.refuseAll(smtp.ReplyTooLate())
 	}
 	dec := &j.in.Decision
 	if dec.Action == policy.Reject || dec.Action == policy.Defer {
@@ -50,15 +59,21 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	if err := j.g.Journal.Health(); err != nil {
 		return j.refuseAll(smtp.ReplyLocalError())
 	}
-	kept, passed := split(j.env.Rcpts, dec)
-	if len(kept) > 0 {
-		copies := make([]held, len(kept))
-		for i, r := range kept {
-			copies[i] = held{rcpt: r}
-		}
-		if r := j.keep(ctx, j.env.ID, copies); r != nil {
+	kept, passed := j.split(j.env.Rcpts)
+	if dec.Doubtful() {
+		if r := j.g.Gate.Doubted(ctx, j.env, j.in.Report.Auth, passed); r != nil {
+			j.because = []policy.Reason{{Rule: "greylist", Text: "The message is doubtful and its sender is not known: it is asked to come again."}}
 			return j.refuseAll(r)
 		}
+	}
+	if len(kept) > 0 {
+		if r := j.keep(ctx, j.env.ID, kept); r != nil {
+			return j.refuseAll(r)
+		}
+	}
+	if r := j.keepWhole(ctx, passed); r != nil {
+		j.withdraw()
+		return j.refuseAll(r)
 	}
 	for _, v := range dec.Recipients {
 		if v.Action == policy.Discard {
@@ -71,17 +86,21 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	return j.send(ctx, passed, len(kept) > 0)
 }
 
-// split sorts the recipients into those whose copy is kept for review and those whose copy goes on.
-// A copy that a rule asks to strip is kept, for nothing can be stripped yet, and what was to go must not pass.
-func split(rcpts []mail.Address, dec *policy.Decision) (kept, passed []mail.Address) {
+// split sorts the recipients into those whose copy is kept for review and those whose copy goes on. A copy that cannot be
+// stripped as a rule asks is kept, for what was to go must not pass.
+func (j *job) split(rcpts []mail.Address) (kept []held, passed []mail.Address) {
 	for i, r := range rcpts {
-		v := &dec.Recipients[i]
+		v := &j.in.Decision.Recipients[i]
 		switch {
 		case v.Action == policy.Discard:
-		case (v.Action == policy.Accept || v.Action == policy.Tag) && len(v.Strip)+len(dec.Strip) == 0:
-			passed = append(passed, r)
+		case v.Action != policy.Accept && v.Action != policy.Tag:
+			kept = append(kept, held{rcpt: r})
 		default:
-			kept = append(kept, r)
+			if l := j.stripped(v); l != nil && l.err != nil {
+				kept = append(kept, held{r, mail.Printable(l.err.Error(), 300)})
+				continue
+			}
+			passed = append(passed, r)
 		}
 	}
 	return kept, passed
@@ -117,7 +136,11 @@ func (j *job) send(ctx context.Context, passed []mail.Address, keptSome bool) *s
 		}
 	case len(later) > 0:
 		j.withdraw()
-		return j.passOn(outcomes, later[0].Reply)
+		r := later[0].Reply
+		if late(ctx) {
+			r = smtp.ReplyTooLate()
+		}
+		return j.passOn(outcomes, r)
 	case keptSome:
 		if r := j.keepRefused(ctx, never); r != nil {
 			return r
@@ -305,6 +328,7 @@ func (j *job) refuseAll(r *smtp.Reply) *smtp.Reply {
 // describe completes the record of the message.
 func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
 	rec.Reply, rec.Fates, rec.Generation = policyReply(r), j.fates, j.snap.Gen
+	rec.Because = j.because
 	rec.Note = j.note
 	rec.Decision, rec.Report = &j.in.Decision, j.snap.Policy.Kept(&j.in.Report)
 	rec.Size, rec.SHA256 = j.content.Size(), hexOf(j.content.Sum())
@@ -312,6 +336,7 @@ func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
 		rec.Subject, rec.Author, rec.MsgID = f.Subject, f.From, f.MessageID
 	}
 	rec.Micros = map[string]int64{"parse": j.in.Parsed.Microseconds(), "inspect": j.in.Took.Microseconds()}
+	rec.Note = j.consequence()
 	for _, t := range j.in.Report.Timings {
 		rec.Micros[t.Filter] = t.Micros
 	}

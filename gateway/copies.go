@@ -29,7 +29,7 @@ func (j *job) alike(rcpts []mail.Address) [][]mail.Address {
 	at := map[string]int{}
 	for _, r := range rcpts {
 		v := j.verdict(r)
-		key := fmt.Sprintf("%s %q %q", v.Action, v.Redirect, v.AddHeaders)
+		key := fmt.Sprintf("%s %q %q %q", v.Action, v.Redirect, v.AddHeaders, j.words(v))
 		i, ok := at[key]
 		if !ok {
 			i = len(groups)
@@ -94,7 +94,7 @@ func (j *job) copies(ctx context.Context) {
 				continue
 			}
 			done[addr.Canonical()] = true
-			d := j.delivery([]mail.Address{addr}, false)
+			d := j.delivery([]mail.Address{addr}, false) // as it came: whoever has copies made wants to see all
 			for _, o := range j.g.Carrier.Send(ctx, d) {
 				fate := "copied"
 				if !o.Reply.Positive() {

@@ -53,8 +53,8 @@ func (j *job) holds() bool {
 		return false
 	}
 	for _, r := range j.env.Rcpts {
-		if j.verdict(r).Redirect != "" {
-			return false // a held copy goes to its recipient, not to where a rule sends it: the client keeps it
+		if j.verdict(r).Redirect != "" || j.strips(r) {
+			return false // a held copy goes to its recipient as it came, not to where or how a rule sends it: the client keeps it
 		}
 	}
 	return true

@@ -4,9 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/quarantine"
@@ -24,7 +26,11 @@ type Gate interface {
 	// Content counts the bytes of a message that came, Refused what was refused, and Accepted who sent good mail.
 	Content(ctx context.Context, env *mail.Envelope, size int64) *smtp.Reply
 	Refused(ctx context.Context, env *mail.Envelope, r *smtp.Reply)
-	Accepted(ctx context.Context, addr netip.Addr)
+	Accepted(ctx context.Context, env *mail.Envelope, auth *filters.Auth, clean bool)
+	// Doubted asks a doubtful message to come again later, unless its sender is known.
+	Doubted(ctx context.Context, env *mail.Envelope, auth *filters.Auth, rcpts []mail.Address) *smtp.Reply
+	// Queue takes note of whether the line of messages to be judged is full.
+	Queue(full bool)
 }
 
 // A Carrier knows the next hops. *forward.Forwarder is the real one.
@@ -59,39 +65,40 @@ type Deps struct {
 	Quarantine *quarantine.Store
 	Journal    Journal
 	Log        *slog.Logger
-	Trusted    []netip.Prefix
 	Now        func() time.Time
-	// MessageBytes and Recipients bound one message.
-	MessageBytes int64
-	Recipients   int
-	MaxReceived  int // Received fields that end a loop (RFC 5321 section 6.3)
 }
 
 // A Gateway takes messages from an SMTP server to where they belong. It is an smtp.Handler.
 type Gateway struct {
 	Deps
-	snap atomic.Pointer[Snapshot]
+	snap  atomic.Pointer[Snapshot]
+	seats seats
 }
 
 // New makes a gateway that judges by snap until Swap.
 func New(d Deps, snap *Snapshot) *Gateway {
 	g := &Gateway{Deps: d}
-	g.snap.Store(snap)
+	g.seats.told = d.Gate.Queue
+	g.Swap(snap)
 	return g
 }
 
 // Swap makes s the snapshot of every transaction that begins from now on.
-func (g *Gateway) Swap(s *Snapshot) { g.snap.Store(s) }
+func (g *Gateway) Swap(s *Snapshot) {
+	g.snap.Store(s)
+	seats := s.Limits.Verdicts
+	if seats <= 0 {
+		seats = seatsPerCore * runtime.GOMAXPROCS(0)
+	}
+	g.seats.adjust(seats, s.Limits.Queue)
+}
+
+// seatsPerCore is how many messages are judged at once for each processor: they wait for the network most of the time, and
+// the costly filters share a smaller number among themselves.
+const seatsPerCore = 32
+
+// Judging is how many messages are being judged now, and how many wait for that.
+func (g *Gateway) Judging() (now, waiting int) { return g.seats.load() }
 
 // Snapshot is the one that a transaction beginning now would see.
 func (g *Gateway) Snapshot() *Snapshot { return g.snap.Load() }
-
-// trusted reports whether addr is in trusted_networks.
-func (g *Gateway) trusted(addr netip.Addr) bool {
-	for _, p := range g.Trusted {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strconv"
 	"strings"
 
 	"gatepost/filters/auth"
@@ -38,24 +39,35 @@ func (j *job) delivery(rcpts []mail.Address, whole bool) forward.Delivery {
 			b.WriteString(mail.Printable(f.Name, 78) + ": " + mail.Printable(f.Value, 900) + "\r\n")
 		}
 	}
-	return forward.Delivery{
-		Envelope: j.env, Rcpts: rcpts, Source: j.content, Sum: j.content.Sum(), Whole: whole,
-		Edits: forward.Edits{Drop: auth.Forged(j.in.Message, j.g.Hostname), Add: j.seal(results) + b.String()},
+	d := forward.Delivery{Envelope: j.env, Rcpts: rcpts, Source: j.content, Sum: j.content.Sum(), Whole: whole}
+	if l := j.stripped(v); l != nil && l.err == nil && l.Changed() {
+		d.Source, d.Sum = l, l.sum
+		b.WriteString("X-Gatepost-Stripped: " + strconv.Itoa(len(l.Names)) + "\r\n")
+		d.Edits = forward.Edits{Drop: auth.Forged(mail.Parse(l), j.g.Hostname), Add: j.sealOf(l, results) + b.String()}
+		return d
 	}
+	d.Edits = forward.Edits{Drop: auth.Forged(j.in.Message, j.g.Hostname), Add: j.seal(results) + b.String()}
+	return d
 }
 
-// seal is the ARC set for the message as it goes on, where the site seals. It is made once for all copies. Mail whose
-// seal cannot be made goes on without: the seal is a kindness to those behind us, and nobody refuses mail for want of it.
+// seal is the ARC set for the message as it goes on unchanged. It is made once for all copies.
 func (j *job) seal(results string) string {
-	if j.snap.Sealer == nil || j.in.Report.Auth == nil {
-		return ""
-	}
 	if j.sealed == nil {
-		set, err := j.snap.Sealer.Seal(j.content, results, j.in.Report.Auth.ARC.Result, j.g.Now())
-		if err != nil {
-			j.g.Log.Error("not sealed", "id", j.env.ID, "err", err)
-		}
+		set := j.sealOf(j.content, results)
 		j.sealed = &set
 	}
 	return *j.sealed
+}
+
+// sealOf is the ARC set for a message, where the site seals. Mail whose seal cannot be made goes on without: the seal is a
+// kindness to those behind us, and nobody refuses mail for want of it.
+func (j *job) sealOf(src mail.Source, results string) string {
+	if j.snap.Sealer == nil || j.in.Report.Auth == nil {
+		return ""
+	}
+	set, err := j.snap.Sealer.Seal(src, results, j.in.Report.Auth.ARC.Result, j.g.Now())
+	if err != nil {
+		j.g.Log.Error("not sealed", "id", j.env.ID, "err", err)
+	}
+	return set
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
+	"strings"
 	"time"
 
 	"gatepost/filters"
@@ -35,6 +37,7 @@ type transaction struct {
 	route  string
 	size   int64   // as MAIL declared it
 	denied *denial // set once the client, HELO or sender is denied: every recipient but postmaster is refused
+	ruled  *denial // the last recipient that was denied
 }
 
 // A denial is an access entry that matched before a recipient was named.
@@ -61,14 +64,32 @@ func (g *Gateway) Connect(ctx context.Context, p smtp.Peer) (smtp.Session, *smtp
 }
 
 // Hello implements smtp.Session.
-func (s *session) Hello(_ context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
+func (s *session) Hello(ctx context.Context, h smtp.Hello) (smtp.Capabilities, *smtp.Reply) {
 	s.hello = h
-	c, _ := s.g.Carrier.Offer()
-	if c.Size == 0 || c.Size > s.g.MessageBytes {
-		c.Size = s.g.MessageBytes
+	snap := s.g.Snapshot()
+	if !snap.OwnName && s.claimsToBeUs(snap) {
+		return smtp.Capabilities{}, s.refuse(ctx, "EHLO", smtp.ReplySelfHello())
 	}
-	c.MaxRcpts = s.g.Recipients
+	c, _ := s.g.Carrier.Offer()
+	l := &snap.Limits
+	if c.Size == 0 || c.Size > l.MessageBytes {
+		c.Size = l.MessageBytes
+	}
+	c.MaxRcpts = l.Recipients
 	return c, nil
+}
+
+// claimsToBeUs reports whether a stranger greets with our name or our address (HOSTILE C-10).
+func (s *session) claimsToBeUs(snap *Snapshot) bool {
+	a := s.peer.Remote
+	if a == s.peer.Local.Addr() || a.IsLoopback() || contains(snap.Trusted, a) {
+		return false
+	}
+	if literal, ok := strings.CutPrefix(s.hello.Name, "["); ok {
+		ip, err := netip.ParseAddr(strings.TrimPrefix(strings.TrimSuffix(literal, "]"), "IPv6:"))
+		return err == nil && (ip.Unmap() == s.peer.Local.Addr() || ip.IsLoopback())
+	}
+	return strings.EqualFold(strings.TrimSuffix(s.hello.Name, "."), s.g.Hostname)
 }
 
 // Mail begins a transaction under the snapshot of this moment: one message, one judge.
@@ -76,12 +97,13 @@ func (s *session) Mail(ctx context.Context, from mail.Address, p smtp.MailParams
 	if err := s.g.Spool.Admit(); err != nil {
 		return s.refuse(ctx, "MAIL", smtp.ReplyStorage())
 	}
-	now := s.g.Now()
-	tx := transaction{snap: s.g.Snapshot(), size: p.Size, env: &mail.Envelope{
+	now, snap := s.g.Now(), s.g.Snapshot()
+	tx := transaction{snap: snap, size: p.Size, env: &mail.Envelope{
 		ID: mail.NewID(now), Time: now, Listener: s.peer.Listener, Remote: s.peer.Remote, RemoteName: s.clientName(ctx),
-		Trusted: s.g.trusted(s.peer.Remote), Helo: s.hello.Name, ESMTP: s.hello.ESMTP, TLS: s.hello.TLS,
+		Trusted: contains(snap.Trusted, s.peer.Remote), Helo: s.hello.Name, ESMTP: s.hello.ESMTP, TLS: s.hello.TLS,
 		From: from, SMTPUTF8: p.SMTPUTF8, Body8Bit: p.EightBit,
 	}}
+	tx.snap.Locate(tx.env)
 	s.tx = tx
 	if r := s.g.Gate.Mail(ctx, tx.env); r != nil {
 		s.tx = transaction{}
@@ -126,8 +148,13 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	case len(env.Rcpts) > 0 && d.Route != s.tx.route:
 		return s.refuseFor(ctx, "RCPT", smtp.ReplyOtherRoute(), env, to)
 	}
+	refused, soon := s.secure(to)
+	if refused != nil {
+		return s.refuseFor(ctx, "RCPT", refused, env, to)
+	}
 	if ruling := s.tx.snap.Policy.Admit(policy.Rcpt, env, to); ruling.Standing == policy.Denied && !postmaster(to) {
-		return s.refuseFor(ctx, "RCPT", replyOf(ruling.Reply), env, to)
+		s.tx.ruled = &denial{reply: replyOf(ruling.Reply), reason: ruling.Because}
+		return s.refuseFor(ctx, "RCPT", s.tx.ruled.reply, env, to)
 	}
 	if r := s.g.Gate.Rcpt(ctx, env, to); r != nil {
 		return s.refuseFor(ctx, "RCPT", r, env, to)
@@ -141,7 +168,7 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	}
 	s.tx.route = d.Route
 	env.Rcpts = append(env.Rcpts, to)
-	return nil
+	return soon
 }
 
 // exists refuses a recipient that is known not to exist, for good, and one that nobody can say anything about, for now.
@@ -153,6 +180,8 @@ func (s *session) exists(ctx context.Context, d Domain, to mail.Address) *smtp.R
 		if !d.Users[to.Canonical()] {
 			standing = forward.Unknown
 		}
+	case d.Directory != nil:
+		standing = d.Directory.Verify(ctx, to)
 	default:
 		standing, _ = s.g.Carrier.Verify(ctx, to)
 	}
@@ -201,7 +230,11 @@ func (s *session) Message(ctx context.Context, body io.Reader) *smtp.Reply {
 		content.Close()
 		return s.refuseFor(ctx, "DATA", r, tx.env)
 	}
-	in := tx.snap.Inspect(ctx, tx.env, content, tx.report)
+	in, r := s.inspect(ctx, &tx, content)
+	if r != nil {
+		content.Close()
+		return s.refuseFor(ctx, "DATA", r, tx.env)
+	}
 	defer func() { s.g.release(content, in.Ended) }()
 	j := &job{g: s.g, snap: tx.snap, env: tx.env, in: in, content: content}
 	return s.conclude(ctx, j, j.carry(ctx))
@@ -232,10 +265,30 @@ func (s *session) conclude(ctx context.Context, j *job, reply *smtp.Reply) *smtp
 	if err != nil {
 		s.g.Log.LogAttrs(ctx, levelError, "journal cannot be written", errAttr(err))
 	}
-	s.g.Gate.Accepted(ctx, s.peer.Remote)
+	if a := j.in.Decision.Action; a == policy.Accept || a == policy.Tag {
+		s.g.Gate.Accepted(ctx, j.env, j.in.Report.Auth, a == policy.Accept && !j.in.Decision.Doubtful())
+	}
 	s.g.Log.LogAttrs(ctx, levelInfo, string(rec.Kind), journal.LogLine(rec)...)
 	_ = failpoint.Hit(failpoint.BeforeReply)
 	return reply
+}
+
+// inspect has the message judged once there is a seat for it.
+func (s *session) inspect(ctx context.Context, tx *transaction, content *spool.Body) (*Inspection, *smtp.Reply) {
+	switch {
+	case s.g.seats.sit(ctx):
+	case late(ctx):
+		return nil, smtp.ReplyTooLate()
+	default:
+		return nil, smtp.ReplyBusy()
+	}
+	defer s.g.seats.rise()
+	return tx.snap.Inspect(ctx, tx.env, content, tx.report), nil
+}
+
+// late reports whether the time for a verdict is over: the client must not be kept waiting longer.
+func late(ctx context.Context) bool {
+	return ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded)
 }
 
 // lost answers for content that did not arrive whole or could not be kept.
@@ -277,8 +330,10 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 	for _, a := range rcpt {
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: a.String(), Fate: fateOf(r)})
 	}
-	if s.tx.denied != nil && s.tx.denied.reply == r {
-		rec.Because = []policy.Reason{s.tx.denied.reason}
+	for _, d := range []*denial{s.tx.denied, s.tx.ruled} {
+		if d != nil && d.reply == r {
+			rec.Because = []policy.Reason{d.reason}
+		}
 	}
 	return s.write(ctx, rec, r)
 }

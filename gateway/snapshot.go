@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"gatepost/filters"
 	"gatepost/filters/auth"
 	"gatepost/filters/mail"
+	"gatepost/gateway/forward"
 	"gatepost/policy"
 )
 
@@ -17,19 +19,52 @@ type Snapshot struct {
 	Policy  *policy.Policy
 	Domains map[string]Domain // by canonical name: whom mail is accepted for
 	Sealer  *auth.Sealer      // seals what is forwarded; nil: nothing is sealed
+	Budget  time.Duration     // from the end of data to a decision
+	Limits  Limits
+	Trusted []netip.Prefix // clients that are not counted, delayed or greylisted
+	TLS     TLSPolicy
+	Geo     Locator // where clients are; nil: nobody knows
+	// OwnName lets strangers greet with our own name or address, which cannot be theirs.
+	OwnName bool
 	// KeepRefused keeps copies in the quarantine of messages that are refused for what they are.
 	KeepRefused bool
-	Budget      time.Duration // from the end of data to a decision
 	// Bound, if set, bounds what the filters of one message may ask of the network.
 	Bound func(context.Context) context.Context
+}
+
+// Limits are those of one message, and of how many are judged at once.
+type Limits struct {
+	MessageBytes int64
+	Recipients   int
+	Received     int // fields that end a loop (RFC 5321 section 6.3)
+	Verdicts     int // at once; 0: by the number of processors
+	Queue        int // that wait for it
+}
+
+// A Locator says in which country and network an address is; empty and 0 where nobody knows. *geo.Locator is one.
+type Locator interface {
+	Locate(addr netip.Addr) (country string, asn uint32)
+}
+
+// Locate fills in where the client of env is.
+func (s *Snapshot) Locate(env *mail.Envelope) {
+	if s.Geo != nil {
+		env.Country, env.ASN = s.Geo.Locate(env.Remote)
+	}
 }
 
 // A Domain is one that mail is accepted for.
 type Domain struct {
 	Route      string          // the same for domains whose mail may share a transaction
-	Recipients string          // who says which recipients exist: downstream, any, file
+	Recipients string          // who says which recipients exist: downstream, any, file, ldap
 	Users      map[string]bool // of file: canonical addresses
+	Directory  Directory       // of ldap
 	Hold       bool            // keep its mail while its next hops are down
+}
+
+// A Directory says which recipients exist. *directory.Directory is one.
+type Directory interface {
+	Verify(ctx context.Context, rcpt mail.Address) forward.Standing
 }
 
 // An Inspection is what was found out about one message and what follows from it.

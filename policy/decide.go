@@ -108,7 +108,7 @@ func foldGroups(env *mail.Envelope, groups []group) Decision {
 			d.Class = o.class
 		}
 		for _, m := range g.members {
-			d.Recipients[m] = Verdict{Address: env.Rcpts[m].String(), Action: all[i], Wanted: o.action, Score: o.score, Because: because, Redirect: o.route, Bcc: o.bcc}
+			d.Recipients[m] = Verdict{Address: env.Rcpts[m].String(), Action: all[i], Wanted: o.action, Score: o.score, Because: because, Redirect: o.route, Bcc: o.bcc, Greylist: o.grey && all[i] == o.action}
 		}
 		d.Monitored = merge(d.Monitored, o.monitored)
 		d.Unknown = merge(d.Unknown, o.unknown)
@@ -164,7 +164,7 @@ func (d *Decision) modify(groups []group) {
 	for i := range groups[1:] {
 		o := &groups[i+1].outcome
 		d.AddHeaders = slices.DeleteFunc(d.AddHeaders, func(h HeaderField) bool { return !slices.Contains(o.headers, h) })
-		if o.strip == nil {
+		if !slices.Equal(o.strip, d.Strip) {
 			d.Strip = nil
 		}
 	}

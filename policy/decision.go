@@ -79,6 +79,8 @@ type Verdict struct {
 	Wanted  Action   `json:"wanted,omitempty"` // what it would be if this were the only recipient
 	Score   Points   `json:"score,omitempty"`
 	Because []Reason `json:"because"`
+	// Greylist says that the copy is doubtful: it waits, with all others, unless its sender is known.
+	Greylist bool `json:"greylist,omitempty"`
 	// Redirect, if not empty, replaces the recipient; Bcc adds copies.
 	Redirect string   `json:"redirect,omitempty"`
 	Bcc      []string `json:"bcc,omitempty"`
@@ -99,8 +101,15 @@ type Decision struct {
 	Monitored  []Reason      `json:"monitored,omitempty"`     // rules in monitor mode that matched
 	Unknown    []Reason      `json:"unknown,omitempty"`       // rules that could not be decided for want of a fact
 	AddHeaders []HeaderField `json:"add_headers,omitempty"`
-	Strip      []string      `json:"strip,omitempty"` // what a rule said to strip: "attachments"
+	Strip      []string      `json:"strip,omitempty"` // what rules said to strip: attachments, dangerous, links
 }
+
+// What a rule may take out of a copy.
+const (
+	StripAttachments = "attachments" // every part that is no readable text
+	StripDangerous   = "dangerous"   // the parts that findings of attach, clamd, icap and hashes with a positive weight stand in
+	StripLinks       = "links"       // readable text becomes plain text, whose links nobody can click
+)
 
 // A HeaderField is one that policy asks the gateway to add.
 type HeaderField struct {

@@ -135,6 +135,7 @@ func (d dateDoc) over(now time.Time) bool { return !d.end.IsZero() && !now.Befor
 
 // A thresholdsDoc is thresholds; nil leaves what is shipped.
 type thresholdsDoc struct {
+	Greylist   *thresholdDoc `yaml:"greylist" doc:"From this score on a message that would be taken is doubtful: a sender that is not known is asked to come again; shipped: off."`
 	Tag        *thresholdDoc `yaml:"tag" doc:"From this score on a message is marked; shipped: 5."`
 	Quarantine *thresholdDoc `yaml:"quarantine" doc:"From this score on it is held for people to see; shipped: 8."`
 	Reject     *thresholdDoc `yaml:"reject" doc:"From this score on it is refused; shipped: 15."`
@@ -262,7 +263,7 @@ type ruleDoc struct {
 	Subject    items     `yaml:"subject" doc:"The subject with * for anything, without regard to case."`
 	Attachment items     `yaml:"attachment" doc:"File names, *.exe, or media types by content, application/x-*."`
 	Finding    items     `yaml:"finding" doc:"Finding codes; links.* covers a family, class:malware a class, severity:refuse defects by how bad they are."`
-	Then       thenDoc   `yaml:"then" doc:"accept, tag, quarantine, defer, reject, discard, {score: 3}, {at_least: quarantine}, {redirect: ADDRESS}, {strip: attachments}, {bcc: ADDRESS}, {add_header: 'Name: value'}, or a list of these."`
+	Then       thenDoc   `yaml:"then" doc:"accept, tag, quarantine, defer, reject, discard, {score: 3}, {at_least: quarantine}, {redirect: ADDRESS}, {strip: attachments|dangerous|links}, {bcc: ADDRESS}, {add_header: 'Name: value'}, greylist (doubtful: an unknown sender is asked to come again), or a list of these."`
 	Class      item      `yaml:"class" doc:"spam, phish, malware or policy: decides retention and who may release."`
 	For        items     `yaml:"for" doc:"Recipients that it is for, written as from is; all by default."`
 	Mode       item      `yaml:"mode" doc:"enforce, monitor (recorded, not acted on) or off; enforce by default."`

@@ -66,6 +66,7 @@ type outcome struct {
 	bcc       []string
 	headers   []HeaderField
 	strip     []string
+	grey      bool // doubtful: an unknown sender is to come again
 }
 
 // newJudge prepares the judging of one message.
@@ -184,6 +185,7 @@ func (j *judge) judge(rcpt string, tell bool) outcome {
 	if tell {
 		j.conclude(&o)
 	}
+	j.doubt(&o, tell)
 	return o
 }
 
@@ -234,8 +236,9 @@ func (j *judge) apply(o *outcome, r *rule, tell bool) bool {
 	o.bcc = append(o.bcc, t.bcc...)
 	o.headers = append(o.headers, t.headers...)
 	if t.strip != nil {
-		o.strip = t.strip
+		o.strip = append(o.strip[:len(o.strip):len(o.strip)], t.strip...)
 	}
+	o.grey = o.grey || t.grey
 	if t.floor != "" && (o.floor == nil || severity(t.floor) > severity(o.floor.then.floor)) {
 		o.floor = r
 	}

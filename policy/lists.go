@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,6 +10,15 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/rules/conf"
 )
+
+// A Person is somebody of a list, with the addresses that are his own.
+type Person struct {
+	Name      string
+	Addresses []string
+}
+
+// People are the persons of all lists, by name: those whose names are to be protected.
+func (p *Policy) People() []Person { return p.people }
 
 // A list is a compiled entry of lists. It is read-only.
 type list struct {
@@ -148,6 +158,7 @@ func (c *compiler) compileLists(docs map[string]listDoc) {
 				continue
 			}
 			l.people[fold(p.Name)] = own
+			c.p.people = append(c.p.people, Person{p.Name, slices.Sorted(maps.Keys(own))})
 		}
 		if d.File.Value != "" {
 			c.listFile(l, d.File)
@@ -157,6 +168,7 @@ func (c *compiler) compileLists(docs map[string]listDoc) {
 			c.problem(d.Pos, "", "list %s is empty", name)
 		}
 	}
+	slices.SortFunc(c.p.people, func(a, b Person) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (c *compiler) listDomain(l *list, i item) {

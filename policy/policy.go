@@ -20,9 +20,11 @@ import (
 type Policy struct {
 	file       string
 	lists      map[string]*list
+	people     []Person // of the lists
 	access     accessTable
 	limits     []Limit
 	thresholds [3]threshold // tag, quarantine, reject
+	greylist   threshold    // from this score on a message is doubtful; zero: none is
 	weights    map[string]weight
 	classes    map[string]Class
 	failures   map[string]failure
@@ -58,6 +60,7 @@ type Options struct {
 	Filters  []string                     // every filter that may run; each needs an action for its failure
 	ReadFile func(string) ([]byte, error) // nil: os.ReadFile
 	Entries  string                       // file of the entries that people made on the review pages; it need not exist
+	Weights  map[string]float64           // points that findings bring along, by code: over the families of the shipped policy, under what it says of a code
 }
 
 //go:embed shipped.yaml
@@ -160,6 +163,7 @@ func (c *compiler) compile(shipped, own *Document, data []byte) {
 	c.shipped = true
 	c.lines = strings.Split(string(shippedYAML), "\n")
 	c.scores(shipped)
+	c.ownWeights()
 	theirs := c.compileRules(shipped.Rules, nil)
 	c.shipped = false
 	c.lines = strings.Split(string(data), "\n")
@@ -216,6 +220,15 @@ func (c *compiler) scores(d *Document) {
 	}
 }
 
+// ownWeights gives findings the points that they bring along, unless the shipped policy names them.
+func (c *compiler) ownWeights() {
+	for code, points := range c.opts.Weights {
+		if _, named := c.p.weights[code]; !named {
+			c.p.weights[code] = weight{PointsOf(points), "rules"}
+		}
+	}
+}
+
 // setWeight sets a weight; a family's replaces those of its codes.
 func (p *Policy) setWeight(code string, w weight) {
 	if family, ok := strings.CutSuffix(code, "*"); ok {
@@ -260,6 +273,8 @@ func (c *compiler) compileThresholds(d thresholdsDoc) {
 		}
 		last = i
 	}
+	c.compileGreylist(d.Greylist)
+	c.checkGreylist(d.Greylist)
 }
 
 // thresholdPos is the place of the first of two thresholds that the file sets.

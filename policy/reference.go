@@ -7,19 +7,18 @@ import (
 
 	"cel.dev/cel-go/cel"
 
-	"gatepost/filters"
 	"gatepost/rules/conf"
 )
 
 // Schema is the JSON Schema of a policy file, for editors.
 func Schema() []byte { return conf.Schema(Document{}) }
 
-// Reference writes the page that explains every key, fact and function, and what each finding of codes weighs as shipped.
-func Reference(w io.Writer, codes []filters.Code) error {
+// Reference writes the page that explains every key, fact and function, and what each finding of o.Codes weighs as shipped.
+func Reference(w io.Writer, o Options) error {
 	if err := conf.Reference(w, Document{}, "policy.yaml"); err != nil {
 		return err
 	}
-	p, problems := Parse("", nil, Options{})
+	p, problems := Parse("", nil, o)
 	if len(problems) > 0 {
 		return problems[0]
 	}
@@ -37,7 +36,7 @@ func Reference(w io.Writer, codes []filters.Code) error {
 	}
 	b.WriteString(functions)
 	b.WriteString("\n## Findings\n\n| code | points | class | meaning |\n|---|---|---|---|\n")
-	for _, c := range codes {
+	for _, c := range o.Codes {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.Name, p.weightOf(c.Name).points, p.classOf(c.Name), strings.ReplaceAll(c.Meaning, "|", `\|`))
 	}
 	_, err := io.WriteString(w, b.String())
@@ -156,7 +155,13 @@ func (thenDoc) ConfSchema() map[string]any {
 	one := map[string]any{"anyOf": []any{map[string]any{"enum": actions}, map[string]any{
 		"type": "object", "additionalProperties": false, "properties": map[string]any{
 			"score": map[string]any{"type": "number"}, "at_least": map[string]any{"enum": []any{"tag", "quarantine", "defer", "reject"}},
-			"redirect": text, "bcc": items{}.ConfSchema(), "strip": map[string]any{"enum": []any{"attachments"}},
+			"redirect": text, "bcc": items{}.ConfSchema(), "strip": stripSchema(),
 			"add_header": map[string]any{"anyOf": []any{text, map[string]any{"type": "object", "additionalProperties": text}}}}}}}
 	return map[string]any{"anyOf": []any{one, map[string]any{"type": "array", "items": one}}}
+}
+
+// stripSchema is one word or a list of words.
+func stripSchema() map[string]any {
+	word := map[string]any{"enum": []any{StripAttachments, StripDangerous, StripLinks}}
+	return map[string]any{"anyOf": []any{word, map[string]any{"type": "array", "items": word}}}
 }

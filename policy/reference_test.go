@@ -9,13 +9,19 @@ import (
 	"testing"
 
 	"gatepost/filters/catalog"
+	"gatepost/filters/content"
 	"gatepost/policy"
+	"gatepost/rules"
 )
 
 // The generated documents are in step with the code: run go test ./policy -update after a change.
 func TestTheGeneratedDocumentsAreInStep(t *testing.T) {
+	shipped, problems := rules.Load(nil, nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
 	var page bytes.Buffer
-	if err := policy.Reference(&page, catalog.Codes()); err != nil {
+	if err := policy.Reference(&page, policy.Options{Codes: append(catalog.Codes(), content.RuleCodes(shipped)...), Weights: catalog.Weights(shipped)}); err != nil {
 		t.Fatal(err)
 	}
 	if !json.Valid(policy.Schema()) {

@@ -172,6 +172,9 @@ func (p *Policy) inventory() map[string]thing {
 		}
 		m["threshold "+string(t.action)] = thing{text, t.at}
 	}
+	if g := p.greylist; g.points > 0 && !g.off {
+		m["threshold greylist"] = thing{g.points.String(), g.at}
+	}
 	for code, w := range p.weights {
 		m["weight "+family(code)] = thing{w.points.String(), w.at}
 	}

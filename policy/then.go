@@ -16,6 +16,7 @@ type thenDoc struct {
 	scores  bool
 	route   string // redirect
 	strip   []string
+	grey    bool // an unknown sender is to come again
 	bcc     []string
 	headers []HeaderField
 	pos     conf.Pos
@@ -25,7 +26,10 @@ type thenDoc struct {
 var decidingActions = []string{"accept", "tag", "quarantine", "defer", "reject", "discard"}
 
 // additions are the keys of a then that is a mapping.
-var additions = []string{"score", "at_least", "redirect", "strip", "bcc", "add_header"}
+var additions = []string{"score", "at_least", "redirect", "strip", "bcc", "add_header", greylist}
+
+// greylist is the addition that takes no value.
+const greylist = "greylist"
 
 // UnmarshalConf reads an action, an addition, or a list of them.
 func (t *thenDoc) UnmarshalConf(n conf.Node) []conf.Problem {
@@ -54,6 +58,10 @@ func (t *thenDoc) one(n conf.Node) []conf.Problem {
 			problems = append(problems, t.add(n, p)...)
 		}
 		return problems
+	}
+	if n.String() == greylist {
+		t.grey = true
+		return nil
 	}
 	a, ok := parseAction(n.String())
 	if !ok {
@@ -92,17 +100,34 @@ func (t *thenDoc) add(n conf.Node, p conf.Pair) []conf.Problem {
 			t.bcc, problems = append(t.bcc, a), append(problems, bad...)
 		}
 	case "strip":
-		if p.Value.String() != "attachments" {
-			return []conf.Problem{{Pos: p.Value.Pos(), Message: "cannot strip " + quoted(p.Value.String()) + ": only attachments can be stripped"}}
-		}
-		t.strip = []string{"attachments"}
+		problems = t.addStrip(p.Value)
 	case "add_header":
 		problems = t.addHeader(p.Value)
 	default:
-		if _, ok := parseAction(p.Key.String()); ok {
+		if _, ok := parseAction(p.Key.String()); ok || p.Key.String() == greylist {
 			return []conf.Problem{{Pos: p.Key.Pos(), Message: p.Key.String() + " takes no value: write then: " + p.Key.String()}}
 		}
 		return []conf.Problem{{Pos: p.Key.Pos(), Message: "unknown action " + quoted(p.Key.String()), Hint: conf.Suggest(p.Key.String(), additions)}}
+	}
+	return problems
+}
+
+// strippable are what strip may name.
+var strippable = []string{StripAttachments, StripDangerous, StripLinks}
+
+// addStrip reads what to take out: one word or a list.
+func (t *thenDoc) addStrip(n conf.Node) []conf.Problem {
+	nodes := []conf.Node{n}
+	if n.Kind() == conf.Sequence {
+		nodes = n.Items()
+	}
+	var problems []conf.Problem
+	for _, v := range nodes {
+		if !slices.Contains(strippable, v.String()) {
+			problems = append(problems, conf.Problem{Pos: v.Pos(), Message: "cannot strip " + quoted(v.String()) + ": say attachments, dangerous or links", Hint: conf.Suggest(v.String(), strippable)})
+			continue
+		}
+		t.strip = append(t.strip, v.String())
 	}
 	return problems
 }
@@ -166,8 +191,11 @@ func (t *thenDoc) String() string {
 	if t.route != "" {
 		out = append(out, "redirect "+t.route)
 	}
+	if t.grey {
+		out = append(out, greylist)
+	}
 	if t.strip != nil {
-		out = append(out, "strip attachments")
+		out = append(out, "strip "+strings.Join(t.strip, " and "))
 	}
 	for _, a := range t.bcc {
 		out = append(out, "bcc "+a)

@@ -7,6 +7,6 @@ grep -rlE '^func Fuzz' --include='*_test.go' cmd gateway filters policy rules te
   package=./$(dirname "$file")
   grep -oE '^func Fuzz[A-Za-z0-9_]+' "$file" | awk '{print $2}' | while read -r target; do
     echo "== $package $target for $time"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel "${FUZZPARALLEL:-2}" "$package"
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x -parallel "${FUZZPARALLEL:-2}" "$package"
   done
 done

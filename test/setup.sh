@@ -1,9 +1,37 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages whose programs the tests drive. It starts nothing: tests start what they
-# need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
+# Installs the Debian or Ubuntu packages whose programs the tests drive, or those that are named, each with a program of
+# its name. It starts nothing: tests start what they need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
 set -euo pipefail
-packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei clamav-daemon)
-programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei clamd)
+packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamav-daemon slapd haproxy testssl.sh)
+programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamd slapd haproxy testssl)
+if [ $# -gt 0 ]; then
+  packages=("$@")
+  programs=("$@")
+fi
+
+# axe-core comes from npm, in the version and with the checksum of test/browser/package-lock.json.
+axe() {
+  if [ -f test/browser/node_modules/axe-core/axe.min.js ]; then return; fi
+  if ! command -v npm >/dev/null; then echo "setup: no npm, so no axe-core; its test will be skipped by name"; return; fi
+  npm ci --prefix test/browser --ignore-scripts --no-audit --no-fund --silent ||
+    echo "setup: npm could not fetch axe-core; its test will be skipped by name"
+}
+cd "$(dirname "$0")/.."
+
+# Mail servers that exclude each other as packages are only unpacked, beside the tests: they never become this machine's.
+unpacked=${XDG_CACHE_HOME:-$HOME/.cache}/gatepost-test/root
+if ! [ -x "$unpacked/usr/sbin/exim4" ] && command -v apt-get >/dev/null; then
+  work=$(mktemp -d)
+  if (cd "$work" && { apt-get download -qq exim4-daemon-light opensmtpd libidn12 2>/dev/null ||
+      { apt-get update -qq && apt-get download -qq exim4-daemon-light opensmtpd libidn12; }; } >/dev/null 2>&1); then
+    mkdir -p "$unpacked"
+    for deb in "$work"/*.deb; do dpkg -x "$deb" "$unpacked"; done
+    echo "setup: unpacked Exim and OpenSMTPD below $unpacked"
+  else
+    echo "setup: cannot fetch Exim and OpenSMTPD here; the tests that drive them will be skipped by name"
+  fi
+  rm -rf "$work"
+fi
 
 missing=()
 for i in "${!programs[@]}"; do
@@ -14,6 +42,7 @@ for i in "${!programs[@]}"; do
   fi
 done
 if [ ${#missing[@]} -eq 0 ]; then
+  axe
   echo "setup: all test programs are here (${programs[*]})"
   exit 0
 fi
@@ -21,6 +50,7 @@ as_root=()
 if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
 if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
   echo "setup: cannot install ${missing[*]} here (needs apt-get and root); the tests that drive them will be skipped by name"
+  axe
   exit 0
 fi
 echo "setup: installing ${missing[*]}"
@@ -36,3 +66,4 @@ DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 if $made_guard; then "${as_root[@]}" rm -f "$guard"; fi
 echo "setup: installed ${missing[*]}"
+axe

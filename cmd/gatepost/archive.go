@@ -77,11 +77,10 @@ type diffCmd struct {
 
 // Run compares the policy that a gateway took last with the draft.
 func (c *diffCmd) Run(a *app) error {
-	cfg, err := a.loadConfig()
+	s, err := paperSite(a)
 	if err != nil {
 		return err
 	}
-	s := &site{cfg: cfg}
 	list, err := s.archive().List()
 	if err != nil {
 		return err
@@ -94,7 +93,7 @@ func (c *diffCmd) Run(a *app) error {
 		return err
 	}
 	if c.Draft == "" {
-		c.Draft = string(cfg.Policy)
+		c.Draft = string(s.cfg.Policy)
 	}
 	draft, problems := policy.Load(c.Draft, s.policyOptions())
 	if len(problems) > 0 {
@@ -124,11 +123,10 @@ type rollbackCmd struct {
 
 // Run puts the files of an earlier policy back and asks a running gateway to take them.
 func (c *rollbackCmd) Run(a *app) error {
-	cfg, err := a.loadConfig()
+	s, err := paperSite(a)
 	if err != nil {
 		return err
 	}
-	s := &site{cfg: cfg}
 	list, err := s.archive().List()
 	if err != nil {
 		return err
@@ -153,7 +151,7 @@ func (c *rollbackCmd) Run(a *app) error {
 	for _, path := range slices.Sorted(maps.Keys(b)) {
 		fmt.Fprintf(a.out, "put back %s\n", path)
 	}
-	if _, running := disk.Holder(string(cfg.DataDir)); running {
+	if _, running := disk.Holder(string(s.cfg.DataDir)); running {
 		return s.askReload(a)
 	}
 	return nil

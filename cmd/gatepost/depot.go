@@ -2,17 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
-	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/forward"
 )
@@ -118,67 +115,13 @@ func (d *depot) run(ctx context.Context) {
 	looking.Wait()
 }
 
-// A wish is what a command asks of the queue.
-type wish struct {
-	Do  string   `json:"do"`            // retry, cancel
-	IDs []string `json:"ids,omitempty"` // none: all, for retry
-	By  string   `json:"by"`
-}
-
-const (
-	wishSuffix = ".json"
-	maxWish    = 1 << 20
-)
-
-// leave puts a wish where the gateway finds it, whole or not at all.
-func (w wish) leave(dir string) (path string, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make directory of hold requests: %w", err)
-	}
-	text, err := json.Marshal(w)
-	if err != nil {
-		return "", fmt.Errorf("write request: %w", err)
-	}
-	path = filepath.Join(dir, mail.NewID(time.Now())+wishSuffix)
-	if err := os.WriteFile(path+".part", text, 0o600); err != nil {
-		return "", fmt.Errorf("write request: %w", err)
-	}
-	if err := os.Rename(path+".part", path); err != nil {
-		return "", fmt.Errorf("write request: %w", err)
-	}
-	return path, nil
-}
-
 // answer does what wishes ask for, and takes them away.
 func (d *depot) answer() {
-	names, err := os.ReadDir(d.requests)
-	if err != nil {
-		return // nobody can have asked
-	}
-	for _, n := range names {
-		if !n.Type().IsRegular() || !strings.HasSuffix(n.Name(), wishSuffix) {
-			continue
-		}
-		path := filepath.Join(d.requests, n.Name())
-		if err := errors.Join(d.fulfil(path), os.Remove(path)); err != nil {
-			d.log.Warn("request to the hold queue", "error", err.Error())
-		}
-	}
+	answerWishes(d.requests, d.fulfil, func(err error) { d.log.Warn("request to the hold queue", "error", err.Error()) })
 }
 
 // fulfil does what one wish asks for.
-func (d *depot) fulfil(path string) error {
-	if info, err := os.Lstat(path); err != nil || info.Size() > maxWish {
-		return errors.Join(err, fmt.Errorf("read request: %s is no request", filepath.Base(path)))
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read request: %w", err)
-	}
-	var w wish
-	if err := json.Unmarshal(text, &w); err != nil {
-		return fmt.Errorf("read request: %w", err)
-	}
+func (d *depot) fulfil(w wish) error {
 	switch w.Do {
 	case "retry":
 		return d.Retry(w.IDs...)

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -170,9 +168,6 @@ func (c *holdCancelCmd) Run(a *app) error {
 	})
 }
 
-// wishTime is how long a command waits for the gateway to do what it asks.
-const wishTime = 5 * time.Second
-
 // wish leaves a wish for messages that are there, waits until the gateway has taken it, and lets after tell what came of
 // it. Without a running gateway it takes the wish back: nothing shall happen long after it was asked for.
 func (a *app) wish(w wish, after func(forward.HoldView) error) error {
@@ -190,17 +185,12 @@ func (a *app) wish(w wish, after func(forward.HoldView) error) error {
 		}
 	}
 	w.By = operator()
-	path, err := w.leave(requestDir(dataDir))
+	done, err := w.ask(requestDir(dataDir))
 	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(wishTime); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			return after(view)
-		}
+	if !done {
+		return errors.New("no gateway is running on this data directory; it tries by itself once it is started")
 	}
-	if err := os.Remove(path); errors.Is(err, fs.ErrNotExist) {
-		return after(view)
-	}
-	return errors.New("no gateway is running on this data directory; it tries by itself once it is started")
+	return after(view)
 }

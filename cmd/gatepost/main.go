@@ -32,9 +32,15 @@ type cli struct {
 	Diff       diffCmd       `cmd:"" help:"Show how a draft differs from the policy in force."`
 	Rollback   rollbackCmd   `cmd:"" help:"Put an earlier policy back; the last ten are kept."`
 	Quarantine quarantineCmd `cmd:"" help:"Review held messages."`
+	People     peopleCmd     `cmd:"" help:"See who was learnt from mail, and forget."`
 	Hold       holdCmd       `cmd:"" help:"Look after accepted mail that waits for its next hop."`
 	Doctor     doctorCmd     `cmd:"" help:"Probe everything that mail depends on: what is wrong, what it does to mail, what to do."`
+	Lists      listsCmd      `cmd:"" help:"Show the allow and deny entries with what they decided, and try new ones on the past."`
 	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Show and check the DNS block lists."`
+	Train      trainCmd      `cmd:"" help:"Teach the gateway which mail is spam and which is wanted."`
+	Eval       evalCmd       `cmd:"" help:"Judge mail that is known to be ham or spam, and show what is right, what is wrong, and why."`
+	Greylist   greylistCmd   `cmd:"" help:"Look after senders of doubtful mail that were asked to come again."`
+	TLS        tlsCmd        `cmd:"" name:"tls" help:"Look at how incoming mail is protected."`
 	User       userCmd       `cmd:"" help:"Manage the accounts of the review pages."`
 	Init       initCmd       `cmd:"" help:"Write a commented gatepost.yaml and policy.yaml."`
 	Demo       demoCmd       `cmd:"" help:"Show the whole product on loopback, with nothing set up."`

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/admin"
+	"gatepost/gateway/geo"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
 )
@@ -33,11 +35,13 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 		s.log.Warn("the overview begins empty", "error", err.Error())
 	}
 	shop := newWorkshop(s)
-	return admin.New(admin.Config{
-		Address: c.Address, Public: true, BaseURL: c.BaseURL, Metrics: c.Metrics, SessionIdle: dur(c.SessionIdle), SessionLife: dur(c.SessionLife), Language: "en",
-	}, admin.Deps{
+	digests, err := s.digests(accounts)
+	if err != nil {
+		return nil, err
+	}
+	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot},
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works},
 		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -194,12 +198,22 @@ func (s *service) health() []admin.Check {
 	}
 	s.conditions(add)
 	s.lists.health(add)
+	s.directories.health(add)
+	if l, ok := s.gateway.Snapshot().Geo.(*geo.Locator); ok {
+		if path, made := l.Oldest(); !made.IsZero() && time.Since(made) > oldGeo {
+			add("countries and networks", fmt.Errorf("%s was made on %s", path, made.UTC().Format(time.DateOnly)), admin.Warning, made.Add(oldGeo),
+				"Clients may be taken for being elsewhere.", "Let a program such as geoipupdate fetch a new file; it is read again by itself.")
+		}
+	}
 	names, all := s.troubles.list()
 	for _, n := range names {
 		add(n, all[n].err, admin.Warning, all[n].since, "The last good state is in use.", "Mend what the message names.")
 	}
 	return checks
 }
+
+// oldGeo is the age at which a file of countries and networks is stale; they are published every week.
+const oldGeo = 60 * 24 * time.Hour
 
 // longHold is how long mail may be on hold before that is a trouble.
 const longHold = time.Hour
@@ -210,7 +224,10 @@ func (s *service) gauges() []admin.Gauge {
 	used, limit := s.quarantine.Used()
 	held, heldBytes := s.depot.Depth()
 	givenUp, _, _ := s.depot.givenUp()
-	return append([]admin.Gauge{
+	judging, waiting := s.gateway.Judging()
+	return slices.Concat(s.edgeGauges(), s.lists.gauges(), []admin.Gauge{
+		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(judging), Label: "state", Of: "judged"},
+		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(waiting), Label: "state", Of: "waiting"},
 		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},
 		{Name: "gatepost_spool_bytes", Help: "Bytes of messages being received.", Value: float64(u.Memory), Label: "where", Of: "memory"},
 		{Name: "gatepost_spool_bytes", Help: "Bytes of messages being received.", Value: float64(u.Disk), Label: "where", Of: "disk"},
@@ -221,5 +238,28 @@ func (s *service) gauges() []admin.Gauge {
 		{Name: "gatepost_hold_oldest_seconds", Help: "How long the message that waits longest is on hold.", Value: s.depot.Oldest().Seconds()},
 		{Name: "gatepost_hold_given_up_total", Help: "Messages that could not be delivered and went from hold to the quarantine.", Value: float64(givenUp), Counter: true},
 		{Name: "gatepost_policy_generation", Help: "Generation of the policy that judges now.", Value: float64(s.gateway.Snapshot().Gen)},
-	}, s.lists.gauges()...)
+	})
+}
+
+// edgeGauges are what the listeners, the gate and the shared state have counted.
+func (s *service) edgeGauges() []admin.Gauge {
+	stress := 0.0
+	if s.gate.Stress() {
+		stress = 1
+	}
+	all := []admin.Gauge{{Name: "gatepost_stress", Help: "1 while timeouts are short because there is too much to do.", Value: stress}}
+	counted := func(name, help string, events map[string]int64) {
+		for _, e := range slices.Sorted(maps.Keys(events)) {
+			all = append(all, admin.Gauge{Name: name, Help: help, Value: float64(events[e]), Label: "event", Of: e, Counter: true})
+		}
+	}
+	counted("gatepost_smtp_events_total", "What SMTP sessions did, and which of their limits they hit.", s.server.Stats().Events)
+	counted("gatepost_access_events_total", "Which limits clients hit over their sessions, and who was spared a wait.", s.gate.Stats())
+	if s.shared != nil {
+		st := s.shared.Stats()
+		counted("gatepost_state_events_total", "What was asked of Redis, and how it went.", map[string]int64{
+			"call": int64(st.Calls), "failure": int64(st.Failures), "local": int64(st.Local), "spared": int64(st.Spared), "nonsense": int64(st.Bad),
+		})
+	}
+	return all
 }

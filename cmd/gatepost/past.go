@@ -119,7 +119,7 @@ func printStory(w io.Writer, r *journal.Record) error {
 	}
 	fmt.Fprintf(w, "%s  %s  %s\n", r.Time.UTC().Format(time.RFC3339), r.ID, what)
 	if r.Client.IsValid() {
-		fmt.Fprintf(w, "  client %s %s HELO %s\n", r.Client, r.Name, mail.Printable(r.Helo, 100))
+		fmt.Fprintf(w, "  client %s %sHELO %s\n", r.Client, whence(r), mail.Printable(r.Helo, 100))
 	}
 	if r.Kind == journal.Message || r.Verb != "" {
 		fmt.Fprintf(w, "  from <%s> to %s\n", mail.Printable(r.From, 320), mail.Printable(strings.Join(r.Rcpts, ", "), 500))
@@ -134,6 +134,21 @@ func printStory(w io.Writer, r *journal.Record) error {
 		fmt.Fprintf(w, "  %s\n", mail.Printable(r.Note, 300))
 	}
 	return printFates(w, r)
+}
+
+// whence is the client's name, country and network, as far as they are known, with a blank after each.
+func whence(r *journal.Record) string {
+	var b strings.Builder
+	if r.Name != "" {
+		b.WriteString(r.Name + " ")
+	}
+	if r.Country != "" {
+		b.WriteString(r.Country + " ")
+	}
+	if r.ASN != 0 {
+		fmt.Fprintf(&b, "AS%d ", r.ASN)
+	}
+	return b.String()
 }
 
 // printFates says what became of each copy and what the client was told.
@@ -164,11 +179,10 @@ type replayCmd struct {
 
 // Run judges what was recorded under the draft. It needs no network.
 func (c *replayCmd) Run(a *app) error {
-	cfg, err := a.loadConfig()
+	s, err := paperSite(a)
 	if err != nil {
 		return err
 	}
-	s := &site{cfg: cfg}
 	r := s.records()
 	since, err := sinceTime(c.Since)
 	if err != nil {

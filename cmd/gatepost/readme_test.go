@@ -42,6 +42,10 @@ func TestExamplesInTheDocumentsWork(t *testing.T) {
 	}
 	block := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
 	dir, found := t.TempDir(), 0
+	site := &site{cfg: &config.Config{}}
+	if problems := site.loadRules(); len(problems) > 0 {
+		t.Fatal(problems)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), policy.Sample(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +64,7 @@ func TestExamplesInTheDocumentsWork(t *testing.T) {
 				}
 				continue
 			}
-			p, problems := policy.Parse(name, []byte(m[1]), (&site{cfg: &config.Config{}}).policyOptions())
+			p, problems := policy.Parse(name, []byte(m[1]), site.policyOptions())
 			for _, x := range problems {
 				t.Error(x)
 			}

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"gatepost/filters/mail"
@@ -43,7 +46,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	next := &site{cfg: cfg, resolver: s.resolver, sentry: s.sentry}
+	next := &site{cfg: cfg, lasting: s.lasting}
 	snap, problems := next.snapshot(s.gateway.Snapshot().Gen + 1)
 	if len(problems) > 0 {
 		return problems
@@ -63,7 +66,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 			return fail(err)
 		}
 	}
-	if _, err := s.certs.Reload(); err != nil {
+	if _, err := s.certs.Use(pairsOf(cfg)); err != nil {
 		return fail(err)
 	}
 	if err := failpoint.Hit(failpoint.AtSwap); err != nil {
@@ -75,7 +78,45 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	s.gateway.Swap(snap)
 	s.sources = next.sources
 	s.lists.use(next)
+	s.extra = next.files()
+	s.directories.keep(cfg)
 	s.troubles.note("policy archive", s.keepPolicy())
-	s.server.Adjust(smtpLimits(cfg.Limits), smtpTimeouts(cfg.Timeouts), cfg.NormalizeBareLF)
+	s.leastTLS.Store(uint32(cfg.TLS.Oldest()))
+	s.gate.Adjust(crowd(cfg))
+	s.spool.Adjust(int64(cfg.Limits.MessageBytes), int64(cfg.Limits.Memory))
+	s.server.Adjust(cfg.Limits.SessionLimits, cfg.Timeouts.Timeouts, cfg.NormalizeBareLF)
+	for _, key := range bound(s.cfg, cfg) {
+		s.log.Warn("changed, and takes effect at a restart", "key", key)
+	}
 	return nil
+}
+
+// bound names the keys that differ and are bound to the process.
+func bound(was, now *config.Config) []string {
+	type place struct{ Address, TLS string }
+	places := func(c *config.Config) (list []place) {
+		for _, l := range c.Listeners {
+			mode := "starttls"
+			if l.TLS == "off" || l.TLS == "implicit" {
+				mode = l.TLS
+			}
+			list = append(list, place{l.Address, mode + " " + fmt.Sprint(l.ProxyProtocol)})
+		}
+		return list
+	}
+	var keys []string
+	for _, k := range []struct {
+		name string
+		same bool
+	}{
+		{"hostname", was.Hostname == now.Hostname}, {"data_dir", was.DataDir == now.DataDir}, {"listeners", slices.Equal(places(was), places(now))},
+		{"store", was.StoreURL() == now.StoreURL()}, {"state", was.State.URL.Reveal() == now.State.URL.Reveal() && was.State.Gateways == now.State.Gateways},
+		{"dns", reflect.DeepEqual(was.DNS, now.DNS)}, {"admin", reflect.DeepEqual(was.Admin, now.Admin)}, {"quarantine", reflect.DeepEqual(was.Quarantine, now.Quarantine)}, {"hold", was.Hold == now.Hold},
+		{"log", was.Log == now.Log},
+	} {
+		if !k.same {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
 }

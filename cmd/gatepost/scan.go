@@ -111,6 +111,7 @@ func (s *site) judge(ctx context.Context, e errand, timings bool) (*policy.Resul
 
 // inspect runs all stages over content, as serve would have.
 func (s *site) inspect(ctx context.Context, env *mail.Envelope, content []byte) *gateway.Inspection {
+	s.snap.Locate(env)
 	var before filters.Report
 	<-s.snap.Chain.Run(ctx, filters.AtEnvelope, &mail.Mail{Envelope: env}, &before)
 	in := s.snap.Inspect(ctx, env, mail.Memory(content), before)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync/atomic"
 	"syscall"
@@ -65,6 +66,7 @@ func serve(a *app) error {
 	if err := writeLine(a.out, s.ready()); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // what starting took: hashing the first password alone takes 64 MiB
 	again, err := s.tend(a.ctx, asked)
 	if again && err == nil {
 		return s.handOver(program)
@@ -82,15 +84,13 @@ func (s *service) tend(ctx context.Context, asked <-chan os.Signal) (again bool,
 	for {
 		select {
 		case sig := <-asked:
-			ok := s.reload(ctx)
-			files.loaded = s.stamps()
-			if ok && sig == syscall.SIGUSR2 {
+			var ok bool
+			if files.loaded, ok = s.reloadFiles(ctx); ok && sig == syscall.SIGUSR2 {
 				return true, nil
 			}
 		case <-looks.C:
 			if files.changed(s.stamps()) {
-				s.reload(ctx)
-				files.loaded = s.stamps()
+				files.loaded, _ = s.reloadFiles(ctx)
 			}
 		case change := <-s.changes:
 			change()

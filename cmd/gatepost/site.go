@@ -15,12 +15,17 @@ import (
 	"gatepost/filters/catalog"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
+	"gatepost/filters/spoof"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/geo"
+	"gatepost/gateway/learn"
+	"gatepost/gateway/people"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
+	"gatepost/rules"
 	"gatepost/rules/conf"
 )
 
@@ -29,11 +34,21 @@ const inspectBudget = 45 * time.Second
 
 // A site is what a configuration describes, built as far as every command needs it.
 type site struct {
-	cfg      *config.Config
-	resolver *dns.Resolver
-	sentry   *dnsbl.Sentry // which block lists may be believed; it outlives reloads
-	snap     *gateway.Snapshot
-	sources  policies.Bundle // the files that the policy was read from
+	cfg *config.Config
+	lasting
+	snap    *gateway.Snapshot
+	vips    []spoof.Person  // whose names the policy protects
+	sources policies.Bundle // the files that the policy was read from
+	rules   *rules.Set      // see loadRules
+}
+
+// lasting is what outlives a reload of the configuration.
+type lasting struct {
+	resolver    *dns.Resolver
+	sentry      *dnsbl.Sentry // which block lists may be believed
+	directories *directories  // LDAP servers
+	learned     *learn.Slate  // what the site's own mail taught; nil: nothing
+	people      *people.Book  // who writes to this site; nil where nobody shall remember, as in tests of a policy
 }
 
 // siteOptions say how much must be there.
@@ -88,6 +103,9 @@ func openSite(a *app, o siteOptions) (*site, error) {
 	if err != nil || !o.offline {
 		return s, err
 	}
+	if err := s.recall(a.ctx); err != nil {
+		fmt.Fprintf(a.errs, "gatepost: judging without the memory of people: %v\n", err)
+	}
 	// Nobody is waiting and nobody chose the questions: no limit by domain, so that results do not depend on the order.
 	s.resolver = s.resolver.Unlimited()
 	chain, problems := s.chain()
@@ -107,7 +125,13 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, resolver: resolver, sentry: dnsbl.NewSentry(time.Now)}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), directories: &directories{}, learned: &learn.Slate{}}}
+	if cfg.File != "" {
+		s.learned = learn.Read(string(cfg.DataDir))
+	}
+	if s.people, err = newBook(); err != nil {
+		return nil, err
+	}
 	snap, problems := s.snapshot(1)
 	if len(problems) > 0 {
 		return nil, a.complain(problems)
@@ -119,16 +143,22 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 // snapshot compiles all that an administrator can change without a restart. It is built whole or not at all.
 func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 	domains, problems := s.domains()
-	chain, p := s.chain()
+	where, p := s.locator()
 	problems = append(problems, p...)
 	pol, p := s.policy()
+	problems = append(problems, p...)
+	if len(p) == 0 {
+		s.vips = vipsOf(pol)
+	}
+	chain, p := s.chain()
 	problems = append(problems, p...)
 	sealer, p := s.sealer()
 	problems = append(problems, p...)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, KeepRefused: s.cfg.Quarantine.KeepRefused, Budget: inspectBudget, Bound: bounded}, nil
+	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, KeepRefused: s.cfg.Quarantine.KeepRefused, Budget: inspectBudget, Bound: bounded,
+		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where, OwnName: s.cfg.AllowOwnName}, nil
 }
 
 // sealer makes what seals forwarded mail; nil where nothing is to be sealed.
@@ -148,15 +178,39 @@ func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
 	return sealer, nil
 }
 
+// loadRules compiles the shipped rule packs and the site's, once, and checks their examples.
+func (s *site) loadRules() []conf.Problem {
+	if s.rules != nil {
+		return nil
+	}
+	paths := make([]string, len(s.cfg.Rules))
+	for i, p := range s.cfg.Rules {
+		paths[i] = string(p)
+	}
+	var problems []conf.Problem
+	s.rules, problems = rules.Load(paths, nil)
+	return problems
+}
+
 // chain builds the enabled filters.
 func (s *site) chain() (*filters.Chain, []conf.Problem) {
+	if problems := s.loadRules(); len(problems) > 0 {
+		return nil, problems
+	}
 	ours := make(map[string]bool, len(s.cfg.Domains))
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, catalog.Deps{
-		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry,
-	})
+	deps := catalog.Deps{
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, Rules: s.rules, VIPs: s.vips,
+	}
+	if s.learned != nil {
+		deps.Learned = s.learned
+	}
+	if s.people != nil {
+		deps.People = s.people
+	}
+	chain, problems := catalog.Build(s.cfg.Filters, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
@@ -195,9 +249,22 @@ func (s *site) readPolicy(o policy.Options) (*policy.Policy, []conf.Problem) {
 	return policy.Load(string(s.cfg.Policy), o)
 }
 
-// policyOptions are what every policy is checked against.
+// policyOptions are what every policy is checked against. Where rules are broken, which snapshot tells, codes are not.
 func (s *site) policyOptions() policy.Options {
-	return policy.Options{Codes: catalog.CodesOf(s.cfg.Filters), Filters: catalog.Names(), Entries: s.entriesFile()}
+	o := policy.Options{Filters: catalog.Names(), Entries: s.entriesFile()}
+	if len(s.loadRules()) == 0 {
+		o.Codes, o.Weights = catalog.CodesOf(s.cfg.Filters, s.rules), catalog.Weights(s.rules)
+	}
+	return o
+}
+
+// paperSite is a site that judges what was recorded: without filters and network.
+func paperSite(a *app) (*site, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	return &site{cfg: cfg}, nil
 }
 
 // domains says whom mail is accepted for.
@@ -212,9 +279,44 @@ func (s *site) domains() (map[string]gateway.Domain, []conf.Problem) {
 			users, p := readUsers(string(d.Recipients.File))
 			g.Users, problems = users, append(problems, p...)
 		}
+		if d.Recipients.Mode == "ldap" {
+			dir, err := s.directories.open(d.Recipients.LDAP)
+			if err != nil {
+				problems = append(problems, d.Node.Key("recipients").Key("ldap").Problemf("%v", err))
+				continue
+			}
+			g.Directory = dir
+		}
 		domains[d.Name] = g
 	}
 	return domains, problems
+}
+
+// locator reads the files that say where clients are.
+func (s *site) locator() (*geo.Locator, []conf.Problem) {
+	paths := make([]string, len(s.cfg.Geo.Databases))
+	for i, p := range s.cfg.Geo.Databases {
+		paths[i] = string(p)
+	}
+	l, err := geo.Open(paths)
+	if err != nil {
+		return nil, []conf.Problem{s.cfg.Node.Key("geo").Key("databases").Problemf("%v", err)}
+	}
+	return l, nil
+}
+
+// files are the files, beside configuration and policy, that a reload would read again.
+func (s *site) files() []string {
+	var all []string
+	for _, p := range s.cfg.Geo.Databases {
+		all = append(all, string(p))
+	}
+	for _, d := range s.cfg.Domains {
+		if d.Recipients.Mode == "file" {
+			all = append(all, string(d.Recipients.File))
+		}
+	}
+	return all
 }
 
 // readUsers reads addresses, one a line; empty lines and # comments are skipped.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"time"
 )
@@ -14,9 +15,9 @@ type stamp struct {
 	mtime time.Time
 }
 
-// stamps looks at the configuration, the policy and the files that its lists name.
+// stamps looks at the configuration, the policy the files that its lists name, and those of recipients and countries.
 func (s *service) stamps() map[string]stamp {
-	paths := []string{s.cfg.File}
+	paths := append([]string{s.cfg.File}, s.extra...)
 	for path := range s.sources {
 		paths = append(paths, path)
 	}
@@ -27,6 +28,20 @@ func (s *service) stamps() map[string]stamp {
 		}
 	}
 	return now
+}
+
+// reloadFiles reloads and says which state of the files that was: a file that changed meanwhile counts as it was before,
+// so that the change is still seen. It reports whether what the files say was taken over.
+func (s *service) reloadFiles(ctx context.Context) (now map[string]stamp, ok bool) {
+	before := s.stamps()
+	ok = s.reload(ctx)
+	now = s.stamps()
+	for path, was := range before {
+		if _, ok := now[path]; ok {
+			now[path] = was
+		}
+	}
+	return now, ok
 }
 
 // A watch notices that files changed and then stayed the same for one look, so that a file being written is not read half.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatepost/filters/mail"
@@ -23,8 +24,9 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/journal"
+	"gatepost/gateway/learn"
+	"gatepost/gateway/people"
 	"gatepost/gateway/quarantine"
-	"gatepost/gateway/smtp"
 	"gatepost/gateway/spool"
 	"gatepost/gateway/state"
 	"gatepost/policy"
@@ -40,19 +42,26 @@ type works struct {
 	db         *db.DB
 	spool      *spool.Spool
 	quarantine *quarantine.Store
+	contacts   *people.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
+	book       *learn.Book
 	carrier    *carrier
 	depot      *depot
 	certs      *certs.Store
+	leastTLS   atomic.Uint32 // oldest version that is spoken
 	gate       *access.Gate
+	memory     *state.Local
 	shared     *state.Redis // nil: each gateway counts for itself
+	waiting    passer       // who waits: memory or shared
 	gateway    *gateway.Gateway
 	meter      *admin.Meter
 	lists      *listWatch
+	extra      []string // files to watch beside configuration and policy
 	troubles   troubles
 	clock      disk.Clock // for what is deleted for its age
 	ward       ward
+	background context.Context // of what runs beside the mail
 	cancel     context.CancelFunc
 	running    sync.WaitGroup // what cancel ends
 }
@@ -101,6 +110,9 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 	if err != nil {
 		return err
 	}
+	if w.book, err = w.openBook(ctx); err != nil {
+		return err
+	}
 	journalDir := filepath.Join(w.dir, "journal")
 	w.journal, err = journal.Open(journalDir, journal.Options{Daemon: daemon})
 	w.reader = journal.NewReader(journalDir)
@@ -131,6 +143,9 @@ func (w *works) openGateway(ctx context.Context) error {
 	} else if len(rec.Missing)+len(rec.Corrupt) > 0 {
 		w.log.Error("quarantine recovered with losses", "report", fmt.Sprint(rec))
 	}
+	if err := w.openMemory(ctx); err != nil {
+		return err
+	}
 	if err := w.openCerts(); err != nil {
 		return err
 	}
@@ -138,38 +153,43 @@ func (w *works) openGateway(ctx context.Context) error {
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
 	}
+	w.extra = w.files()
 	w.lists = newListWatch(w.site, w.log)
 	counter, err := w.counter()
 	if err != nil {
 		return err
 	}
-	l := w.cfg.Limits
-	w.gate = access.New(access.Limits{
-		Connections: l.Connections, PerClient: l.ClientConnections, PerNetwork: l.NetworkConnections,
-		ConnectionsAMinute: l.ConnectRate, MessagesAMinute: l.MessageRate, RecipientsAMinute: l.RecipientRate,
-		BytesAMinute: int(l.ByteRate), ErrorsAMinute: l.ErrorRate, UnknownAMinute: l.UnknownRate, TLSAMinute: l.TLSRate,
-		GreetDelay: w.cfg.Timeouts.Greet, StressGreetDelay: time.Second,
-	}, w.cfg.TrustedNetworks, counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
-	w.gate.OnStress(func(on bool) { w.log.Warn("stress", "on", on) })
+	w.gate = access.New(crowd(w.cfg), counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
+	w.gate.OnStress(func(on bool, why string) { w.log.Warn("stress", "on", on, "because", why) })
 	w.gateway = gateway.New(gateway.Deps{
 		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.carrier, Hold: w.depot, Namer: namer{w.resolver},
-		Spool: w.spool, Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Log: w.log,
-		Trusted: w.cfg.TrustedNetworks, Now: time.Now, MessageBytes: int64(l.MessageBytes), Recipients: l.Recipients, MaxReceived: l.Received,
+		Spool: w.spool, Quarantine: w.quarantine, Journal: learner{recorder{w.journal, w.meter}, w}, Log: w.log, Now: time.Now,
 	}, w.snap)
 	return nil
 }
 
+// memoryFile is where this gateway keeps what it must not forget at a restart: bans, passes, who waits.
+func memoryFile(data string) string { return filepath.Join(data, "state", "memory.jsonl") }
+
 // counter is what counts: Redis where the gateways of a site share one, else this process.
 func (w *works) counter() (access.Counter, error) {
+	local, damaged, err := state.OpenLocal(memoryFile(w.dir), maxClients, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	if damaged > 0 {
+		w.log.Warn("memory of clients has damaged lines, which are passed over", "lines", damaged)
+	}
+	w.memory, w.waiting = local, local
 	url := w.cfg.State.URL.Reveal()
 	if url == "" {
-		return state.NewLocal(maxClients, time.Now), nil
+		return local, nil
 	}
-	var err error
 	w.shared, err = state.NewRedis(state.RedisConfig{
-		URL: url, Gateways: w.cfg.State.Gateways, Keys: maxClients, Now: time.Now,
+		URL: url, Local: local, Gateways: w.cfg.State.Gateways, Keys: maxClients, Now: time.Now,
 		Changed: func(away bool) { w.log.Warn("shared state changed", "away", away) },
 	})
+	w.waiting = w.shared
 	return w.shared, err
 }
 
@@ -179,13 +199,19 @@ func (w *works) start(ctx context.Context) {
 	w.carrier.now.Load().Warm(warm)
 	done()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w.cancel = cancel
+	w.background, w.cancel = background, cancel
 	w.troubles.note("policy archive", w.keepPolicy())
 	w.running.Go(func() { w.depot.run(background) })
+	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
+	w.running.Go(func() { w.answerGreylist(background) })
 	w.running.Go(func() { w.finishReleases(background, true) })
 	w.running.Go(func() { w.housekeep(background) })
 	w.running.Go(func() { w.attend(background) })
 	w.running.Go(func() { w.lists.run(background) })
+	w.running.Go(func() { w.book.Run(background, func(err error) { w.troubles.note("learning", err) }) })
+	w.running.Go(func() {
+		w.people.Run(background, w.contacts, func(err error) { w.troubles.note("memory of people", err) })
+	})
 }
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
@@ -231,11 +257,7 @@ func (w *works) finishReleases(ctx context.Context, first bool) {
 
 // openCerts loads the certificates, or makes one and says so.
 func (w *works) openCerts() error {
-	var pairs []certs.Pair
-	for _, c := range w.cfg.TLS.Certificates {
-		pairs = append(pairs, certs.Pair{Cert: string(c.Cert), Key: string(c.Key)})
-	}
-	store, notes, err := certs.Load(pairs, w.cfg.Hostname, w.dir, time.Now)
+	store, notes, err := certs.Load(pairsOf(w.cfg), w.cfg.Hostname, w.dir, time.Now)
 	if err != nil {
 		return err
 	}
@@ -246,7 +268,17 @@ func (w *works) openCerts() error {
 		w.log.Warn("no certificate is configured: the listeners show a self-signed one, which protects against listening but proves nothing; set tls.certificates")
 	}
 	w.certs = store
+	w.leastTLS.Store(uint32(w.cfg.TLS.Oldest()))
 	return nil
+}
+
+// pairsOf are the certificates that a configuration names.
+func pairsOf(cfg *config.Config) []certs.Pair {
+	var pairs []certs.Pair
+	for _, c := range cfg.TLS.Certificates {
+		pairs = append(pairs, certs.Pair{Cert: string(c.Cert), Key: string(c.Key)})
+	}
+	return pairs
 }
 
 // housekeeping intervals.
@@ -302,6 +334,7 @@ func (w *works) close() {
 	}
 	w.running.Wait()
 	w.carrier.close()
+	w.directories.keep(nil)
 	if w.shared != nil {
 		w.shared.Close()
 	}
@@ -364,65 +397,4 @@ func (n namer) Name(ctx context.Context, addr netip.Addr) string {
 		}
 	}
 	return ""
-}
-
-// listenerOptions are one listener's.
-func (w *works) listenerOptions(l config.Listener) smtp.ListenerOptions {
-	modes := map[string]smtp.TLSMode{"off": smtp.TLSOff, "offered": smtp.TLSOffered, "required": smtp.TLSRequired, "implicit": smtp.TLSImplicit}
-	o := smtp.ListenerOptions{Name: l.Address, TLS: modes[l.TLS], ProxyProtocol: l.ProxyProtocol}
-	if l.TLS == "required" {
-		o.PlainAllowed = exemption{l.TLSExempt}.allows
-	}
-	return o
-}
-
-// An exemption says who may send in clear text although TLS is required.
-type exemption struct{ config.TLSExempt }
-
-// allows implements smtp.ListenerOptions.PlainAllowed. Postmaster may always be written to (RFC 5321 section 4.5.1); as a
-// recipient is known last, everybody gets as far as RCPT where recipients are exempt.
-func (e exemption) allows(peer netip.Addr, from, rcpt mail.Address) bool {
-	for _, n := range e.Networks {
-		if n.Contains(peer) {
-			return true
-		}
-	}
-	for _, d := range e.SenderDomains {
-		if !from.IsNull() && from.Domain() == d {
-			return true
-		}
-	}
-	if rcpt.IsNull() {
-		return len(e.Recipients) > 0
-	}
-	for _, r := range e.Recipients {
-		if rcpt.Canonical() == strings.ToLower(r) {
-			return true
-		}
-	}
-	return false
-}
-
-// smtpConfig is the server's.
-func (w *works) smtpConfig() smtp.Config {
-	return smtp.Config{
-		Hostname: w.cfg.Hostname, Limits: smtpLimits(w.cfg.Limits), Timeouts: smtpTimeouts(w.cfg.Timeouts),
-		TLS: w.tlsConfig(), Reserved: w.reserved, Stress: w.gate.Stress,
-		GreetDelay:      func(p smtp.Peer) time.Duration { return w.gate.Greet(context.Background(), p.Remote) },
-		AllowTLS:        func(p smtp.Peer) *smtp.Reply { return w.gate.TLS(context.Background(), p.Remote) },
-		NormalizeBareLF: w.cfg.NormalizeBareLF,
-		Panicked: func(v any, stack []byte) {
-			w.log.Error("session crashed", "panic", fmt.Sprint(v), "stack", string(stack))
-		},
-	}
-}
-
-// reserved reports who may use the last part of the connections.
-func (w *works) reserved(a netip.Addr) bool {
-	for _, n := range w.cfg.TrustedNetworks {
-		if n.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

@@ -16,7 +16,6 @@ import (
 	"gatepost/gateway"
 	"gatepost/gateway/admin"
 	"gatepost/gateway/config"
-	"gatepost/gateway/journal"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules/conf"
@@ -44,7 +43,11 @@ func (w *workshop) take(ctx context.Context) (leave func(), err error) {
 // site is the configuration as it is now, as far as drafts need it.
 func (w *workshop) site() (*site, []conf.Problem) {
 	cfg, problems := config.Load(w.s.cfg.File)
-	return &site{cfg: cfg, resolver: w.s.resolver}, problems
+	next := &site{cfg: cfg, lasting: w.s.lasting}
+	if len(problems) == 0 {
+		problems = next.loadRules()
+	}
+	return next, problems
 }
 
 // policyFile is the file that people edit.
@@ -169,25 +172,7 @@ func (w *workshop) replay(ctx context.Context, p *policy.Policy, since time.Time
 
 // Hits implements admin.Policies: how much recorded mail each entry of the policy in force decides, by where it stands.
 func (w *workshop) Hits(ctx context.Context, since time.Time) (map[string]int, error) {
-	p := w.s.gateway.Snapshot().Policy
-	hits := make(map[string]int)
-	err := w.s.reader.Scan(ctx, since, time.Time{}, func(r *journal.Record) error {
-		if r.Kind != journal.Message && r.Kind != journal.Refusal {
-			return nil
-		}
-		env, err := r.Envelope()
-		if err != nil {
-			return nil // what cannot be judged again decides nothing
-		}
-		if at := p.EntryFor(env, r.Report); at != "" {
-			hits[at]++
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("count hits: %w", err)
-	}
-	return hits, nil
+	return entryHits(ctx, w.s.reader, w.s.gateway.Snapshot().Policy, since)
 }
 
 // TestOf implements admin.Policies.

@@ -6,17 +6,11 @@ import (
 )
 
 var (
-	pdfScript = regexp.MustCompile(`/(JavaScript|JS)\b`)
-	pdfLaunch = regexp.MustCompile(`/Launch\b`)
-	pdfFile   = regexp.MustCompile(`/EmbeddedFile\b`)
-	pdfCrypt  = regexp.MustCompile(`/Encrypt\b`)
-	pdfHex    = regexp.MustCompile(`#[0-9A-Fa-f]{2}`)
 	smuggle   = regexp.MustCompile(`(?i)msSaveOrOpenBlob|createObjectURL|\.download\s*=|\sdownload\s*=`)
+	dataLink  = regexp.MustCompile(`(?i)<a\b[^>]{0,300}\shref\s*=\s*["']?data:(?:application|text/html|[a-z]+/[a-z.+-]*zip)`)
 	decodes   = regexp.MustCompile(`(?i)\batob\s*\(|fromCharCode|Uint8Array|new\s+Blob`)
-	svgScript = regexp.MustCompile(`(?i)<script|\son[a-z]+\s*=|javascript:`)
-	rtfObject = regexp.MustCompile(`(?i)\\obj(data|ect|class|link|autlink|update)`)
+	svgScript = regexp.MustCompile(`(?i)<script|<!ENTITY|<foreignObject|\son[a-z]+\s*=|javascript:|data:text/html`)
 	csvCall   = regexp.MustCompile(`(?i)(^|[\n,;\t"])\s*[=+@-]\s*[a-z0-9_."' \\:()=+-]{1,60}\|\s*'`)
-	rtfRemote = regexp.MustCompile(`(?i)\\\*\\template\s+\S*(https?:|\\\\)`)
 )
 
 // active finds what a document does by itself, by the tokens of its format.
@@ -27,15 +21,10 @@ func (w *walk) active(it *item) {
 	case bytes.Contains(head, []byte("%pdf-")):
 		w.pdf(it)
 	case bytes.HasPrefix(bytes.TrimLeft(head, " \r\n\t\xef\xbb\xbf"), []byte("{\\rt")):
-		if rtfObject.Match(b) {
-			w.find(it, "attach.embedded-object", "An office document holds another file.", "RTF object")
-		}
-		if rtfRemote.Match(b) {
-			w.find(it, "attach.remote-template", "An office document loads something from elsewhere when it is opened.", "RTF template")
-		}
+		w.rtf(it)
 	case bytes.Contains(head, []byte("<svg")):
-		if svgScript.Match(b) {
-			w.find(it, "attach.active-content", "A document runs a script when it is opened.", "SVG")
+		if m := svgScript.Find(b); m != nil {
+			w.find(it, "attach.active-content", "A document runs a script when it is opened.", "SVG: "+string(m))
 		}
 	case bytes.Contains(head, []byte("<hta:")):
 		w.find(it, "attach.script", "An attachment is a script.", "HTA")
@@ -43,8 +32,12 @@ func (w *walk) active(it *item) {
 		w.flatXML(it)
 	case csvCall.Match(head):
 		w.find(it, "attach.dde", "An office document starts a program by DDE.", "formula in a text table")
+	case bytes.HasPrefix(head, []byte("begin:vcalendar")) || bytes.HasPrefix(head, []byte("begin:vcard")):
+		w.card(it)
 	case bytes.HasPrefix(b, []byte("ID;P")) && (bytes.Contains(b, []byte("\nO;E")) || bytes.Contains(b, []byte(";E\n")) || bytes.Contains(b, []byte(";E\r"))):
 		w.find(it, "attach.macro", "An office document holds macros.", "SYLK")
+	case bytes.IndexByte(head, '<') >= 0 && bytes.Contains(b, []byte("data:")) && dataLink.Match(b):
+		w.find(it, "attach.html-smuggling", "A web page puts a file together in the browser, behind the gateway's back.", "a link that is the file itself")
 	case bytes.IndexByte(head, '<') >= 0 && bytes.Contains(b, []byte("cript")):
 		if smuggle.Match(b) && decodes.Match(b) {
 			w.find(it, "attach.html-smuggling", "A web page puts a file together in the browser, behind the gateway's back.", string(smuggle.Find(b)))
@@ -65,32 +58,11 @@ func (w *walk) flatXML(it *item) {
 	}
 }
 
-// pdf finds the names that make a viewer act (ISO 32000-1 section 12.6). Names may spell any character as #xx (7.3.5).
-func (w *walk) pdf(it *item) {
-	b := it.data
-	if pdfHex.Match(b) {
-		b = pdfHex.ReplaceAllFunc(b, func(m []byte) []byte { return []byte{unhex(m[1])<<4 | unhex(m[2])} })
+// card finds the links of calendar and contact files (RFC 5545, RFC 6350), whose lines may be folded.
+func (w *walk) card(it *item) {
+	text := bytes.ReplaceAll(bytes.ReplaceAll(it.data[:min(len(it.data), 1<<20)], []byte("\r\n"), []byte("\n")), []byte("\n "), nil)
+	w.links(string(text))
+	if bytes.Contains(bytes.ToUpper(text), []byte("ENCODING=BASE64")) && bytes.Contains(bytes.ToUpper(text), []byte("ATTACH")) {
+		w.find(it, "attach.embedded-object", "A document holds another file.", "calendar attachment")
 	}
-	if pdfScript.Match(b) {
-		w.find(it, "attach.active-content", "A document runs a script when it is opened.", "PDF JavaScript")
-	}
-	if pdfLaunch.Match(b) {
-		w.find(it, "attach.active-content", "A document runs a script when it is opened.", "PDF Launch")
-	}
-	if pdfFile.Match(b) {
-		w.find(it, "attach.embedded-object", "An office document holds another file.", "PDF EmbeddedFile")
-	}
-	if pdfCrypt.Match(b) {
-		w.encrypted(it, "PDF")
-	}
-}
-
-func unhex(c byte) byte {
-	switch {
-	case c >= 'a':
-		return c - 'a' + 10
-	case c >= 'A':
-		return c - 'A' + 10
-	}
-	return c - '0'
 }

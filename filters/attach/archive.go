@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/nwaples/rardecode/v2"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // open looks into an item that holds others.
@@ -28,7 +29,11 @@ func (w *walk) open(it *item) {
 		w.blind(it, format, limitError("depth"))
 		return
 	}
-	if err := w.guard(walkIn, it); err != nil {
+	err := w.enter()
+	if err == nil {
+		err = w.guard(walkIn, it)
+	}
+	if err != nil {
 		w.blind(it, format, err)
 	}
 }
@@ -47,48 +52,84 @@ func (w *walk) guard(walkIn func(*item) error, it *item) (err error) {
 func (w *walk) container(b []byte) (string, func(*item) error) {
 	has := func(s string) bool { return bytes.HasPrefix(b, []byte(s)) }
 	switch {
-	case has("\x1f\x8b"):
-		return "gzip", func(it *item) error {
-			r, err := gzip.NewReader(bytes.NewReader(it.data))
-			return w.stream(it, r, err)
-		}
-	case has("BZh"):
-		return "bzip2", func(it *item) error { return w.stream(it, bzip2.NewReader(bytes.NewReader(it.data)), nil) }
-	case has("\xfd7zXZ\x00"):
-		return "xz", func(it *item) error {
-			r, err := newXZ(bytes.NewReader(it.data))
-			return w.stream(it, r, err)
-		}
-	case has("\x28\xb5\x2f\xfd"):
-		return "zstd", func(it *item) error {
-			r, err := newZstd(bytes.NewReader(it.data))
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			return w.stream(it, r, nil)
-		}
+	case has("\x1f\x8b"), has("BZh"), has("\xfd7zXZ\x00"), has("\x28\xb5\x2f\xfd"):
+		return w.compressed(b)
 	case has("7z\xbc\xaf\x27\x1c"):
 		return "7z", w.seven
 	case has("Rar!\x1a\x07"):
 		return "rar", w.rar
 	case has("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
 		return "ole", w.ole
-	case has("MSCF"), has("ISc("), len(b) > 0x8006 && string(b[0x8001:0x8006]) == "CD001", len(b) > 7 && b[2] == '-' && string(b[3:5]) == "lh" && b[6] == '-', has("\x60\xea"):
-		return "unread format", func(it *item) error {
-			w.find(it, "attach.unscannable.format", "An attachment is an archive of a kind that the gateway does not open.", typeOf(b))
-			return nil
-		}
+	case has("MSCF"):
+		return "cab", w.cab
+	case isLZH(b):
+		return "lzh", w.lzh
+	case isARJ(b):
+		return "arj", w.arj
+	case has(oneNoteHead):
+		return "onenote", w.oneNote
+	case has("ISc("), has("\x60\xea"), len(b) > 14 && string(b[7:14]) == "**ACE**", has("xar!"), has("StuffIt"), has("SIT!"):
+		return "unread format", w.unread
 	case len(b) > 262 && string(b[257:262]) == "ustar":
 		return "tar", w.tar
+	}
+	if isISO(b) {
+		return "disk image", w.iso
+	}
+	if diskImage(b) != "" {
+		return "disk image", w.unread
 	}
 	if at, _ := zipDirectoryEnd(b); has("PK\x03\x04") || has("PK\x05\x06") || has("PK00PK\x03\x04") || has("PK\x07\x08PK") || at >= 0 && bytes.Contains(b[:at], []byte("PK\x01\x02")) {
 		return "zip", w.zip
 	}
+	if isLetter(b) {
+		return "message", w.letter
+	}
 	return "", nil
 }
 
-func newXZ(r io.Reader) (io.Reader, error) { return xz.ReaderConfig{DictCap: maxWindow}.NewReader(r) }
+// compressed names a format that holds one file.
+func (w *walk) compressed(b []byte) (string, func(*item) error) {
+	switch b[0] {
+	case '\x1f':
+		return "gzip", func(it *item) error {
+			r, err := gzip.NewReader(bytes.NewReader(it.data))
+			return w.stream(it, r, err)
+		}
+	case 'B':
+		return "bzip2", func(it *item) error { return w.stream(it, bzip2.NewReader(bytes.NewReader(it.data)), nil) }
+	case '\xfd':
+		return "xz", func(it *item) error {
+			r, err := newXZ(it.data)
+			return w.stream(it, r, err)
+		}
+	}
+	return "zstd", func(it *item) error {
+		r, err := newZstd(bytes.NewReader(it.data))
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		return w.stream(it, r, nil)
+	}
+}
+
+// unread states that a container is of a kind that is not looked into.
+func (w *walk) unread(it *item) error {
+	kind := diskImage(it.data)
+	if kind == "" {
+		kind = typeOf(it.data)
+	}
+	w.find(it, "attach.unscannable.format", "An attachment is an archive of a kind that the gateway does not open.", kind)
+	return nil
+}
+
+func newXZ(b []byte) (io.Reader, error) {
+	if err := guardXZ(b); err != nil {
+		return nil, err
+	}
+	return xz.NewReader(bytes.NewReader(b))
+}
 
 func newZstd(r io.Reader) (*zstd.Decoder, error) {
 	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxEntry), zstd.WithDecoderLowmem(true))
@@ -154,11 +195,6 @@ func (w *walk) zipEntry(it *item, z *zipFile, e zipEntry) error {
 	if strings.HasSuffix(e.name, "/") && e.size == 0 || e.data == 0 {
 		return nil
 	}
-	if e.encrypted() {
-		w.encrypted(it, e.name)
-		w.nameOnly(it, e.name)
-		return nil
-	}
 	if e.data > int64(len(z.raw)) {
 		return nil
 	}
@@ -166,7 +202,10 @@ func (w *walk) zipEntry(it *item, z *zipFile, e zipEntry) error {
 	if e.packed > 0 && e.packed <= int64(len(packed)) || !e.streamed() {
 		packed = packed[:min(max(e.packed, 0), int64(len(packed)))]
 	}
-	r, err := zipReader(e.method, packed)
+	if e.encrypted() {
+		return w.zipLocked(it, e, packed)
+	}
+	r, err := zipReader(e, packed)
 	if err != nil {
 		w.find(it, "attach.unscannable.format", "An attachment is an archive of a kind that the gateway does not open.", fmt.Sprintf("%q: %v", e.name, err))
 		w.nameOnly(it, e.name)
@@ -190,16 +229,30 @@ func (w *walk) zipEntry(it *item, z *zipFile, e zipEntry) error {
 	return nil
 }
 
+// zipLocked examines an encrypted entry: its content, if the text gives the password away, else its name.
+func (w *walk) zipLocked(it *item, e zipEntry, packed []byte) error {
+	if data, ok := w.unlock(e, packed); ok {
+		w.opened(it, e.name)
+		w.member(it, e.name, data)
+		return nil
+	}
+	w.encrypted(it, e.name)
+	w.nameOnly(it, e.name)
+	return nil
+}
+
 // zipReader inflates by the method of APPNOTE 4.4.5.
-func zipReader(method uint16, packed []byte) (io.Reader, error) {
+func zipReader(e zipEntry, packed []byte) (io.Reader, error) {
 	b := bytes.NewReader(packed)
-	switch method {
+	switch e.method {
 	case 0:
 		return b, nil
 	case 8:
 		return flate.NewReader(b), nil
 	case 12:
 		return bzip2.NewReader(b), nil
+	case 14:
+		return newLZMA(packed, e)
 	case 93:
 		z, err := newZstd(b)
 		if err != nil {
@@ -207,9 +260,21 @@ func zipReader(method uint16, packed []byte) (io.Reader, error) {
 		}
 		return z.IOReadCloser(), nil
 	case 95:
-		return newXZ(b)
+		return newXZ(packed)
 	}
-	return nil, fmt.Errorf("compression method %d", method)
+	return nil, fmt.Errorf("compression method %d", e.method)
+}
+
+// newLZMA reads LZMA as a ZIP file has it: two octets of version, the size of the properties, the properties (APPNOTE 5.8.8).
+func newLZMA(packed []byte, e zipEntry) (io.Reader, error) {
+	if len(packed) < 9 || le.Uint16(packed[2:]) != 5 {
+		return nil, errors.New("LZMA without its properties")
+	}
+	head := append(append(make([]byte, 0, 13), packed[4:9]...), bytes.Repeat([]byte{0xff}, 8)...) // its end is marked
+	if e.flags&2 == 0 {
+		le.PutUint64(head[5:], uint64(e.size))
+	}
+	return lzma.ReaderConfig{DictCap: maxWindow}.NewReader(io.MultiReader(bytes.NewReader(head), bytes.NewReader(packed[9:])))
 }
 
 // encrypted states that a password stands between the gateway and a file.
@@ -255,12 +320,55 @@ func (w *walk) tar(it *item) error {
 	}
 }
 
-// seven examines a 7z archive.
+// seven examines a 7z archive: without a password, and if it has one, with the words of the text.
 func (w *walk) seven(it *item) error {
-	r, err := sevenzip.NewReader(bytes.NewReader(it.data), int64(len(it.data)))
-	if err != nil {
-		return w.sevenError(it, "names", err)
+	if err := guardSeven(it.data); err != nil {
+		return err
 	}
+	err := w.sevenBy(it, "")
+	if !errors.Is(err, errLocked) {
+		return err
+	}
+	for _, word := range w.slowWords() {
+		if !w.try() {
+			break
+		}
+		if r, err := sevenzip.NewReaderWithPassword(bytes.NewReader(it.data), int64(len(it.data)), word); err == nil && w.sevenOpens(r) {
+			w.opened(it, "7z")
+			return w.sevenBy(it, word)
+		}
+	}
+	w.encrypted(it, "7z")
+	return nil
+}
+
+// errLocked is the cause when a password is needed.
+var errLocked = errors.New("it is encrypted")
+
+// sevenOpens reports whether the password of a reader is right: the first file inflates to its checksum.
+func (w *walk) sevenOpens(r *sevenzip.Reader) bool {
+	for _, f := range r.File {
+		if f.FileInfo().IsDir() || f.UncompressedSize == 0 {
+			continue
+		}
+		rc, err := f.Open()
+		if err != nil {
+			return false
+		}
+		defer rc.Close()
+		data, err := w.budget.read(rc, int64(f.UncompressedSize))
+		return err == nil && crc32.ChecksumIEEE(data) == f.CRC32
+	}
+	return len(r.File) > 0
+}
+
+// sevenBy examines the archive by a password.
+func (w *walk) sevenBy(it *item, password string) error {
+	r, err := sevenzip.NewReaderWithPassword(bytes.NewReader(it.data), int64(len(it.data)), password)
+	if err != nil {
+		return sevenError(err)
+	}
+	locked := false
 	for _, f := range r.File {
 		if err := w.budget.entry(); err != nil {
 			return err
@@ -268,9 +376,13 @@ func (w *walk) seven(it *item) error {
 		if f.FileInfo().IsDir() {
 			continue
 		}
-		if err := w.sevenFile(it, f); err != nil {
+		err := w.sevenFile(it, f)
+		if locked = locked || errors.Is(err, errLocked); err != nil && !errors.Is(err, errLocked) {
 			return err
 		}
+	}
+	if locked {
+		return errLocked
 	}
 	return nil
 }
@@ -279,30 +391,76 @@ func (w *walk) sevenFile(it *item, f *sevenzip.File) error {
 	rc, err := f.Open()
 	if err != nil {
 		w.nameOnly(it, f.Name)
-		return w.sevenError(it, f.Name, err)
+		return sevenError(err)
 	}
 	defer rc.Close()
 	data, err := w.budget.read(rc, int64(len(it.data)))
+	if err = sevenError(err); errors.Is(err, errLocked) {
+		w.nameOnly(it, f.Name)
+		return err
+	}
 	w.member(it, f.Name, data)
 	if err == nil && crc32.ChecksumIEEE(data) != f.CRC32 && f.CRC32 != 0 {
 		err = errors.New("wrong checksum")
 	}
-	return w.sevenError(it, f.Name, err)
+	return err
 }
 
 // sevenError tells encryption from damage.
-func (w *walk) sevenError(it *item, name string, err error) error {
+func sevenError(err error) error {
 	var re *sevenzip.ReadError
 	if errors.As(err, &re) && re.Encrypted {
-		w.encrypted(it, name)
-		return nil
+		return errLocked
 	}
 	return err
 }
 
-// rar examines a RAR 4 or 5 archive.
+// rar examines a RAR 4 or 5 archive: without a password, and if it has one, with the words of the text.
 func (w *walk) rar(it *item) error {
-	r, err := rardecode.NewReader(bytes.NewReader(it.data), rardecode.MaxDictionarySize(maxWindow))
+	err := w.rarBy(it, "")
+	if !errors.Is(err, errLocked) {
+		return err
+	}
+	for _, word := range w.slowWords() {
+		if !w.try() {
+			break
+		}
+		if w.rarOpens(it.data, word) {
+			w.opened(it, "RAR")
+			return w.rarBy(it, word)
+		}
+	}
+	w.encrypted(it, "RAR")
+	return nil
+}
+
+// rarOpens reports whether a password is right: the first file inflates to its checksum.
+func (w *walk) rarOpens(b []byte, password string) bool {
+	r, err := rardecode.NewReader(bytes.NewReader(b), rardecode.MaxDictionarySize(maxWindow), rardecode.Password(password))
+	if err != nil {
+		return false
+	}
+	for {
+		h, err := r.Next()
+		if err != nil {
+			return false
+		}
+		if h.IsDir {
+			continue
+		}
+		_, err = w.budget.read(r, int64(len(b)))
+		return err == nil
+	}
+}
+
+// rarBy examines the archive by a password.
+func (w *walk) rarBy(it *item, password string) error {
+	options := []rardecode.Option{rardecode.MaxDictionarySize(maxWindow)}
+	if password != "" {
+		options = append(options, rardecode.Password(password))
+	}
+	r, err := rardecode.NewReader(bytes.NewReader(it.data), options...)
+	locked := false
 	for err == nil {
 		var h *rardecode.FileHeader
 		if h, err = r.Next(); err != nil {
@@ -314,8 +472,8 @@ func (w *walk) rar(it *item) error {
 		if h.IsDir {
 			continue
 		}
-		if h.Encrypted || h.HeaderEncrypted {
-			w.encrypted(it, h.Name)
+		if (h.Encrypted || h.HeaderEncrypted) && password == "" {
+			locked = true
 			w.nameOnly(it, h.Name)
 			continue
 		}
@@ -324,10 +482,9 @@ func (w *walk) rar(it *item) error {
 		w.member(it, h.Name, data)
 	}
 	switch {
+	case locked, errors.Is(err, rardecode.ErrArchiveEncrypted), errors.Is(err, rardecode.ErrArchivedFileEncrypted), errors.Is(err, rardecode.ErrBadPassword):
+		return errLocked
 	case errors.Is(err, io.EOF):
-		return nil
-	case errors.Is(err, rardecode.ErrArchiveEncrypted), errors.Is(err, rardecode.ErrArchivedFileEncrypted), errors.Is(err, rardecode.ErrBadPassword):
-		w.encrypted(it, "names")
 		return nil
 	}
 	return err

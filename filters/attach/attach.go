@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -15,26 +16,33 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/rules/danger"
+	"gatepost/rules/hashlist"
 )
 
 // Config is the filter's section.
-type Config struct{}
+type Config struct {
+	Blocked   []hashlist.List `yaml:"block_hashes" default:"[]" doc:"Lists of files that are malware, wherever they stand: in each line a SHA-256 or an ssdeep hash, then a name, then perhaps until=YYYY-MM-DD."`
+	Passwords bool            `yaml:"try_passwords" doc:"Try the words of a message's text as passwords of its encrypted archives."`
+}
 
-// A Filter is the attach filter. It is immutable.
+// A Filter is the attach filter. It remembers nothing of messages.
 type Filter struct {
+	cfg   Config
 	table danger.Table
+	slots chan struct{} // one for each message whose containers may be open at once: each may take a window and an entry of memory
 	err   error
 }
 
 // New makes the filter.
-func New(Config) *Filter {
+func New(cfg Config) *Filter {
 	table, err := danger.Shipped()
-	return &Filter{table, err}
+	return &Filter{cfg, table, make(chan struct{}, max(2, runtime.GOMAXPROCS(0))), err}
 }
 
 // Check implements filters.Filter. Facts.Attachments is never nil after it looked.
 func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error) {
-	w := &walk{table: f.table, budget: budget{ctx: ctx, until: time.Now().Add(maxWall)}}
+	w := &walk{m: m.Message, table: f.table, blocked: f.cfg.Blocked, guess: f.cfg.Passwords, slots: f.slots, budget: budget{ctx: ctx, until: time.Now().Add(maxWall)}}
+	defer w.leave()
 	w.facts.Attachments = []filters.Attachment{}
 	if f.err != nil {
 		return w.facts, fmt.Errorf("load dangerous extensions: %w", f.err)
@@ -53,10 +61,40 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 
 // A walk is the examination of one message.
 type walk struct {
-	table  danger.Table
-	budget budget
-	facts  filters.Facts
-	said   map[string]int // findings by code
+	m       *mail.Message
+	table   danger.Table
+	blocked []hashlist.List
+	budget  budget
+	facts   filters.Facts
+	said    map[string]int // findings by code
+	slots   chan struct{}
+	inside  bool     // one of slots is taken
+	guess   bool     // passwords may be tried
+	tried   []string // the words of the text, once they were needed
+	tries   int
+}
+
+// enter waits for its turn to open containers. The wait costs nothing of the message's own time.
+func (w *walk) enter() error {
+	if w.inside || w.slots == nil {
+		return nil
+	}
+	waiting := time.Now()
+	select {
+	case w.slots <- struct{}{}:
+		w.inside = true
+		w.budget.until = w.budget.until.Add(time.Since(waiting))
+		return nil
+	case <-w.budget.ctx.Done():
+		return w.budget.ctx.Err()
+	}
+}
+
+// leave gives the turn back.
+func (w *walk) leave() {
+	if w.inside {
+		<-w.slots
+	}
 }
 
 // An item is one thing that a person could open: a part, or a member of a container.
@@ -100,7 +138,9 @@ func (w *walk) member(outer *item, name string, data []byte) {
 
 // look examines one item and all that is in it.
 func (w *walk) look(it *item, list bool) {
-	a := describe(it)
+	sum := sha256.Sum256(it.data)
+	a := describe(it, sum)
+	w.listed(it, sum)
 	if class := w.examineNames(it); class.Runs() && !it.office {
 		w.named(it, class)
 	}
@@ -108,10 +148,13 @@ func (w *walk) look(it *item, list bool) {
 	if kind := program(it.data); kind != "" {
 		a.Executable = true
 		code, text := "attach.executable", "An attachment is a program by its content."
-		if strings.HasPrefix(kind, "Windows shortcut") {
+		if strings.Contains(kind, "shortcut") {
 			code, text = "attach.shortcut", "An attachment is a shortcut that runs something."
 		}
-		w.find(it, code, text, kind)
+		w.find(it, code, text, starts(kind, it.data))
+	}
+	if isISO(it.data) || diskImage(it.data) != "" {
+		w.find(it, "attach.disk-image", "An attachment is a disk image, whose files escape the marks of the web.", "by its content")
 	}
 	w.mismatch(it, a.Type)
 	before := maps.Clone(w.said)
@@ -156,8 +199,7 @@ func (w *walk) mismatch(it *item, kind string) {
 }
 
 // describe states what an item is.
-func describe(it *item) filters.Attachment {
-	sum := sha256.Sum256(it.data)
+func describe(it *item, sum [sha256.Size]byte) filters.Attachment {
 	a := filters.Attachment{
 		Name: it.path[len(it.path)-1], Path: it.path, Type: typeOf(it.data), Declared: mail.Printable(it.declared, 127),
 		Size: int64(len(it.data)), SHA256: hex.EncodeToString(sum[:]),
@@ -166,6 +208,15 @@ func describe(it *item) filters.Attachment {
 		a.Names = append(a.Names, mail.Printable(n, 255))
 	}
 	return a
+}
+
+// listed looks the content up in the site's lists.
+func (w *walk) listed(it *item, sum [sha256.Size]byte) {
+	for i := range w.blocked {
+		if m, ok := w.blocked[i].Find(sum, it.data, time.Now()); ok {
+			w.find(it, "attach.malware", "An attachment is on a list of malware.", m.String())
+		}
+	}
 }
 
 // eicar finds the test file. Its text is put together here so that this program is not taken for it.

@@ -8,13 +8,18 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf16"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
@@ -188,7 +193,7 @@ func TestAnInconsistentArchiveIsNeverClean(t *testing.T) {
 
 // G-18
 func TestABrokenContainerIsUnscannable(t *testing.T) {
-	for _, head := range []string{"Rar!\x1a\x07\x01\x00", "7z\xbc\xaf\x27\x1c", "\xfd7zXZ\x00", "\x1f\x8b\x08", "BZh9", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "MSCF\x00\x00\x00\x00"} {
+	for _, head := range []string{"ISc(", "conectix", "Rar!\x1a\x07\x01\x00", "7z\xbc\xaf\x27\x1c", "\xfd7zXZ\x00", "\x1f\x8b\x08", "BZh9", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "MSCF\x00\x00\x00\x00"} {
 		got := codes(check(t, "a.bin", "application/octet-stream", []byte(head+strings.Repeat("\xff", 600))))
 		if !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "attach.unscannable.") }) {
 			t.Errorf("%q: %v", head, got)
@@ -238,17 +243,60 @@ func FuzzInflateVBA(f *testing.F) {
 	})
 }
 
-func BenchmarkFormats(b *testing.B) {
-	data := make([]byte, 1<<20)
-	for i := range data {
-		data[i] = byte(i*i>>8) ^ byte(i>>3)
+// sevenWith is a 7z archive with one file, packed by LZMA2.
+func sevenWith(name string, data []byte) []byte {
+	var packed bytes.Buffer
+	w, _ := lzma.Writer2Config{DictCap: 1 << 20}.NewWriter2(&packed)
+	w.Write(data)
+	w.Close()
+	number := func(v int) []byte { return append([]byte{0xf0}, le.AppendUint32(nil, uint32(v))...) }
+	u := append(utf16.Encode([]rune(name)), 0)
+	names := []byte{0}
+	for _, c := range u {
+		names = le.AppendUint16(names, c)
 	}
-	for name, packed := range map[string][]byte{"plain": data, "zip": zipped("a", data), "gzip": gzipped(data), "tar": tarred("a", data)} {
+	header := slices.Concat([]byte{1, 4, 6, 0, 1, 9}, number(packed.Len()), []byte{0, 7, 0x0b, 1, 0, 1, 0x21, 0x21, 1, 16, 0x0c}, number(len(data)),
+		[]byte{0x0a, 1}, le.AppendUint32(nil, crc32.ChecksumIEEE(data)), []byte{0, 0, 5, 1, 0x11, byte(len(names))}, names, []byte{0, 0})
+	start := le.AppendUint64(nil, uint64(packed.Len()))
+	start = le.AppendUint64(start, uint64(len(header)))
+	start = le.AppendUint32(start, crc32.ChecksumIEEE(header))
+	out := append([]byte("7z\xbc\xaf\x27\x1c\x00\x04"), le.AppendUint32(nil, crc32.ChecksumIEEE(start))...)
+	return slices.Concat(out, start, packed.Bytes(), header)
+}
+
+// BenchmarkFormats is how fast what comes out of each format is examined. Formats without a writer here repeat a sample.
+func BenchmarkFormats(b *testing.B) {
+	var text bytes.Buffer
+	for i := 0; text.Len() < 1<<20; i++ {
+		fmt.Fprintf(&text, "line %d, whose square is %d and whose cube is %d\n", i, i*i, i*i*i)
+	}
+	data := text.Bytes()
+	all := map[string][]byte{"plain": data, "7z": sevenWith("a", data)}
+	for name, wrap := range wrappers() {
+		all[name] = wrap(data)
+	}
+	repeated := samples(b)
+	for name, packed := range map[string][]byte{"bzip2": bytes.Repeat(repeated["text.bz2"], 128), "cab (8 KB)": repeated["mszip.cab"], "arj (8 KB)": repeated["m1.arj"], "udf (8 KB)": repeated["udf.iso"], "zip by bzip2 (8 KB)": repeated["bzip2.zip"]} {
+		all[name] = packed
+	}
+	f := New(Config{})
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		packed := all[name]
 		b.Run(name, func(b *testing.B) {
-			m := letter("a.bin", "application/octet-stream", packed)
-			b.SetBytes(int64(len(data)))
+			m := letter("a.dat", "application/octet-stream", packed)
+			facts, err := f.Check(context.Background(), m)
+			if err != nil {
+				b.Fatal(err)
+			}
+			size := int64(0)
+			for _, a := range facts.Attachments {
+				if len(a.Path) > 1 || name == "plain" {
+					size += a.Size
+				}
+			}
+			b.SetBytes(size)
 			for b.Loop() {
-				if _, err := New(Config{}).Check(context.Background(), m); err != nil {
+				if _, err := f.Check(context.Background(), m); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -263,4 +311,101 @@ func BenchmarkPlainText(b *testing.B) {
 	for b.Loop() {
 		f.Check(context.Background(), m)
 	}
+}
+
+// reads runs one of our own readers over bytes, within the budget of one message.
+func reads(t *testing.T, b []byte, read func(*walk, *item) error) {
+	part := letter("a.bin", "application/octet-stream", nil)
+	w := &walk{table: New(Config{}).table, budget: budget{ctx: context.Background(), until: time.Now().Add(time.Minute)}}
+	for p := range part.Parts() {
+		read(w, &item{part: p, names: []string{"a"}, path: []string{"a"}, data: b})
+	}
+	if w.budget.inflated > maxInflated+1<<20 || w.budget.entries > maxEntries+1 {
+		t.Errorf("%d octets, %d entries", w.budget.inflated, w.budget.entries)
+	}
+}
+
+func seed(f *testing.F, names ...string) {
+	all := samples(f)
+	for _, n := range names {
+		if len(all[n]) < 100_000 {
+			f.Add(all[n])
+		}
+	}
+}
+
+func FuzzCab(f *testing.F) {
+	seed(f, "mszip.cab", "stored.cab")
+	f.Fuzz(func(t *testing.T, b []byte) { reads(t, b, (*walk).cab) })
+}
+
+func FuzzISO(f *testing.F) {
+	for _, n := range []string{"plain.iso", "joliet.iso", "udf.iso"} { // the descriptors and directories without the empty areas
+		b := samples(f)[n]
+		f.Add(b[16*sector : min(len(b), 40*sector)])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { reads(t, append(make([]byte, 16*sector), b...), (*walk).iso) })
+}
+
+func FuzzUDF(f *testing.F) {
+	b := samples(f)["udf.iso"]
+	f.Add(b[250*sector : 275*sector])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		image := append(make([]byte, 250*sector), b...)
+		copy(image[16*sector:], "\x00NSR02")
+		reads(t, image, (*walk).iso)
+	})
+}
+
+func FuzzLZH(f *testing.F) {
+	for level := range byte(3) {
+		f.Add(lha(level, "-lh5-", "a", lhaPack(longText()), longText()))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { reads(t, b, (*walk).lzh) })
+}
+
+func FuzzARJ(f *testing.F) {
+	seed(f, "m0.arj", "m1.arj", "m4.arj", "locked.arj")
+	f.Fuzz(func(t *testing.T, b []byte) { reads(t, b, (*walk).arj) })
+}
+
+func FuzzSevenGuard(f *testing.F) {
+	seed(f, "lzma2.7z", "lzma.7z", "copy.7z", "ppmd.7z", "locked.7z", "locked-header.7z")
+	f.Fuzz(func(t *testing.T, b []byte) { guardSeven(b) })
+}
+
+func FuzzXZGuard(f *testing.F) {
+	f.Add(xzipped(longText()))
+	f.Add(append(xzipped(eicar), hugeXZ()...))
+	f.Fuzz(func(t *testing.T, b []byte) { guardXZ(b) })
+}
+
+func FuzzPDF(f *testing.F) {
+	f.Add(pdfWith("", eicar))
+	f.Add(pdfWith("/Filter [/A#53CIIHexDecode /Fl]", []byte("789c")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		reads(t, b, func(w *walk, it *item) error { w.pdf(it); return nil })
+	})
+}
+
+func FuzzRTF(f *testing.F) {
+	f.Add(rtfWith("a.exe", eicar))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		reads(t, b, func(w *walk, it *item) error { w.rtf(it); return nil })
+	})
+}
+
+func FuzzObjects(f *testing.F) {
+	f.Add([]byte("L\x00\x00\x00\x01\x14\x02\x00"))
+	f.Add(oneNoteWith(eicar))
+	f.Add(letterWith(eicar))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		shortcut(b)
+		readNative(b)
+		diskImage(b)
+		reads(t, b, (*walk).oneNote)
+		if isLetter(b) {
+			reads(t, b, (*walk).letter)
+		}
+	})
 }

@@ -6,6 +6,8 @@ import "gatepost/filters"
 func Codes() []filters.Code {
 	return []filters.Code{
 		{Name: "attach.eicar", Meaning: "The EICAR test file was found.", Chinese: "发现 EICAR 测试文件。"},
+		{Name: "attach.malware", Meaning: "An attachment is on the site's list of malware.", Chinese: "附件在本站的恶意文件名单上。"},
+		{Name: "attach.password-in-text", Meaning: "The password of an encrypted attachment stands in the message.", Chinese: "加密附件的密码写在邮件正文中。"},
 		{Name: "attach.executable", Meaning: "An attachment is a program by its content.", Chinese: "附件的内容是可执行程序。"},
 		{Name: "attach.executable-name", Meaning: "An attachment is a program by its name.", Chinese: "附件的名称表明它是可执行程序。"},
 		{Name: "attach.script", Meaning: "An attachment is a script.", Chinese: "附件是脚本。"},
@@ -20,6 +22,7 @@ func Codes() []filters.Code {
 		{Name: "attach.polyglot", Meaning: "One attachment is two kinds of file at once.", Chinese: "一个附件同时是两种文件。"},
 		{Name: "attach.macro", Meaning: "An office document holds macros.", Chinese: "办公文档含有宏。"},
 		{Name: "attach.macro-auto", Meaning: "A macro runs by itself.", Chinese: "宏会自动运行。"},
+		{Name: "attach.macro-suspicious", Meaning: "A macro calls what malware calls.", Chinese: "宏调用了恶意软件常用的功能。"},
 		{Name: "attach.remote-template", Meaning: "An office document loads something from elsewhere when it is opened.", Chinese: "办公文档打开时会加载外部内容。"},
 		{Name: "attach.dde", Meaning: "An office document starts a program by DDE.", Chinese: "办公文档通过 DDE 启动程序。"},
 		{Name: "attach.embedded-object", Meaning: "A document holds another file.", Chinese: "文档内嵌有其他文件。"},

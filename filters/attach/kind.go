@@ -27,6 +27,14 @@ func program(b []byte) string {
 		return "macOS program (Mach-O)"
 	case bytes.HasPrefix(b, []byte("L\x00\x00\x00\x01\x14\x02\x00")):
 		return "Windows shortcut (LNK)"
+	case bytes.HasPrefix(b, []byte("[InternetShortcut]")), bytes.HasPrefix(b, []byte("[{000214A0-0000-0000-C000-000000000046}]")):
+		return "Internet shortcut (URL)"
+	case bytes.HasPrefix(b, []byte("dex\n03")):
+		return "Android program (DEX)"
+	case bytes.HasPrefix(b, []byte("\xca\xfe\xba\xbe")):
+		return "Java class or macOS program"
+	case bytes.HasPrefix(b, []byte("ITSF\x03\x00\x00\x00")):
+		return "compiled HTML help (CHM)"
 	case bytes.HasPrefix(b, []byte("#!")) && len(b) > 3 && (b[2] == '/' || b[2] == ' '):
 		return "script with an interpreter line"
 	}

@@ -42,6 +42,10 @@ func (w *walk) relations(it *item, name string, data []byte) {
 			w.find(it, "attach.unscannable.corrupt", "An attachment is broken, so not all of it was seen.", name+": "+err.Error())
 			return
 		}
+		if _, dtd := t.(xml.Directive); dtd {
+			w.find(it, "attach.unscannable.corrupt", "An attachment is broken, so not all of it was seen.", name+" declares entities, which no office program writes")
+			return
+		}
 		s, ok := t.(xml.StartElement)
 		if !ok || s.Name.Local != "Relationship" {
 			continue
@@ -129,7 +133,15 @@ func (w *walk) oleStream(it *item, f *mscfb.File, data []byte) {
 	switch {
 	case strings.HasSuffix(strings.ToLower(f.Name), "ole10native"):
 		w.find(it, "attach.embedded-object", "An office document holds another file.", f.Name)
-		w.member(it, "object", data)
+		if len(data) > 4 {
+			w.native(it, data[4:])
+		}
+	case strings.HasPrefix(f.Name, "__substg1.0_3701"): // PidTagAttachDataBinary of an Outlook message
+		inner := *it
+		inner.office = false
+		w.member(&inner, "attachment", data)
+	case strings.HasPrefix(f.Name, "__substg1.0_3707"): // PidTagAttachLongFilename
+		w.nameOnly(it, stringData(data, strings.HasSuffix(f.Name, "001F")))
 	case f.Name == "Workbook" || f.Name == "Book":
 		w.biff(it, data)
 	case f.Name == "WordDocument":
@@ -150,6 +162,9 @@ func (w *walk) oleStream(it *item, f *mscfb.File, data []byte) {
 		text := inflateVBA(data[i-3:])
 		if m := autoRun.Find(text); m != nil {
 			w.find(it, "attach.macro-auto", "A macro runs by itself.", string(m)+" in "+f.Name)
+		}
+		if m := suspicious.Find(text); m != nil {
+			w.find(it, "attach.macro-suspicious", "A macro calls what malware calls: programs, the network, the memory of Windows.", string(m)+" in "+f.Name)
 		}
 	}
 }
@@ -192,6 +207,9 @@ func (w *walk) slides(it *item, b []byte) {
 }
 
 var autoRun = regexp.MustCompile(`(?i)\b(auto_?open|auto_?exec|auto_?close|auto_?exit|auto_?new|document_(open|close|new|beforeclose)|workbook_(open|activate|beforeclose)|\w+_(layout|painted|resize))\b`)
+
+// suspicious finds what downloaders and droppers need and few honest macros do.
+var suspicious = regexp.MustCompile(`(?i)\b(?:CreateObject\s*\(|GetObject\s*\(|Shell\s*\(|ShellExecute\w*|Wscript\.\w+|powershell|URLDownloadToFile\w*|MSXML2?\.\w*XMLHTTP|WinHttp\.\w+|ADODB\.Stream|CallByName|VirtualAlloc\w*|RtlMoveMemory|CreateThread|WriteProcessMemory|mshta|regsvr32|rundll32|certutil|bitsadmin|cmd(?:\.exe)?\s*/c)`)
 
 // biff finds encryption and macro sheets among the records of a workbook ([MS-XLS] 2.4.117, 2.4.28).
 func (w *walk) biff(it *item, b []byte) {

@@ -20,6 +20,8 @@ type zipEntry struct {
 	at            int64  // of the local header
 	data          int64  // of the content; 0 if there is no local header
 	stamp         uint32 // DOS date and time
+	strength      byte   // of AES: 1 to 3 for 128, 192, 256 bits
+	inner         uint16 // method behind AES
 }
 
 func (e zipEntry) encrypted() bool { return e.flags&1 != 0 || e.flags&(1<<13) != 0 || e.method == 99 }
@@ -197,6 +199,8 @@ func (z *zipFile) extra(e *zipEntry, x []byte) {
 					f = f[8:]
 				}
 			}
+		case id == 0x9901 && n >= 7: // AE-1, AE-2
+			e.strength, e.inner = f[4], le.Uint16(f[5:])
 		case id == 0x7075 && n > 5:
 			e.unicode = string(f[5:])
 			if crc32.ChecksumIEEE([]byte(e.name)) == le.Uint32(f[1:]) && fold(e.unicode) != fold(e.name) && isASCII(e.name) {

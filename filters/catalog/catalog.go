@@ -7,10 +7,14 @@ import (
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
+	"gatepost/filters/bayes"
 	"gatepost/filters/clamd"
+	"gatepost/filters/content"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/icap"
 	"gatepost/filters/spoof"
+	"gatepost/rules"
 	"gatepost/rules/conf"
 )
 
@@ -23,6 +27,8 @@ type Deps struct {
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
 	People     People          // who writes to this site; nil: nobody remembers
 	VIPs       []spoof.Person  // whose names the policy's lists protect
+	Rules      *rules.Set      // what content looks for
+	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -50,8 +56,11 @@ func order() []string {
 		"links",
 		"spoof",
 		"bulk",
+		"content",
+		"bayes",
 		"dnsbl",
 		"clamd",
+		"icap",
 	}
 }
 
@@ -74,18 +83,22 @@ func entries() map[string]entry {
 			problems := s.Decode("attach", &c)
 			return attach.New(c), problems
 		}},
+		"content": {filters.AtMessage, 20 * time.Second, content.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c content.Config
+			problems := s.Decode("content", &c)
+			return content.New(c, d.Rules), problems
+		}},
 		"links": linksEntry(),
 		"spoof": spoofEntry(),
 		"bulk":  bulkEntry(),
-		"clamd": {filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
-			var c clamd.Config
-			problems := s.Decode("clamd", &c)
-			if f := clamd.New(c); f != nil {
-				return f, problems
-			}
-			return nil, problems
-		}},
+		"clamd": clamdEntry(),
+		"icap":  icapEntry(),
 		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+			var c bayes.Config
+			problems := s.Decode("bayes", &c)
+			return bayes.New(c, d.Learned), problems
+		}},
 	}
 }
 
@@ -113,6 +126,30 @@ func Lists(s Sections) []dnsbl.List {
 	return lists
 }
 
+// clamdEntry is only there where an address is configured; its own timeout, within this one, is configurable.
+func clamdEntry() entry {
+	return entry{filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+		var c clamd.Config
+		problems := s.Decode("clamd", &c)
+		if f := clamd.New(c); f != nil {
+			return f, problems
+		}
+		return nil, problems
+	}}
+}
+
+// icapEntry is likewise.
+func icapEntry() entry {
+	return entry{filters.AtDepth, 42 * time.Second, icap.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+		var c icap.Config
+		problems := s.Decode("icap", &c)
+		if f := icap.New(c, nil); f != nil {
+			return f, problems
+		}
+		return nil, problems
+	}}
+}
+
 // Names lists every filter there is, in the order of reports.
 func Names() []string { return order() }
 
@@ -126,14 +163,18 @@ func Codes() []filters.Code {
 	return all
 }
 
-// CodesOf lists every finding that any filter may state at a site with these sections.
-func CodesOf(s Sections) []filters.Code {
+// CodesOf lists every finding that any filter may state at a site with these sections and rules.
+func CodesOf(s Sections, set *rules.Set) []filters.Code {
+	codes := append(Codes(), content.RuleCodes(set)...)
 	var c dnsbl.Config
 	if len(s.Decode("dnsbl", &c)) > 0 {
-		return Codes()
+		return codes
 	}
-	return append(Codes(), dnsbl.OwnCodes(c)...)
+	return append(codes, dnsbl.OwnCodes(c)...)
 }
+
+// Weights are the points that findings bring along; the shipped policy gives the others theirs.
+func Weights(set *rules.Set) map[string]float64 { return content.Weights(set) }
 
 // Build makes the chain of the enabled filters. Problems of all sections come back at once.
 func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {

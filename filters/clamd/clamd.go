@@ -1,7 +1,6 @@
 package clamd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -80,8 +79,8 @@ func New(cfg Config) *Filter {
 	return f
 }
 
-// maxParts is how many files of one message are streamed by themselves.
-const maxParts = 200
+// maxStreams is how many streams one message may need.
+const maxStreams = 200
 
 // Check streams the whole message, and then every file in it as our own parse reads it: clamd takes mail apart by its own
 // rules, and what only one of the two finds must be seen all the same. An error means that nobody looked.
@@ -130,10 +129,7 @@ func (f *Filter) ask(ctx context.Context, s *server, m *mail.Mail) (filters.Fact
 	if err := q.freshness(ctx); err != nil {
 		return q.facts, err
 	}
-	if err := q.stream(ctx, "message", m.Source, m.Source.Size()); err != nil {
-		return q.facts, err
-	}
-	return q.facts, q.parts(ctx, m)
+	return q.facts, q.streams(ctx, m)
 }
 
 // freshness fails for a daemon whose signatures are too old to be one, and marks those that are merely old.
@@ -152,37 +148,29 @@ func (q *inquiry) freshness(ctx context.Context) error {
 	return nil
 }
 
-// parts streams the files of a message that clamd may read in another way than we do, or not at all.
-func (q *inquiry) parts(ctx context.Context, m *mail.Mail) error {
+// streams gives the daemon one thing after the other.
+func (q *inquiry) streams(ctx context.Context, m *mail.Mail) error {
 	sent := 0
-	for p := range m.Parts() {
-		readings := p.Decoded()
-		if !p.Attachment() && len(readings) < 2 && p.Role == mail.RolePart {
-			continue
+	for s := range filters.Streams(m.Message) {
+		if sent++; sent > maxStreams {
+			q.find("clamd.unscannable.limit", "It is more than ClamAV looks through, so not all of it was seen.", s.Where, fmt.Sprintf("more than %d files", maxStreams))
+			return nil
 		}
-		for i, r := range readings {
-			if len(r.Data) == 0 || i > 0 && bytes.Equal(r.Data, readings[0].Data) {
-				continue
-			}
-			if sent++; sent > maxParts {
-				q.find("clamd.unscannable.limit", "It is more than ClamAV looks through, so not all of it was seen.", "part "+p.Path(), fmt.Sprintf("more than %d files", maxParts))
-				return nil
-			}
-			if err := q.stream(ctx, "part "+p.Path(), bytes.NewReader(r.Data), int64(len(r.Data))); err != nil {
-				return err
-			}
+		if err := q.stream(ctx, s); err != nil {
+			return err
 		}
 	}
 	return m.Err()
 }
 
 // stream has one thing scanned.
-func (q *inquiry) stream(ctx context.Context, where string, r io.ReaderAt, size int64) error {
+func (q *inquiry) stream(ctx context.Context, s filters.Stream) error {
+	where, size := s.Where, s.Size
 	if size > int64(q.f.cfg.MaxBytes) {
 		q.find("clamd.unscannable.limit", "It is more than ClamAV looks through, so not all of it was seen.", where, fmt.Sprintf("%d bytes, more than max_bytes %d", size, q.f.cfg.MaxBytes))
 		return nil
 	}
-	name, err := q.s.scan(ctx, io.NewSectionReader(r, 0, size))
+	name, err := q.s.scan(ctx, io.NewSectionReader(s, 0, size))
 	if errors.Is(err, errTooLarge) {
 		q.find("clamd.unscannable.limit", "It is more than ClamAV looks through, so not all of it was seen.", where, fmt.Sprintf("%d bytes, more than clamd's StreamMaxLength", size))
 		return nil

@@ -241,7 +241,7 @@ func TestWhatIsTooLargeIsUnscannable(t *testing.T) {
 			t.Errorf("%d beyond: %v, %v", size, facts.Findings, err)
 		}
 	}
-	many := make([]string, maxParts+1)
+	many := make([]string, maxStreams)
 	for i := range many {
 		many[i] = "x"
 	}

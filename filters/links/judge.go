@@ -32,7 +32,10 @@ func (c *check) link(l *web.Link) {
 	}
 	c.spelling(l)
 	c.shelter(l, h)
-	c.name(l)
+	if !h.named {
+		h.named = true
+		c.name(l)
+	}
 	c.compare(l)
 	if ext := strings.TrimPrefix(path.Ext(l.Path), "."); l.Path != "/" && ext != "" && len(ext) < 12 && c.Danger.Class(ext).Runs() && !pageExt(ext) {
 		c.found("links.download", "A link leads directly to a file that runs.", l)

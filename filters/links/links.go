@@ -61,7 +61,7 @@ type check struct {
 // A host is what was found out about one host of the message.
 type host struct {
 	class sites.Class
-	brand *brands.Brand // whose own domain it is, or whose name it bears
+	named bool // its name was looked at
 }
 
 // Check implements filters.Filter. It always sets Facts.URLs, unless the message cannot be read.
@@ -146,10 +146,14 @@ const maxProofs = 3
 
 // found states a finding with a link as proof, or adds a proof to one that was stated.
 func (c *check) found(code, text string, l *web.Link) {
+	i, have := c.at[code]
+	if have && len(c.facts.Findings[i].Proof) == maxProofs {
+		return
+	}
 	proof := c.proof(l)
-	if i, have := c.at[code]; have {
+	if have {
 		f := &c.facts.Findings[i]
-		if len(f.Proof) < maxProofs && f.Proof[len(f.Proof)-1].What != proof.What {
+		if f.Proof[len(f.Proof)-1].What != proof.What {
 			f.Proof = append(f.Proof, proof)
 		}
 		return

@@ -9,7 +9,7 @@ import (
 // number reports whether a name's last label is a number: then it is an IPv4 address or nothing (WHATWG URL, "ends in a number").
 func number(name string) bool {
 	last := name[strings.LastIndexByte(name, '.')+1:]
-	if last == "" {
+	if last == "" || last[0] < '0' || last[0] > '9' {
 		return false
 	}
 	if strings.Trim(last, "0123456789") == "" {

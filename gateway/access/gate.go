@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatepost/filters/mail"
@@ -14,45 +15,24 @@ import (
 	"gatepost/policy"
 )
 
-// Limits are the numbers that one client, its network and the whole world may reach.
-type Limits struct {
-	Connections        int // open at once, of all clients
-	PerClient          int // open at once, of one IPv4 address or IPv6 /64
-	PerNetwork         int // open at once, of one IPv4 /24 or IPv6 /48
-	ConnectionsAMinute int // new ones of one client
-	MessagesAMinute    int // of one client
-	RecipientsAMinute  int // of one client
-	BytesAMinute       int // of content, of one client
-	ErrorsAMinute      int // commands and recipients refused for good, of one client
-	UnknownAMinute     int // recipients that do not exist, of one client
-	TLSAMinute         int // handshakes of one client
-	// GreetDelay is how long a stranger waits for the banner, and StressGreetDelay the same under stress.
-	GreetDelay, StressGreetDelay time.Duration
-}
+// seldom is how long is remembered that a client erred, for times of stress (HOSTILE 3.4).
+const seldom = 24 * time.Hour
 
-// networkShare is how many clients' rates the network of a client has: /24, or /48.
-const networkShare = 3
-
-// How long is remembered who sent mail that was accepted, and who looked for addresses (HOSTILE C-16).
-const (
-	passLife    = 30 * 24 * time.Hour
-	penaltyLife = 10 * time.Minute
-	errorsLife  = time.Minute
-)
-
-// A Counter counts events in windows of time and remembers marks. *state.Local and *state.Redis are Counters.
+// A Counter counts events in windows of time, remembers marks, and knows who waits. *state.Local and *state.Redis are
+// Counters.
 type Counter interface {
 	Take(ctx context.Context, key string, n int, r state.Rate) (ok bool, wait time.Duration)
 	Remember(ctx context.Context, key string, life time.Duration)
 	Known(ctx context.Context, key string) bool
+	Wait(ctx context.Context, key string, v state.Visit, t state.Terms) (left time.Duration)
 }
 
 // A Gate counts who speaks.
 type Gate struct {
-	limits  Limits
-	trusted []netip.Prefix
+	cfg     atomic.Pointer[Config]
 	counter Counter
 	rules   func() []policy.Limit // the administrator's, of the current policy
+	counts  counters
 
 	mu   sync.Mutex
 	open map[netip.Prefix]int
@@ -61,10 +41,21 @@ type Gate struct {
 	stress stress
 }
 
-// New makes a Gate. Clients in trusted are counted, but never refused.
-func New(l Limits, trusted []netip.Prefix, c Counter, rules func() []policy.Limit) *Gate {
-	return &Gate{limits: l, trusted: trusted, counter: c, rules: rules, open: map[netip.Prefix]int{}, stress: stress{now: time.Now}}
+// New makes a Gate. rules are asked each time.
+func New(c Config, counter Counter, rules func() []policy.Limit) *Gate {
+	g := &Gate{counter: counter, rules: rules, open: map[netip.Prefix]int{}, stress: stress{now: time.Now}}
+	g.Adjust(c)
+	return g
 }
+
+// Adjust replaces the configuration from the next event on. Nobody is turned away for what is open already.
+func (g *Gate) Adjust(c Config) {
+	g.cfg.Store(&c)
+	g.stress.adjust(&c.Limits)
+}
+
+// Config is what holds now.
+func (g *Gate) Config() Config { return *g.cfg.Load() }
 
 // client and network are the blocks that an address is counted by (HOSTILE I-06).
 func client(a netip.Addr) netip.Prefix  { return block(a, 32, 64) }
@@ -81,39 +72,68 @@ func block(a netip.Addr, v4, v6 int) netip.Prefix {
 
 // Connect counts a connection; leave must be called once when it ends.
 func (g *Gate) Connect(ctx context.Context, a netip.Addr) (leave func(), refusal *smtp.Reply) {
+	c := g.cfg.Load()
 	one, many := client(a), network(a)
-	free := g.exempt(a)
-	g.mu.Lock()
-	if !free && (g.all >= g.limits.Connections || g.open[one] >= g.limits.PerClient || g.open[many] >= g.limits.PerNetwork) {
-		g.mu.Unlock()
+	free := c.exempt(a)
+	if full := g.enter(c, one, many, free); full < eventCount {
+		g.count(full)
 		return nil, smtp.ReplyTooManyConnections()
 	}
-	g.all++
-	g.open[one]++
-	g.open[many]++
-	g.stress.see(g.all, g.limits.Connections)
-	g.mu.Unlock()
 	leave = func() { g.leave(one, many) }
 	if free {
 		return leave, nil
 	}
-	if g.counter.Known(ctx, key("penalty", one.String())) {
+	if r := g.turnAway(ctx, a); r != nil {
 		leave()
-		return nil, smtp.ReplyTooManyErrors()
-	}
-	if !g.take(ctx, "connect", a, 1, g.limits.ConnectionsAMinute) || g.ruled(ctx, &mail.Envelope{Remote: a}, tally{policy.Connections, 1, ""}) != nil {
-		leave()
-		return nil, smtp.ReplyTooManyConnections()
+		return nil, r
 	}
 	return leave, nil
 }
 
+// enter counts a connection in, unless a limit is reached: then it says which. It is eventCount otherwise.
+func (g *Gate) enter(c *Config, one, many netip.Prefix, free bool) event {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case free:
+	case g.all >= c.Connections:
+		return connections
+	case g.open[one] >= c.Limits.PerClient:
+		return perClient
+	case g.open[many] >= c.Limits.PerNetwork:
+		return perNetwork
+	}
+	g.all++
+	g.open[one]++
+	g.open[many]++
+	g.stress.see(g.all, c.Connections)
+	return eventCount
+}
+
+// turnAway refuses a client for what it did before.
+func (g *Gate) turnAway(ctx context.Context, a netip.Addr) *smtp.Reply {
+	who := client(a).String()
+	switch {
+	case g.counter.Known(ctx, key("penalty", who)):
+		g.count(banned)
+		return smtp.ReplyTooManyErrors()
+	case g.Stress() && g.counter.Known(ctx, key("erred", who)):
+		g.count(stressed)
+		return smtp.ReplyOverload()
+	case !g.take(ctx, connects, a, 1, g.cfg.Load().Limits.Connects),
+		g.ruled(ctx, &mail.Envelope{Remote: a}, tally{policy.Connections, 1, ""}) != nil:
+		return smtp.ReplyTooManyConnections()
+	}
+	return nil
+}
+
 // leave takes a connection off the count.
 func (g *Gate) leave(blocks ...netip.Prefix) {
+	most := g.cfg.Load().Connections
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all--
-	g.stress.see(g.all, g.limits.Connections)
+	g.stress.see(g.all, most)
 	for _, b := range blocks {
 		if g.open[b]--; g.open[b] <= 0 {
 			delete(g.open, b)
@@ -133,7 +153,7 @@ func (g *Gate) Mail(ctx context.Context, env *mail.Envelope) *smtp.Reply {
 	if env.Trusted {
 		return nil
 	}
-	if !g.take(ctx, "messages", env.Remote, 1, g.limits.MessagesAMinute) || g.erring(ctx, env) {
+	if !g.take(ctx, messages, env.Remote, 1, g.cfg.Load().Limits.Messages) || g.erring(ctx, env) {
 		return smtp.ReplyRate()
 	}
 	return g.ruled(ctx, env, tally{policy.Messages, 1, ""})
@@ -144,7 +164,7 @@ func (g *Gate) Rcpt(ctx context.Context, env *mail.Envelope, rcpt mail.Address) 
 	if env.Trusted || rcpt.Canonical() == "postmaster@"+rcpt.Domain() {
 		return nil
 	}
-	if !g.take(ctx, "recipients", env.Remote, 1, g.limits.RecipientsAMinute) {
+	if !g.take(ctx, recipients, env.Remote, 1, g.cfg.Load().Limits.Recipients) {
 		return smtp.ReplyRate()
 	}
 	return g.ruled(ctx, env, tally{policy.Recipients, 1, rcpt.Canonical()})
@@ -170,14 +190,17 @@ func valueOf(by policy.LimitKey, env *mail.Envelope, rcpt string) string {
 }
 
 // exempt reports whether a is trusted.
-func (g *Gate) exempt(a netip.Addr) bool {
-	for _, p := range g.trusted {
+func (c *Config) exempt(a netip.Addr) bool {
+	for _, p := range c.Trusted {
 		if p.Contains(a) {
 			return true
 		}
 	}
 	return false
 }
+
+// Trusts reports whether a is in a trusted network: never refused here, and served from the reserve.
+func (g *Gate) Trusts(a netip.Addr) bool { return g.cfg.Load().exempt(a) }
 
 // key hashes what a stranger may have chosen, so that no text of theirs becomes part of a key (HOSTILE C-20).
 func key(parts ...string) string {

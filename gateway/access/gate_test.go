@@ -11,16 +11,24 @@ import (
 	"gatepost/policy"
 )
 
-// gate makes a gate whose clock the test moves.
+// gate makes a gate whose clock the test moves. Limits that are zero do not stand in the way.
 func gate(l Limits, rules ...policy.Limit) (*Gate, *time.Time) {
+	return gateOf(Config{Limits: l, Connections: 1000}, rules...)
+}
+
+func gateOf(c Config, rules ...policy.Limit) (*Gate, *time.Time) {
 	now := time.Unix(1e9, 0)
 	clock := func() time.Time { return now }
-	for _, p := range []*int{&l.Connections, &l.PerClient, &l.PerNetwork} {
-		if *p == 0 {
-			*p = 1000
+	d := DefaultLimits()
+	for _, p := range []struct{ have, high *int }{{&c.Limits.PerClient, &c.Connections}, {&c.Limits.PerNetwork, &c.Connections}, {&c.Limits.Share, &d.Share}, {&c.Limits.StressAbove, &d.StressAbove}, {&c.Limits.StressBelow, &d.StressBelow}} {
+		if *p.have == 0 {
+			*p.have = *p.high
 		}
 	}
-	g := New(l, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, state.NewLocal(1000, clock), func() []policy.Limit { return rules })
+	c.Limits.UnknownBan, c.Limits.ErrorsBan, c.Limits.Pass = d.UnknownBan, d.ErrorsBan, d.Pass
+	c.Limits.StressCalm, c.Limits.StressQueue, c.Greylist = d.StressCalm, d.StressQueue, DefaultGreylist()
+	c.Trusted = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	g := New(c, state.NewLocal(1000, clock), func() []policy.Limit { return rules })
 	g.stress.now = clock
 	return g, &now
 }
@@ -34,14 +42,14 @@ func TestEachRateAllowsExactlyItsNumber(t *testing.T) { // I-06, C-16
 		rules  []policy.Limit
 		try    func(g *Gate, e *mail.Envelope) bool
 	}{
-		"connections": {Limits{ConnectionsAMinute: 3}, nil, func(g *Gate, e *mail.Envelope) bool {
+		"connections": {Limits{Connects: 3}, nil, func(g *Gate, e *mail.Envelope) bool {
 			_, r := g.Connect(t.Context(), e.Remote)
 			return r == nil
 		}},
-		"messages":   {Limits{MessagesAMinute: 3}, nil, func(g *Gate, e *mail.Envelope) bool { return g.Mail(t.Context(), e) == nil }},
-		"recipients": {Limits{RecipientsAMinute: 3}, nil, func(g *Gate, e *mail.Envelope) bool { return g.Rcpt(t.Context(), e, rcpt) == nil }},
-		"bytes":      {Limits{BytesAMinute: 300}, nil, func(g *Gate, e *mail.Envelope) bool { return g.Content(t.Context(), e, 100) == nil }},
-		"handshakes": {Limits{TLSAMinute: 3}, nil, func(g *Gate, e *mail.Envelope) bool { return g.TLS(t.Context(), e.Remote) == nil }},
+		"messages":   {Limits{Messages: 3}, nil, func(g *Gate, e *mail.Envelope) bool { return g.Mail(t.Context(), e) == nil }},
+		"recipients": {Limits{Recipients: 3}, nil, func(g *Gate, e *mail.Envelope) bool { return g.Rcpt(t.Context(), e, rcpt) == nil }},
+		"bytes":      {Limits{Bytes: 300}, nil, func(g *Gate, e *mail.Envelope) bool { return g.Content(t.Context(), e, 100) == nil }},
+		"handshakes": {Limits{Handshakes: 3}, nil, func(g *Gate, e *mail.Envelope) bool { return g.TLS(t.Context(), e.Remote) == nil }},
 		"a rule": {Limits{}, []policy.Limit{{Name: "r", Key: policy.ByRecipient, Count: policy.Recipients, Most: 3, Window: time.Hour}},
 			func(g *Gate, e *mail.Envelope) bool { return g.Rcpt(t.Context(), e, rcpt) == nil }},
 	} {
@@ -55,7 +63,7 @@ func TestEachRateAllowsExactlyItsNumber(t *testing.T) { // I-06, C-16
 }
 
 func TestWhoHarvestsIsTurnedAwayInOtherSessionsToo(t *testing.T) { // C-16
-	g, now := gate(Limits{UnknownAMinute: 3})
+	g, now := gate(Limits{Unknown: 3})
 	for i := range 4 {
 		if _, r := g.Connect(t.Context(), netip.MustParseAddr("192.0.2.1")); r != nil {
 			t.Fatalf("turned away after %d", i)
@@ -68,7 +76,7 @@ func TestWhoHarvestsIsTurnedAwayInOtherSessionsToo(t *testing.T) { // C-16
 	if _, r := g.Connect(t.Context(), netip.MustParseAddr("192.0.2.2")); r != nil {
 		t.Error("the neighbour pays", r)
 	}
-	*now = now.Add(penaltyLife)
+	*now = now.Add(g.Config().Limits.UnknownBan)
 	if _, r := g.Connect(t.Context(), netip.MustParseAddr("192.0.2.1")); r != nil {
 		t.Error("never forgiven", r)
 	}
@@ -88,16 +96,16 @@ func TestTooManyErrorsByAnAdministratorsKeyRefuseTheNextMessage(t *testing.T) {
 }
 
 func TestAStrangerWaitsAndAKnownClientDoesNot(t *testing.T) { // C-01
-	g, now := gate(Limits{GreetDelay: 3 * time.Second, StressGreetDelay: time.Second, Connections: 10})
+	g, now := gateOf(Config{Greet: 3 * time.Second, StressGreet: time.Second, Connections: 10})
 	a := netip.MustParseAddr("192.0.2.1")
 	if g.Greet(t.Context(), a) != 3*time.Second || g.Greet(t.Context(), netip.MustParseAddr("10.1.1.1")) != 0 {
 		t.Error("wrong wait")
 	}
-	g.Accepted(t.Context(), a)
+	g.Accepted(t.Context(), from("192.0.2.1"), nil, true)
 	if g.Greet(t.Context(), a) != 0 {
 		t.Error("not remembered")
 	}
-	*now = now.Add(passLife)
+	*now = now.Add(g.Config().Limits.Pass)
 	for range 9 {
 		g.Connect(t.Context(), netip.MustParseAddr("10.1.1.1"))
 	}
@@ -107,9 +115,9 @@ func TestAStrangerWaitsAndAKnownClientDoesNot(t *testing.T) { // C-01
 }
 
 func TestStressBeginsAboveEightyPercentAndEndsAfterCalm(t *testing.T) { // I-02
-	g, now := gate(Limits{Connections: 10})
+	g, now := gateOf(Config{Connections: 10})
 	told := 0
-	g.OnStress(func(bool) { told++ })
+	g.OnStress(func(bool, string) { told++ })
 	var leaves []func()
 	open := func(n int) {
 		for len(leaves) < n {
@@ -138,7 +146,7 @@ func TestStressBeginsAboveEightyPercentAndEndsAfterCalm(t *testing.T) { // I-02
 }
 
 func TestTrustedClientsAreExempt(t *testing.T) {
-	g, _ := gate(Limits{ConnectionsAMinute: 1, ErrorsAMinute: 1, TLSAMinute: 1})
+	g, _ := gate(Limits{Connects: 1, Errors: 1, Handshakes: 1})
 	for range 5 {
 		_, r := g.Connect(t.Context(), netip.MustParseAddr("10.1.1.1"))
 		g.Refused(t.Context(), from("10.1.1.1"), smtp.ReplyRelayDenied())

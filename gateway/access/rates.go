@@ -12,15 +12,18 @@ import (
 )
 
 // take counts n events of a client and of its network. A limit of 0 is none.
-func (g *Gate) take(ctx context.Context, what string, a netip.Addr, n, most int) bool {
+func (g *Gate) take(ctx context.Context, e event, a netip.Addr, n, most int) bool {
 	if most == 0 {
 		return true
 	}
-	ok, _ := g.counter.Take(ctx, key(what, client(a).String()), n, state.Rate{Count: most, Window: time.Minute})
-	if !ok {
-		return false
+	ok, _ := g.counter.Take(ctx, key(e.String(), client(a).String()), n, state.Rate{Count: most, Window: time.Minute})
+	if ok {
+		share := max(g.cfg.Load().Limits.Share, 1)
+		ok, _ = g.counter.Take(ctx, key(e.String(), "network", network(a).String()), n, state.Rate{Count: most * share, Window: time.Minute})
 	}
-	ok, _ = g.counter.Take(ctx, key(what, "network", network(a).String()), n, state.Rate{Count: most * networkShare, Window: time.Minute})
+	if !ok {
+		g.count(e)
+	}
 	return ok
 }
 
@@ -44,6 +47,7 @@ func (g *Gate) ruled(ctx context.Context, env *mail.Envelope, t tally) *smtp.Rep
 		if ok, _ := g.counter.Take(ctx, key("limit", l.Name, value), t.n, state.Rate{Count: int(l.Most), Window: l.Window}); ok {
 			continue
 		}
+		g.count(policyLimit)
 		if t.kind == policy.Errors { // what went wrong has been answered; the next message is what is refused
 			g.counter.Remember(ctx, key("erring", l.Name, value), l.Window)
 		}
@@ -70,7 +74,7 @@ func (g *Gate) Content(ctx context.Context, env *mail.Envelope, size int64) *smt
 	if env.Trusted {
 		return nil
 	}
-	if !g.take(ctx, "bytes", env.Remote, int(size), g.limits.BytesAMinute) {
+	if !g.take(ctx, bytes, env.Remote, int(size), int(g.cfg.Load().Limits.Bytes)) {
 		return smtp.ReplyRate()
 	}
 	return g.ruled(ctx, env, tally{policy.Bytes, int(size), ""})
@@ -79,49 +83,54 @@ func (g *Gate) Content(ctx context.Context, env *mail.Envelope, size int64) *smt
 // Refused counts a refusal. Who errs too often, or asks for too many recipients that do not exist, is turned away for a
 // while, also in other sessions and, where state is shared, at other gateways (HOSTILE C-16).
 func (g *Gate) Refused(ctx context.Context, env *mail.Envelope, r *smtp.Reply) {
-	if r.Code < 500 || g.exempt(env.Remote) {
+	c := g.cfg.Load()
+	if r.Code < 500 || c.exempt(env.Remote) {
 		return
 	}
-	penalty := key("penalty", client(env.Remote).String())
-	if unknown := smtp.ReplyUnknownRecipient(); r.Code == unknown.Code && r.Enhanced == unknown.Enhanced && !g.one(ctx, "unknown", env.Remote, g.limits.UnknownAMinute) {
-		g.counter.Remember(ctx, penalty, penaltyLife)
+	who := client(env.Remote).String()
+	if unknownRcpt := smtp.ReplyUnknownRecipient(); r.Code == unknownRcpt.Code && r.Enhanced == unknownRcpt.Enhanced && !g.one(ctx, unknown, who, c.Limits.Unknown) {
+		g.counter.Remember(ctx, key("penalty", who), c.Limits.UnknownBan)
 	}
-	if !g.one(ctx, "errors", env.Remote, g.limits.ErrorsAMinute) {
-		g.counter.Remember(ctx, penalty, errorsLife)
+	if !g.one(ctx, errorRate, who, c.Limits.Errors) {
+		g.counter.Remember(ctx, key("penalty", who), c.Limits.ErrorsBan)
 	}
+	g.counter.Remember(ctx, key("erred", who), seldom)
 	g.ruled(ctx, env, tally{policy.Errors, 1, ""})
 }
 
 // one counts one event of a client alone: its neighbours do not pay for its errors. A limit of 0 is none.
-func (g *Gate) one(ctx context.Context, what string, a netip.Addr, most int) bool {
+func (g *Gate) one(ctx context.Context, e event, who string, most int) bool {
 	if most == 0 {
 		return true
 	}
-	ok, _ := g.counter.Take(ctx, key(what, client(a).String()), 1, state.Rate{Count: most, Window: time.Minute})
-	return ok
-}
-
-// Accepted remembers a client whose message was accepted.
-func (g *Gate) Accepted(ctx context.Context, a netip.Addr) {
-	if g.limits.GreetDelay > 0 && !g.exempt(a) {
-		g.counter.Remember(ctx, key("pass", client(a).String()), passLife)
+	ok, _ := g.counter.Take(ctx, key(e.String(), who), 1, state.Rate{Count: most, Window: time.Minute})
+	if !ok {
+		g.count(e)
 	}
+	return ok
 }
 
 // Greet is how long a client waits for the banner: not at all if it is trusted or has sent mail that was accepted.
 func (g *Gate) Greet(ctx context.Context, a netip.Addr) time.Duration {
-	if g.limits.GreetDelay == 0 || g.exempt(a) || g.counter.Known(ctx, key("pass", client(a).String())) {
+	c := g.cfg.Load()
+	if c.Greet == 0 || c.exempt(a) {
 		return 0
 	}
-	if g.Stress() {
-		return min(g.limits.GreetDelay, g.limits.StressGreetDelay)
+	if g.counter.Known(ctx, key("pass", client(a).String())) {
+		g.count(greetSpared)
+		return 0
 	}
-	return g.limits.GreetDelay
+	g.count(greetWaited)
+	if g.Stress() {
+		return min(c.Greet, c.StressGreet)
+	}
+	return c.Greet
 }
 
-// TLS counts a handshake; a Reply refuses it.
+// TLS counts a handshake.
 func (g *Gate) TLS(ctx context.Context, a netip.Addr) *smtp.Reply {
-	if g.exempt(a) || g.take(ctx, "tls", a, 1, g.limits.TLSAMinute) {
+	c := g.cfg.Load()
+	if c.exempt(a) || g.take(ctx, handshakes, a, 1, c.Limits.Handshakes) {
 		return nil
 	}
 	return smtp.ReplyTLSUnavailable()

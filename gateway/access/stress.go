@@ -5,62 +5,99 @@ import (
 	"time"
 )
 
-// Stress begins above the first part of all connections, in percent, and ends after calm below the second.
-const (
-	stressAbove = 80
-	stressBelow = 60
-	stressCalm  = 30 * time.Second
-)
-
-// stress knows whether there are so many connections that patience must be short.
+// stress knows whether there is so much to do that patience must be short: too many connections, or a queue of messages
+// to be judged that stays full.
 type stress struct {
-	mu    sync.Mutex
-	on    bool
-	calm  time.Time // since when connections are few again; zero while they are not
-	since time.Time
-	now   func() time.Time
-	told  func(on bool)
+	mu     sync.Mutex
+	limits *Limits
+	open   int // percent of all connections
+	on     bool
+	calm   time.Time // since when all is well again; zero while it is not
+	full   time.Time // since when the queue is full; zero while it is not
+	since  time.Time
+	now    func() time.Time
+	told   func(on bool, why string)
+}
+
+// adjust takes new limits over.
+func (s *stress) adjust(l *Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = l
 }
 
 // see takes note of how many connections are open.
 func (s *stress) see(open, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.open = open * 100 / max(most, 1)
+	if open*100 > most*s.limits.StressAbove {
+		s.begin("most connections are taken")
+	}
+	s.look(open*100 >= most*s.limits.StressBelow)
+}
+
+// queue takes note of whether the queue of messages to be judged is full.
+func (s *stress) queue(full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
-	case open*100 > most*stressAbove:
-		s.calm = time.Time{}
-		if !s.on {
-			s.on, s.since = true, s.now()
-			s.tell()
-		}
-	case s.on && open*100 >= most*stressBelow:
+	case !full:
+		s.full = time.Time{}
+	case s.full.IsZero():
+		s.full = s.now()
+	}
+	s.look(s.open >= s.limits.StressBelow)
+}
+
+// look begins stress when the queue has been full for long, and measures the calm that ends it.
+func (s *stress) look(crowded bool) {
+	if !s.full.IsZero() && s.now().Sub(s.full) >= s.limits.StressQueue {
+		s.begin("messages wait to be judged")
+	}
+	switch {
+	case crowded || !s.full.IsZero():
 		s.calm = time.Time{}
 	case s.on && s.calm.IsZero():
 		s.calm = s.now()
 	}
 }
 
+// begin begins stress, if it has not begun.
+func (s *stress) begin(why string) {
+	if s.on {
+		return
+	}
+	s.on, s.since = true, s.now()
+	s.tell(why)
+}
+
 // is reports whether stress holds, and since when.
 func (s *stress) is() (bool, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.on && !s.calm.IsZero() && s.now().Sub(s.calm) >= stressCalm {
+	s.look(s.open >= s.limits.StressBelow)
+	if s.on && !s.calm.IsZero() && s.now().Sub(s.calm) >= s.limits.StressCalm {
 		s.on = false
-		s.tell()
+		s.tell("calm")
 	}
 	return s.on, s.since
 }
 
-func (s *stress) tell() {
+func (s *stress) tell(why string) {
 	if s.told != nil {
-		s.told(s.on)
+		s.told(s.on, why)
 	}
 }
 
-// OnStress has f told of every begin and end of stress. It must be called before the first connection; f must be quick.
-func (g *Gate) OnStress(f func(on bool)) { g.stress.told = f }
+// OnStress has f told of every begin and end of stress, and why. It must be called before the first connection; f must be
+// quick.
+func (g *Gate) OnStress(f func(on bool, why string)) { g.stress.told = f }
 
-// Stress reports whether most connections are taken.
+// Queue takes note of whether the queue of messages to be judged is full.
+func (g *Gate) Queue(full bool) { g.stress.queue(full) }
+
+// Stress reports whether there is more to do than can be done with patience.
 func (g *Gate) Stress() bool {
 	on, _ := g.stress.is()
 	return on

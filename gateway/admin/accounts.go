@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gatepost/filters/mail"
@@ -25,7 +26,8 @@ type Account struct {
 	MustChange bool      `json:"must_change,omitempty"` // the password was set by someone else, or for set-up
 	Epoch      string    `json:"epoch"`                 // changes with password, roles and addresses: sessions of another epoch are over
 	Created    time.Time `json:"created"`
-	Hash       string    `json:"hash"` // argon2id in PHC form
+	Hash       string    `json:"hash"`              // argon2id in PHC form; empty: no password opens it
+	Subject    string    `json:"subject,omitempty"` // at the OpenID provider, which alone opens it
 }
 
 // Accounts keeps people, their sessions and their tokens on a Shelf.
@@ -35,6 +37,7 @@ type Accounts struct {
 	slots  chan struct{} // bounds concurrent hashing
 	decoy  string        // what an unknown name is checked against
 	delays *delays
+	second sync.Mutex // one code is checked at a time
 }
 
 // NewAccounts returns accounts kept on shelf.
@@ -161,7 +164,7 @@ func (a *Accounts) Verify(ctx context.Context, name, password string) (Account, 
 		return Account{}, err
 	}
 	hash := acc.Hash
-	if err != nil {
+	if err != nil || hash == "" {
 		hash = a.decoy
 	}
 	select {
@@ -170,7 +173,7 @@ func (a *Accounts) Verify(ctx context.Context, name, password string) (Account, 
 	case <-ctx.Done():
 		return Account{}, ErrTooMany
 	}
-	if !matches(hash, password) || err != nil {
+	if !matches(hash, password) || err != nil || acc.Hash == "" {
 		return Account{}, ErrWrong
 	}
 	return acc, nil
@@ -214,6 +217,10 @@ func (a *Accounts) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	if err := a.keepAnAdmin(ctx, acc.Name); err != nil {
+		return err
+	}
+	// The second factors go first: who gets the name next must not find them.
+	if err := a.RemoveSecond(ctx, acc.Name); err != nil {
 		return err
 	}
 	_, err = a.shelf.Delete(ctx, kindAccount, acc.Name)

@@ -18,6 +18,9 @@ import (
 //go:embed pages/*.html
 var pageFiles embed.FS
 
+//go:embed letters/*.html
+var letterFiles embed.FS
+
 //go:embed static/*
 var staticFiles embed.FS
 
@@ -36,7 +39,9 @@ type desk struct {
 	prom   http.Handler
 	clean  *bluemonday.Policy
 	openapi
-	counted hitCount
+	counted  hitCount
+	read     readings
+	provider provider
 }
 
 // New returns the handler of everything on the admin address.
@@ -61,7 +66,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if d.prom, err = deps.Meter.handler(deps.Health, deps.Gauges); err != nil {
 		return nil, err
 	}
-	d.routes = wired(&d.deps)
+	d.routes = wired(&d.cfg, &d.deps)
 	if d.openapi, err = describe(d.routes); err != nil {
 		return nil, err
 	}

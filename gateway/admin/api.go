@@ -139,6 +139,9 @@ func apiText(d *desk, v *visit) error {
 		return err
 	}
 	defer src.Close()
+	if err := d.noteReading(v, "read", e.ID); err != nil {
+		return err
+	}
 	b, err := d.body(src)
 	if err != nil {
 		return err

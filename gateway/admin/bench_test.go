@@ -155,14 +155,16 @@ func (h *house) put(id, subject string, class policy.Class, rcpts ...string) {
 
 // A bench is the pages over a house, with one account for each role.
 type bench struct {
-	t      *testing.T
-	house  *house
-	rooms  *rooms
-	shelf  *MemoryShelf
-	people *Accounts
-	web    http.Handler
-	now    time.Time
-	cfg    Config
+	t       *testing.T
+	house   *house
+	rooms   *rooms
+	digests *Digests
+	posted  []string // "address\nmessage", digests that were sent
+	shelf   *MemoryShelf
+	people  *Accounts
+	web     http.Handler
+	now     time.Time
+	cfg     Config
 }
 
 const goodPassword = "correct-horse-battery"
@@ -185,10 +187,16 @@ func newBench(t *testing.T, edit ...func(*Config, *Deps)) *bench {
 	deps := Deps{Quarantine: b.house, Own: b.house.own, Releaser: b.house, Deleter: b.house, Journal: b.house, Accounts: b.people,
 		Meter: NewMeter(), Rescanner: b.rooms, Policies: b.rooms, Changer: b.rooms, Entries: b.rooms, Testwright: b.rooms, Teacher: b.rooms, Waiters: b.rooms, Holds: b.rooms, TLS: b.rooms, Known: b.rooms,
 		Bodies: b.house, Now: func() time.Time { return b.now }}
+	var err error
+	b.digests, err = NewDigests(Digest{Times: []string{"07:00", "13:00"}, Zone: "UTC", To: "everybody", Auth: "token", Language: "en"}, DigestDeps{Quarantine: b.house, Own: b.house.own,
+		Accounts: b.people, Courier: b, BaseURL: "http://127.0.0.1:8025", Hostname: "mx.example.com", Now: func() time.Time { return b.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps.Digests = b.digests
 	for _, e := range edit {
 		e(&b.cfg, &deps)
 	}
-	var err error
 	if b.web, err = New(b.cfg, deps); err != nil {
 		t.Fatal(err)
 	}
@@ -258,15 +266,16 @@ func (b *bench) call(token, method, path, body string, edit ...func(*http.Reques
 	return w
 }
 
-// state is everything that a request could have changed.
+// state is everything that a request could have changed. That somebody read a message is written down, and changes nothing.
 func (b *bench) state() string {
 	h := b.house
 	r := b.rooms
-	out, err := json.Marshal([]any{h.entries, h.records, h.released, h.deleted, r.text, r.entries, r.kept, r.taught, r.held, r.waiters, r.known, r.done})
+	changes := slices.DeleteFunc(slices.Clone(h.records), func(r journal.Record) bool { return r.Action == "read" || r.Action == "downloaded" })
+	out, err := json.Marshal([]any{h.entries, changes, h.released, h.deleted, r.text, r.entries, r.kept, r.taught, r.held, r.waiters, r.known, r.done})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for _, kind := range []string{kindAccount, kindSession, kindToken} {
+	for _, kind := range []string{kindAccount, kindSession, kindToken, kindDigest, kindLinkKey} {
 		docs, _ := b.shelf.List(b.t.Context(), kind, "")
 		more, _ := json.Marshal(docs)
 		out = append(out, more...)
@@ -274,11 +283,25 @@ func (b *bench) state() string {
 	return string(out)
 }
 
+// Send implements Courier.
+func (b *bench) Send(_ context.Context, to string, message []byte) error {
+	b.posted = append(b.posted, to+"\n"+string(message))
+	return nil
+}
+
 // fill puts real names into a route's path.
-func fill(pattern, id string) string {
+func (b *bench) fill(pattern, id string) string {
+	link := ""
+	if strings.Contains(pattern, "{token}") {
+		var err error
+		if link, err = b.digests.link(b.t.Context(), digestToken{Rcpt: "alice@example.com", Action: actSettings}); err != nil {
+			b.t.Fatal(err)
+		}
+		link = link[strings.LastIndexByte(link, '/')+1:]
+	}
 	name := "alice"
 	if strings.Contains(pattern, "/kept/") {
 		name = "k1"
 	}
-	return strings.NewReplacer("{$}", "", "{id}", id, "{name}", name, "{file}", "gatepost.css", "{key}", id).Replace(pattern)
+	return strings.NewReplacer("{$}", "", "{id}", id, "{name}", name, "{file}", "gatepost.css", "{key}", id, "{token}", link).Replace(pattern)
 }

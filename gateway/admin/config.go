@@ -4,55 +4,81 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"gatepost/rules/conf"
 )
 
-// Config is the admin section of gatepost.yaml. The zero Config is not served: an empty Address switches the pages off.
+// Config is the admin section of gatepost.yaml.
 type Config struct {
-	Address      string        `yaml:"address" doc:"where the review pages, the API, metrics and health are served; loopback unless public is set" default:"127.0.0.1:8025"`
-	Public       bool          `yaml:"public" doc:"allow an address that is not loopback; put a proxy that speaks TLS before it" default:"false"`
-	BaseURL      string        `yaml:"base_url" doc:"the address that people type, such as https://mail-review.example.com; needed behind a proxy"`
-	Metrics      bool          `yaml:"metrics" doc:"serve /metrics, to loopback or with metrics_token" default:"true"`
-	MetricsToken string        `yaml:"metrics_token" doc:"bearer token that opens /metrics and the details of /readyz from elsewhere; a secret"`
-	SessionIdle  conf.Duration `yaml:"session_idle" doc:"a session ends after so long without a request" default:"30m"`
-	SessionLife  conf.Duration `yaml:"session_life" doc:"a session ends after so long whatever happens" default:"12h"`
-	Language     string        `yaml:"language" doc:"language for a browser that asks for none that we speak: en or zh" default:"en"`
+	Address      string        `yaml:"address" default:"127.0.0.1:8025" doc:"HOST:PORT of the review pages, the API, metrics and health; loopback, unless public is set."`
+	Public       bool          `yaml:"public" default:"false" doc:"Allow an address that other machines can reach. The pages have no TLS of their own: put a proxy that speaks it before them."`
+	BaseURL      string        `yaml:"base_url" doc:"How browsers reach the pages, if a proxy stands before them: https://gate.example.com."`
+	Metrics      bool          `yaml:"metrics" default:"true" doc:"Serve /metrics, to this machine or with metrics_token."`
+	MetricsToken conf.Secret   `yaml:"metrics_token" doc:"Bearer token that opens /metrics and the details of /readyz to other machines."`
+	SessionIdle  time.Duration `yaml:"session_idle" default:"30m" min:"1m" doc:"A session ends after so long without a request."`
+	SessionLife  time.Duration `yaml:"session_life" default:"12h" min:"1m" doc:"A session ends after so long whatever happens."`
+	SecondFactor string        `yaml:"second_factor" enum:"optional|admins|everybody" default:"optional" doc:"Who must have a second factor, a code or a passkey, before anything else can be done."`
+	OIDC         OIDC          `yaml:"oidc" doc:"Login by an OpenID provider, beside passwords."`
+	Language     string        `yaml:"language" enum:"en|zh" default:"en" doc:"For a browser that asks for no language that we speak."`
 }
 
 // Defaults is the Config of a gatepost.yaml that says nothing about admin.
 func Defaults() Config {
-	return Config{
-		Address: "127.0.0.1:8025", Metrics: true, Language: "en",
-		SessionIdle: conf.Duration(30 * time.Minute), SessionLife: conf.Duration(12 * time.Hour),
+	return Config{Address: "127.0.0.1:8025", Metrics: true, SecondFactor: secondOptional, Language: "en", SessionIdle: 30 * time.Minute, SessionLife: 12 * time.Hour}
+}
+
+// CheckConf looks for contradictions.
+func (c *Config) CheckConf(n conf.Node) []conf.Problem {
+	var problems []conf.Problem
+	for _, f := range c.faults() {
+		at := n.Key(f.key)
+		if at.IsNull() {
+			at = n
+		}
+		problems = append(problems, at.Problemf("%s", f.why))
 	}
+	return problems
 }
 
 // Validate reports what is wrong with c, naming the key.
 func (c Config) Validate() error {
-	if c.Address != "" && !c.Public && !loopbackAddress(c.Address) {
-		return fmt.Errorf("admin.address %q is not loopback: set admin.public to serve it anyway, behind a proxy that speaks TLS", c.Address)
-	}
-	if c.BaseURL != "" {
-		u, err := url.Parse(c.BaseURL)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" && u.Path != "/" {
-			return fmt.Errorf("admin.base_url %q: want https://host or https://host:port", c.BaseURL)
-		}
-	}
-	if c.SessionIdle < conf.Duration(time.Minute) || c.SessionLife < c.SessionIdle {
-		return fmt.Errorf("admin.session_idle: want at least 1m and no more than session_life")
-	}
-	if c.Language != "en" && c.Language != "zh" {
-		return fmt.Errorf("admin.language %q: want en or zh", c.Language)
+	for _, f := range c.faults() {
+		return fmt.Errorf("admin.%s: %s", f.key, f.why)
 	}
 	return nil
 }
 
+// A fault is a key that cannot stand, and why.
+type fault struct{ key, why string }
+
+func (c *Config) faults() []fault {
+	var out []fault
+	if c.Address != "" && !c.Public && !loopbackAddress(c.Address) {
+		out = append(out, fault{"address", c.Address + " can be reached from other machines, and the pages have no TLS of their own: put a proxy that speaks it before them and set public: true"})
+	}
+	if c.BaseURL != "" {
+		u, err := url.Parse(c.BaseURL)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" && u.Path != "/" {
+			out = append(out, fault{"base_url", fmt.Sprintf("expected a URL such as https://gate.example.com, found %q", c.BaseURL)})
+		}
+	}
+	if c.SessionLife < c.SessionIdle {
+		out = append(out, fault{"session_life", "it is shorter than session_idle, which would never be reached"})
+	}
+	out = append(out, c.OIDC.faults()...)
+	if c.Language != "en" && c.Language != "zh" {
+		out = append(out, fault{"language", fmt.Sprintf("want en or zh, found %q", c.Language)})
+	}
+	return out
+}
+
+// loopbackAddress reports whether only this machine reaches s. What is no address at all is somebody else's to tell.
 func loopbackAddress(s string) bool {
 	u, err := url.Parse("http://" + s)
-	if err != nil {
-		return false
+	if err != nil || !strings.Contains(s, ":") {
+		return true
 	}
 	if u.Hostname() == "localhost" {
 		return true

@@ -30,6 +30,7 @@ type Deps struct {
 	Holds      Holds          // nil: no page of the hold queue
 	TLS        TLSReadiness   // nil: no page of TLS readiness
 	Known      Acquaintances  // nil: no page of learnt people
+	Digests    *Digests       // nil: no digests
 	Bodies     Bodies         // nil: no text preview, only the bytes
 	Health     func() []Check // nil: always well
 	Gauges     func() []Gauge // nil: none beyond what Meter counts

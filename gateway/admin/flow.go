@@ -206,7 +206,11 @@ func knownForget(d *desk, v *visit) error {
 	return d.showKnown(v, knownView{Done: clip(address, 320)})
 }
 
-var errTaught = &problem{status: http.StatusBadRequest, key: "error.taught"}
+var (
+	errTaught         = &problem{status: http.StatusBadRequest, key: "error.taught"}
+	errTaughtEnough   = &problem{status: http.StatusTooManyRequests, key: "error.taughtenough"}
+	errNothingToLearn = &problem{status: http.StatusConflict, key: "error.nothingtolearn"}
+)
 
 // teach says what a held message is.
 func (d *desk) teach(v *visit, id, as string) error {
@@ -228,7 +232,13 @@ func (d *desk) teach(v *visit, id, as string) error {
 		return err
 	}
 	defer src.Close()
-	if err := d.deps.Teacher.Teach(v.r.Context(), as == "spam", src); err != nil {
+	err = d.deps.Teacher.Teach(v.r.Context(), as == "spam", src, v.visitor.account.Name)
+	switch {
+	case errors.Is(err, ErrTaughtEnough):
+		return errTaughtEnough
+	case errors.Is(err, ErrNothingToLearn):
+		return errNothingToLearn
+	case err != nil:
 		return fmt.Errorf("teach %s: %w", e.ID, err)
 	}
 	return nil

@@ -17,6 +17,20 @@ type loginPage struct {
 	Error string // catalogue key
 	Wait  int    // seconds
 	Plain bool   // over plain http from elsewhere: no login
+	OIDC  string // name of the provider; empty: none
+	Keys  bool   // passkeys can be used here
+}
+
+// loginPage is the login form as it is offered here.
+func (d *desk) loginPage(v *visit, next string) loginPage {
+	p := loginPage{Next: localPath(next), Plain: v.plainFromAfar()}
+	if d.cfg.OIDC.on() {
+		p.OIDC = d.cfg.OIDC.Name
+		v.w.Header().Set("Content-Security-Policy", strings.Replace(pagePolicy, "form-action 'self'", "form-action 'self' "+d.cfg.OIDC.issuerOrigin(), 1))
+	}
+	host, _ := d.passkeyHost(v)
+	p.Keys = host != ""
+	return p
 }
 
 // plainFromAfar reports whether a password would cross a network in clear text.
@@ -27,12 +41,17 @@ func loginForm(d *desk, v *visit) error {
 		v.redirect(v.r.URL.Query().Get("next"))
 		return nil
 	}
-	return d.render(v, http.StatusOK, "login", loginPage{Next: localPath(v.r.URL.Query().Get("next")), Plain: v.plainFromAfar()})
+	p := d.loginPage(v, v.r.URL.Query().Get("next"))
+	if v.r.URL.Query().Get("error") == "oidc" {
+		p.Error = "error.oidc"
+	}
+	return d.render(v, http.StatusOK, "login", p)
 }
 
 func login(d *desk, v *visit) error {
 	form := v.r.PostForm
-	p := loginPage{Next: localPath(form.Get("next")), Name: clip(form.Get("name"), 64), Plain: v.plainFromAfar()}
+	p := d.loginPage(v, form.Get("next"))
+	p.Name = clip(form.Get("name"), 64)
 	if p.Plain {
 		return d.render(v, http.StatusForbidden, "login", p)
 	}
@@ -53,25 +72,19 @@ func login(d *desk, v *visit) error {
 	case err != nil:
 		return err
 	}
-	if v.visitor != nil && v.visitor.session != nil {
-		if err := d.deps.Accounts.end(ctx, v.visitor.session); err != nil {
-			return err
-		}
-	}
-	v.visitor = &visitor{account: acc}
-	if err := d.audit(v, "login", "", ""); err != nil {
+	needs, err := d.deps.Accounts.HasSecond(ctx, acc.Name)
+	if err != nil {
 		return err
 	}
-	if err := d.startSession(v, acc); err != nil {
-		return err
+	if needs {
+		return d.beginHalf(v, acc, p.Next)
 	}
-	v.redirect(p.Next)
-	return nil
+	return d.welcome(v, acc, p.Next, "login")
 }
 
 // startSession opens a session under a new id and gives the browser its cookie.
 func (d *desk) startSession(v *visit, acc Account) error {
-	life := time.Duration(d.cfg.SessionLife)
+	life := d.cfg.SessionLife
 	secret, err := d.deps.Accounts.begin(v.r.Context(), acc, v.client.String(), d.now(), life)
 	if err != nil {
 		return err
@@ -109,12 +122,22 @@ func chooseLanguage(d *desk, v *visit) error {
 }
 
 type accountView struct {
-	Account Account
-	Tokens  []token
-	Scopes  []Right
-	Secret  string // of a token just made
-	Error   string
-	Lives   []int // days that a token may be made for
+	Account    Account
+	Tokens     []token
+	Scopes     []Right
+	Secret     string // of a token just made
+	Error      string
+	Lives      []int  // days that a token may be made for
+	TOTP       string // a secret that is to be confirmed
+	TOTPLink   string
+	Recovery   []string // codes, shown once
+	Second     bool     // a code is asked for at login
+	Passkeys   []passkey
+	Keys       bool // passkeys can be made here
+	Prove      bool
+	MustSecure bool
+	Digests    bool // they are sent, and the person gets one
+	Choice     digestChoice
 }
 
 func (d *desk) showAccount(v *visit, status int, p accountView) error {
@@ -124,6 +147,23 @@ func (d *desk) showAccount(v *visit, status int, p accountView) error {
 		return err
 	}
 	p.Tokens = tokens
+	if p.Second, err = d.deps.Accounts.HasSecond(v.r.Context(), p.Account.Name); err != nil {
+		return err
+	}
+	if p.Passkeys, err = d.deps.Accounts.passkeys(v.r.Context(), p.Account.Name); err != nil {
+		return err
+	}
+	if p.MustSecure, err = d.mustSecure(v); err != nil {
+		return err
+	}
+	host, _ := d.passkeyHost(v)
+	p.Keys, p.Prove = host != "", !v.visitor.fresh(d.now())
+	if own := p.Account.Addresses; d.deps.Digests != nil && len(own) > 0 && slices.Contains(p.Account.Roles, User) {
+		p.Digests = true
+		if p.Choice, err = d.deps.Accounts.digestChoice(v.r.Context(), own[0]); err != nil {
+			return err
+		}
+	}
 	for _, r := range allRights() {
 		if v.visitor.may(r) {
 			p.Scopes = append(p.Scopes, r)
@@ -169,7 +209,7 @@ func changePassword(d *desk, v *visit) error {
 // errorKey is the sentence for an error that the person can do something about; "" for others.
 func errorKey(err error) string {
 	for e, key := range map[error]string{
-		ErrWrong: "error.wrong", ErrTooMany: "error.slow", ErrWeak: "error.weak", ErrName: "error.name", ErrExists: "error.exists",
+		ErrWrong: "error.wrong", ErrCode: "error.code", ErrTooMany: "error.slow", ErrWeak: "error.weak", ErrName: "error.name", ErrExists: "error.exists",
 		ErrRole: "error.role", ErrNoAddress: "error.address", ErrLastAdmin: "error.lastadmin", errBadPassword: "error.weak",
 	} {
 		if errors.Is(err, e) {

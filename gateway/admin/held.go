@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gatepost/filters/mail"
@@ -253,6 +255,43 @@ func (d *desk) audit(v *visit, action, id, note string) error {
 		return fmt.Errorf("write audit record: %w", err)
 	}
 	return nil
+}
+
+// readings remembers who read what lately, so that turning a page back and forth is written down once.
+type readings struct {
+	mu   sync.Mutex
+	seen map[string]time.Time
+}
+
+const (
+	readingAge  = time.Hour
+	maxReadings = 10000
+)
+
+// again reports whether key was noted within readingAge, and notes it.
+func (r *readings) again(key string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, ok := r.seen[key]; ok && now.Sub(at) < readingAge {
+		return true
+	}
+	if r.seen == nil || len(r.seen) >= maxReadings {
+		r.seen = make(map[string]time.Time)
+	}
+	r.seen[key] = now
+	return false
+}
+
+// noteReading writes down that somebody read another's mail (HOSTILE 4.3). It is all that a GET leaves behind. Who reads
+// the mail of their own addresses reads their own.
+func (d *desk) noteReading(v *visit, action, id string) error {
+	if _, all := v.visitor.scope(); !all || v.r.Method == http.MethodHead {
+		return nil
+	}
+	if action == "read" && d.read.again(v.visitor.account.Name+" "+id, d.now()) {
+		return nil
+	}
+	return d.audit(v, action, id, "")
 }
 
 // journey is everything the journal knows of one id, oldest first, narrowed to the visitor's own.

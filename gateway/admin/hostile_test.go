@@ -19,7 +19,7 @@ func TestHostileHeadersAreTextEverywhere(t *testing.T) {
 			continue
 		}
 		for _, lang := range []string{"en", "zh"} {
-			w := b.do(ada, get, fill(rt.pattern, "m5")+"?q="+strings.ReplaceAll(evil, " ", "+"), nil, func(r *http.Request) {
+			w := b.do(ada, get, b.fill(rt.pattern, "m5")+"?q="+strings.ReplaceAll(evil, " ", "+"), nil, func(r *http.Request) {
 				r.Header.Set("Accept-Language", lang)
 			})
 			ct := w.Header().Get("Content-Type")

@@ -17,6 +17,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway/journal"
 	"gatepost/policy"
+	"gatepost/rules/conf"
 )
 
 // The headers of HOSTILE 4.3 are on every answer, whatever the status.
@@ -101,7 +102,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestHealthTellsInsidersMore(t *testing.T) {
 	bad := Check{Name: "disk", Severity: Critical, Effect: "mail is deferred"}
 	b := newBench(t, func(c *Config, d *Deps) {
-		c.MetricsToken = "sesame"
+		c.MetricsToken = conf.NewSecret("sesame")
 		d.Health = func() []Check { return []Check{bad} }
 		d.Gauges = func() []Gauge { return []Gauge{{Name: "gatepost_spool_bytes", Help: "x", Value: 7}} }
 		d.Meter.Observe(&journal.Record{Kind: journal.Message, Time: time.Now(), Reply: policy.Reply{Code: 250}, TLS: mail.TLS{Version: "TLS 1.3"}, Micros: map[string]int64{"total": 1500}})
@@ -276,7 +277,7 @@ func TestNoTextIsMissingUntranslatedOrUnused(t *testing.T) {
 			used[m[1]] = true
 		}
 	}
-	for _, pattern := range []string{"*.go", "pages/*.html"} {
+	for _, pattern := range []string{"*.go", "pages/*.html", "letters/*.html"} {
 		names, _ := fs.Glob(os.DirFS("."), pattern)
 		for _, n := range names {
 			if !strings.HasSuffix(n, "_test.go") {

@@ -275,7 +275,10 @@ func messagePage(d *desk, v *visit) error {
 		switch {
 		case err == nil:
 			defer src.Close()
-			if err := d.fillContent(v, &p, src); err != nil {
+			if err := d.noteReading(v, "read", e.ID); err != nil {
+				return err
+			}
+			if err := d.fillContent(&p, src); err != nil {
 				return err
 			}
 			p.explain(res, src)
@@ -303,9 +306,8 @@ func messagePage(d *desk, v *visit) error {
 	return d.render(v, http.StatusOK, "message", p)
 }
 
-// fillContent reads header and text of an open message. Reading someone else's mail is noted, without stopping it if
-// the note cannot be written: a GET changes nothing.
-func (d *desk) fillContent(v *visit, p *messageView, src quarantine.Content) error {
+// fillContent reads header and text of an open message.
+func (d *desk) fillContent(p *messageView, src quarantine.Content) error {
 	block, cut := headerBlock(src, src.Size())
 	p.Headers, p.HeadersCut = textHeader(block), cut
 	body, err := d.body(src)
@@ -342,6 +344,9 @@ func htmlPreview(d *desk, v *visit) error {
 		return err
 	}
 	defer src.Close()
+	if err := d.noteReading(v, "read", e.ID); err != nil {
+		return err
+	}
 	body, err := d.body(src)
 	if err != nil {
 		return err
@@ -372,6 +377,9 @@ func rawMessage(d *desk, v *visit) error {
 		return err
 	}
 	defer src.Close()
+	if err := d.noteReading(v, "downloaded", e.ID); err != nil {
+		return err
+	}
 	h := v.w.Header()
 	h.Set("Content-Security-Policy", rawPolicy)
 	h.Set("Content-Type", "application/octet-stream")

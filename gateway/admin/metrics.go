@@ -78,7 +78,7 @@ func (d *desk) insider(v *visit) bool {
 		return true // behind a proxy on this machine, a caller from elsewhere is marked as such
 	}
 	given, ok := strings.CutPrefix(v.r.Header.Get("Authorization"), "Bearer ")
-	return ok && d.cfg.MetricsToken != "" && subtle.ConstantTimeCompare([]byte(given), []byte(d.cfg.MetricsToken)) == 1
+	return ok && !d.cfg.MetricsToken.IsZero() && subtle.ConstantTimeCompare([]byte(given), []byte(d.cfg.MetricsToken.Reveal())) == 1
 }
 
 func metrics(d *desk, v *visit) error {

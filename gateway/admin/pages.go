@@ -72,7 +72,9 @@ func (d *desk) readPages() (map[string]*pageSet, error) {
 // funcs are what the templates may call.
 func (d *desk) funcs(lang string) template.FuncMap {
 	return template.FuncMap{
-		"t":       func(key string, pairs ...any) string { return d.texts.say(lang, key, pairs...) },
+		"t": func(key string, pairs ...any) string { return d.texts.say(lang, key, pairs...) },
+		// Addresses of other schemes are made harmless by the template; this one is ours, and its parts are escaped.
+		"otp":     func(link string) template.URL { return template.URL(link) },
 		"asset":   func(name string) string { return "/static/" + name + "?v=" + d.assets[name].version },
 		"size":    humanSize,
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },

@@ -58,9 +58,10 @@ type Rescanner interface {
 
 // A Teacher learns from what people say of mail.
 type Teacher interface {
-	// Teach learns that src is spam, or that it is not. The same message taught again counts once; the other way
-	// round it is unlearnt first.
-	Teach(ctx context.Context, spam bool, src mail.Source) error
+	// Teach learns from by that src is spam, or that it is not. The same message taught again counts once; the other
+	// way round it is unlearnt first. ErrTaughtEnough if by taught as much as one may in a day, ErrNothingToLearn if
+	// the message holds nothing to learn from.
+	Teach(ctx context.Context, spam bool, src mail.Source, by string) error
 }
 
 // Waiters are first-time senders who were told to come back.
@@ -141,13 +142,15 @@ type Acquaintance struct {
 
 // The errors of the rooms.
 var (
-	ErrPolicyMoved = errors.New("the policy file was changed meanwhile")
-	ErrNoPolicy    = errors.New("no such kept policy")
-	ErrNoEntry     = errors.New("no such entry")
-	ErrNoFacts     = errors.New("it was refused before it could be judged: there are no facts to test by")
-	ErrNoWaiter    = errors.New("nobody waits under this key")
-	ErrNoMail      = errors.New("the message is not on hold, or is being sent")
-	ErrNoneSuch    = errors.New("nobody of that name is known")
+	ErrPolicyMoved    = errors.New("the policy file was changed meanwhile")
+	ErrNoPolicy       = errors.New("no such kept policy")
+	ErrNoEntry        = errors.New("no such entry")
+	ErrNoFacts        = errors.New("it was refused before it could be judged: there are no facts to test by")
+	ErrNoWaiter       = errors.New("nobody waits under this key")
+	ErrNoMail         = errors.New("the message is not on hold, or is being sent")
+	ErrTaughtEnough   = errors.New("taught as much as one may in a day")
+	ErrNothingToLearn = errors.New("nothing to learn from")
+	ErrNoneSuch       = errors.New("nobody of that name is known")
 )
 
 // A PolicyInForce is the policy that judges now.

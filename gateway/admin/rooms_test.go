@@ -172,7 +172,7 @@ func (r *rooms) TestOf(_ context.Context, id string) (string, error) {
 func (r *rooms) Rescan(context.Context, string) (Rescan, error) { return r.rescan, nil }
 
 // Teach implements Teacher.
-func (r *rooms) Teach(_ context.Context, spam bool, src mail.Source) error {
+func (r *rooms) Teach(_ context.Context, spam bool, src mail.Source, _ string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.taught = append(r.taught, strconv.FormatBool(spam)+" "+strconv.FormatInt(src.Size(), 10))

@@ -18,6 +18,7 @@ type route struct {
 	api      bool // JSON in and out, bearer tokens welcome
 	plain    bool // for machines that probe: never a redirect
 	handle   func(*desk, *visit) error
+	provider bool             // it needs an OpenID provider
 	room     func(*Deps) bool // what it needs is there; nil: nothing beyond the required
 
 	does   string // one sentence, for the API's description
@@ -40,8 +41,8 @@ func routeTable() []route {
 }
 
 // wired are the routes of the rooms that are there.
-func wired(deps *Deps) []route {
-	return slices.DeleteFunc(routeTable(), func(r route) bool { return r.room != nil && !r.room(deps) })
+func wired(c *Config, deps *Deps) []route {
+	return slices.DeleteFunc(routeTable(), func(r route) bool { return r.room != nil && !r.room(deps) || r.provider && !c.OIDC.on() })
 }
 
 func hasPolicies(d *Deps) bool { return d.Policies != nil }
@@ -53,11 +54,14 @@ func hasTeacher(d *Deps) bool  { return d.Teacher != nil }
 func hasHolds(d *Deps) bool    { return d.Holds != nil }
 func hasWaiters(d *Deps) bool  { return d.Waiters != nil }
 func hasTLS(d *Deps) bool      { return d.TLS != nil }
+func hasDigests(d *Deps) bool  { return d.Digests != nil }
 func hasKnown(d *Deps) bool    { return d.Known != nil }
 
 // roomRoutes are the pages of rooms that need not be there.
 func roomRoutes() []route {
 	return []route{
+		{method: post, pattern: "/login/oidc", open: true, provider: true, handle: oidcBegin},
+		{method: get, pattern: "/login/oidc/callback", open: true, provider: true, handle: oidcBack},
 		{method: get, pattern: "/quarantine/{id}/sender", right: RightEntries, room: hasEntries, handle: senderPage},
 		{method: post, pattern: "/quarantine/{id}/sender", right: RightEntries, room: hasEntries, handle: judgeSender},
 		{method: post, pattern: "/quarantine/{id}/teach", right: RightTeach, room: hasTeacher, handle: teachMessage},
@@ -75,6 +79,10 @@ func roomRoutes() []route {
 		{method: get, pattern: "/lists", right: RightEntries, room: hasEntries, handle: listsPage},
 		{method: post, pattern: "/lists", right: RightEntries, room: hasEntries, handle: createEntry},
 		{method: post, pattern: "/lists/{key}/remove", right: RightEntries, room: hasEntries, handle: dropEntry},
+
+		{method: get, pattern: "/d/{token}", open: true, room: hasDigests, handle: linkPage},
+		{method: post, pattern: "/d/{token}", open: true, room: hasDigests, handle: linkAct},
+		{method: post, pattern: "/account/digest", right: RightList, room: hasDigests, handle: accountDigest},
 
 		{method: get, pattern: "/hold", right: RightHold, room: hasHolds, handle: holdPage},
 		{method: post, pattern: "/hold/retry", right: RightHold, room: hasHolds, handle: holdRetry},
@@ -137,11 +145,16 @@ func pageRoutes() []route {
 
 		{method: get, pattern: "/login", open: true, handle: loginForm},
 		{method: post, pattern: "/login", open: true, handle: login},
+		{method: post, pattern: "/login/code", open: true, handle: loginCode},
 		{method: post, pattern: "/logout", settling: true, handle: logout},
 		{method: post, pattern: "/language", open: true, handle: chooseLanguage},
 
 		{method: get, pattern: "/account", settling: true, handle: accountPage},
 		{method: post, pattern: "/account/password", settling: true, handle: changePassword},
+		{method: post, pattern: "/account/totp", settling: true, handle: beginTOTP},
+		{method: post, pattern: "/account/totp/confirm", settling: true, handle: confirmTOTP},
+		{method: post, pattern: "/account/second/remove", settling: true, handle: removeSecond},
+		{method: post, pattern: "/account/passkeys/{id}/remove", settling: true, handle: removePasskey},
 		{method: post, pattern: "/account/tokens", handle: createToken},
 		{method: post, pattern: "/account/tokens/{id}/revoke", handle: revokeToken},
 
@@ -167,6 +180,7 @@ func pageRoutes() []route {
 		{method: get, pattern: "/people/{name}", right: RightPeople, handle: personPage},
 		{method: post, pattern: "/people/{name}/roles", right: RightPeople, handle: changeRoles},
 		{method: post, pattern: "/people/{name}/password", right: RightPeople, handle: resetPassword},
+		{method: post, pattern: "/people/{name}/second", right: RightPeople, handle: resetSecond},
 		{method: post, pattern: "/people/{name}/remove", right: RightPeople, handle: removePerson},
 	}
 }
@@ -179,6 +193,14 @@ func apiRoutes() []route {
 	return []route{
 		{method: get, pattern: "/api/v1/openapi.json", open: true, api: true, handle: apiDescription,
 			does: "This description."},
+		{method: post, pattern: "/api/v1/passkeys/begin", settling: true, api: true, handle: apiPasskeyBegin,
+			does: "Asks a device for a new passkey of the session's person."},
+		{method: post, pattern: "/api/v1/passkeys/finish", settling: true, api: true, handle: apiPasskeyFinish,
+			does: "Takes the device's answer.", in: apiAnswer{}},
+		{method: post, pattern: "/api/v1/login/begin", open: true, api: true, handle: apiPasskeyLogin,
+			does: "Asks a device for a passkey, to log in with."},
+		{method: post, pattern: "/api/v1/login/finish", open: true, api: true, handle: apiPasskeyEnter,
+			does: "Opens a session for the owner of the passkey.", in: apiAnswer{}},
 		{method: get, pattern: "/api/v1/health", right: RightOverview, api: true, handle: apiHealth,
 			does: "What is well and what is not.", out: apiHealthBody{}},
 		{method: get, pattern: "/api/v1/overview", right: RightOverview, api: true, handle: apiOverview,

@@ -117,7 +117,7 @@ func (d *desk) prove(v *visit) error {
 		return err
 	}
 	v.visitor.session.Proved = now
-	return d.deps.Accounts.keep(ctx, *v.visitor.session, time.Duration(d.cfg.SessionLife))
+	return d.deps.Accounts.keep(ctx, *v.visitor.session, d.cfg.SessionLife)
 }
 
 // end closes a session.

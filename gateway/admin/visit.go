@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // A visit is one request being answered.
@@ -105,6 +104,11 @@ func (d *desk) admit(v *visit) error {
 	if v.visitor != nil && v.visitor.account.MustChange && !v.route.open && !v.route.settling {
 		return &problem{status: http.StatusForbidden, key: "error.settle"}
 	}
+	if !v.route.open && !v.route.settling {
+		if must, err := d.mustSecure(v); err != nil || must {
+			return cmpErr(err, &problem{status: http.StatusForbidden, key: "error.secure"})
+		}
+	}
 	if !v.route.open && !v.visitor.may(v.route.right) {
 		return errForbidden
 	}
@@ -167,7 +171,7 @@ func (d *desk) identify(v *visit) (err error) {
 	if err != nil || len(c.Value) > 100 {
 		return nil
 	}
-	v.visitor, err = d.deps.Accounts.resume(ctx, c.Value, d.now(), time.Duration(d.cfg.SessionIdle), time.Duration(d.cfg.SessionLife))
+	v.visitor, err = d.deps.Accounts.resume(ctx, c.Value, d.now(), d.cfg.SessionIdle, d.cfg.SessionLife)
 	return err
 }
 
@@ -238,7 +242,7 @@ func (d *desk) fail(v *visit, err error) {
 	switch {
 	case p == errLogin && v.r.Method == http.MethodGet:
 		v.redirect("/login?next=" + url.QueryEscape(v.r.URL.RequestURI()))
-	case p.key == "error.settle":
+	case p.key == "error.settle" || p.key == "error.secure" && v.r.Method == http.MethodGet:
 		v.redirect("/account")
 	default:
 		d.render(v, p.status, "error", errorPage{Key: p.key, Request: v.id, Status: p.status})

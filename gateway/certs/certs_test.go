@@ -288,6 +288,37 @@ func TestAReloadTakesEffectAndABrokenOneDoesNot(t *testing.T) {
 	}
 }
 
+// B-08, P-18: pairs are added and taken away while the store serves, all or none.
+func TestOtherPairsAreServedFromNowOnOrNoneAre(t *testing.T) {
+	m := newMaker(t)
+	end := today.AddDate(1, 0, 0)
+	one, two := m.pair("one", m.ecdsaKey(), end, "one.example"), m.pair("two", m.ecdsaKey(), end, "two.example")
+	s, _ := mustLoad(t, []Pair{one}, m.dir)
+	config := s.Config(tls.VersionTLS12)
+	shown := func(name string) string {
+		state, err := shake(t, config, &tls.Config{ServerName: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.PeerCertificates[0].DNSNames[0]
+	}
+	for i, step := range []struct {
+		pairs []Pair
+		ok    bool
+		want  string // shown to who asks for two.example
+	}{
+		{[]Pair{one, two}, true, "two.example"}, {[]Pair{one, {Cert: two.Cert, Key: one.Key}}, false, "two.example"},
+		{[]Pair{one}, true, "one.example"}, {nil, true, "mx.example.com"}, {[]Pair{two}, true, "two.example"},
+	} {
+		if _, err := s.Use(step.pairs); (err == nil) != step.ok {
+			t.Errorf("step %d: %v", i, err)
+		}
+		if got := shown("two.example"); got != step.want {
+			t.Errorf("step %d: %s is shown", i, got)
+		}
+	}
+}
+
 func TestReloadsDoNotDisturbHandshakes(t *testing.T) {
 	m := newMaker(t)
 	end := today.AddDate(1, 0, 0)

@@ -20,7 +20,7 @@ type Store struct {
 	dir      string // where a self-signed one is kept
 	now      func() time.Time
 
-	mu      sync.Mutex // one reload at a time
+	mu      sync.Mutex // one reload at a time; guards pairs
 	current atomic.Pointer[set]
 }
 
@@ -58,6 +58,11 @@ func Load(pairs []Pair, hostname, dataDir string, now func() time.Time) (*Store,
 func (s *Store) Reload() (notes []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.reload()
+}
+
+// reload is Reload with the lock held.
+func (s *Store) reload() (notes []string, err error) {
 	next := &set{}
 	if len(s.pairs) == 0 {
 		err = s.addSelfSigned(next)
@@ -71,6 +76,19 @@ func (s *Store) Reload() (notes []string, err error) {
 	slices.SortStableFunc(next.prefer, func(a, b *tls.Certificate) int { return rank(a) - rank(b) })
 	s.current.Store(next)
 	return slices.Clone(next.notes), nil
+}
+
+// Use serves pairs from now on in place of those before, or, without any, the self-signed certificate. If they cannot be
+// served, all stays as it was.
+func (s *Store) Use(pairs []Pair) (notes []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.pairs
+	s.pairs = slices.Clone(pairs)
+	if notes, err = s.reload(); err != nil {
+		s.pairs = was
+	}
+	return notes, err
 }
 
 func rank(c *tls.Certificate) int {
@@ -222,6 +240,8 @@ func (s *Store) stale(stamps []stamp) bool {
 }
 
 func (s *Store) stamps() []stamp {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []stamp
 	for _, p := range s.pairs {
 		out = append(out, stampOf(p.Cert), stampOf(p.Key))

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/gateway/access"
+	"gatepost/gateway/admin"
+	"gatepost/gateway/smtp"
 	"gatepost/rules/conf"
 )
 
@@ -27,23 +30,29 @@ type Config struct {
 	Domains   []Domain  `yaml:"domains" required:"true" doc:"Whom mail is accepted for; everything else is relaying, and refused."`
 
 	TrustedNetworks Networks `yaml:"trusted_networks" default:"[]" doc:"Clients without greet delay, bot test, greylist and rate limit. They are still filtered and may not relay. A network of more than 4096 addresses needs to be written as {network: …, i_know: true}; private ones do not."`
+	AllowOwnName    bool     `yaml:"allow_own_name" doc:"Let clients greet with this gateway's own name or address. It cannot be theirs, so they are refused with 550 5.7.1; trusted networks and this machine may."`
 	NormalizeBareLF Networks `yaml:"normalize_bare_lf" default:"[]" doc:"Clients whose bare line feeds are made CRLF instead of being refused: old appliances."`
 
 	DNS   DNS   `yaml:"dns" doc:"Who answers our questions."`
 	Store Store `yaml:"store" doc:"What must last: quarantine, journal, accounts, what was learned."`
+	Geo   Geo   `yaml:"geo" doc:"Where clients are, for envelope.country and envelope.asn in rules, and for access entries."`
 	State State `yaml:"state" doc:"What gateways of one site share and may forget: counters, greylist, caches."`
 
 	ARCSeal ARCSeal `yaml:"arc_seal" doc:"Seal what is forwarded by ARC (RFC 8617), for a mail server that trusts this gateway's word about how a message authenticated here. Without this section nothing is sealed."`
 
-	Filters    Filters    `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
-	Quarantine Quarantine `yaml:"quarantine" doc:"What is held for people to look at."`
-	Hold       Hold       `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`
-	Admin      Admin      `yaml:"admin" doc:"Review pages, API, metrics and health."`
-	Limits     Limits     `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
-	Timeouts   Timeouts   `yaml:"timeouts" doc:"How long the SMTP server waits."`
+	Filters    Filters      `yaml:"filters" doc:"One section per filter, by its name; enabled: false turns one off."`
+	Quarantine Quarantine   `yaml:"quarantine" doc:"What is held for people to look at."`
+	Hold       Hold         `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`
+	Admin      admin.Config `yaml:"admin" doc:"Review pages, API, metrics and health."`
+	Limits     Limits       `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
+	Timeouts   Timeouts     `yaml:"timeouts" doc:"How long the SMTP server waits."`
 
-	Policy conf.Path `yaml:"policy" doc:"The policy file. Without one the shipped policy judges alone."`
-	Log    Log       `yaml:"log" doc:"What is told to standard error."`
+	Greylist access.Greylist `yaml:"greylist" doc:"How long doubtful mail of unknown senders waits; the policy says what is doubtful: thresholds.greylist and rules with then: greylist."`
+
+	Policy conf.Path   `yaml:"policy" doc:"The policy file. Without one the shipped policy judges alone."`
+	Rules  []conf.Path `yaml:"rules" default:"[]" doc:"Rule packs of this site, beside the shipped ones: files, or directories whose *.yaml files are packs. A rule of the same name takes a shipped rule's place."`
+
+	Log Log `yaml:"log" doc:"What is told to standard error."`
 
 	// Notes are no problems: the gateway runs, and its administrator should know. They are in the order of the file.
 	Notes []conf.Problem `yaml:"-"`
@@ -83,7 +92,14 @@ func parse(path string, data []byte, now time.Time) (*Config, []conf.Problem) {
 }
 
 // blank is what stands before the file is read. A section whose owner sets its own defaults in code gets them here.
-func blank(path string) *Config { return &Config{File: path} }
+func blank(path string) *Config {
+	return &Config{
+		File:     path,
+		Limits:   Limits{SessionLimits: smtp.DefaultLimits(), ClientLimits: access.DefaultLimits()},
+		Timeouts: Timeouts{Timeouts: smtp.DefaultTimeouts()},
+		Greylist: access.DefaultGreylist(),
+	}
+}
 
 func read(path string) ([]byte, error) {
 	f, err := os.Open(path)

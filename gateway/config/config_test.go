@@ -37,7 +37,7 @@ func TestTheSmallestFileIsEnough(t *testing.T) {
 	if d.TLS != "off" || d.Protocol != "smtp" || d.Recipients.Mode != "downstream" || d.WhenDown != "defer" {
 		t.Errorf("domain: %+v", d)
 	}
-	if c.Limits.MessageBytes != 25<<20 || c.Limits.Recipients != 100 || c.Timeouts.Normal.Idle != 5*time.Minute ||
+	if c.Limits.MessageBytes != 25<<20 || c.Limits.SessionLimits.Recipients != 100 || c.Timeouts.Normal.Idle != 5*time.Minute ||
 		c.Quarantine.Retention.Spam != 30*24*time.Hour || c.Admin.Address != "127.0.0.1:8025" || !c.Admin.Metrics {
 		t.Errorf("defaults: %+v %+v %+v %+v", c.Limits, c.Timeouts, c.Quarantine, c.Admin)
 	}
@@ -151,7 +151,7 @@ domains:
   - {name: b.example, downstream: [mail.internal], downstream_tls: opportunistic}
   - {name: c.example, downstream: [10.0.0.1]}
   - {name: d.example, downstream: [mail.internal], downstream_tls: pin, downstream_pins: ["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]}
-admin: {address: ":8025"}
+admin: {address: ":8025", public: true}
 limits: {recipients: 50}
 timeouts: {normal: {idle: 60s}}
 `

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"gatepost/gateway/directory"
 	"gatepost/rules/conf"
 )
 
@@ -18,22 +19,28 @@ type Domain struct {
 	TLS        string     `yaml:"downstream_tls" enum:"off|opportunistic|required|verify|pin" doc:"How the connection to the next hop is protected: verify asks for a certificate that a public authority signed for its name, pin for one of downstream_pins, required for any. Without this key: verify, or off where every next hop is on this machine."`
 	Pins       []string   `yaml:"downstream_pins" default:"[]" doc:"For downstream_tls: pin, keys that the next hop may have: sha256/BASE64 of the public key, as gatepost doctor shows them. Have a second one ready for the day the key changes."`
 	Protocol   string     `yaml:"downstream_protocol" enum:"smtp|lmtp" default:"smtp" doc:"What the next hop speaks."`
-	Recipients Recipients `yaml:"recipients" default:"downstream" doc:"Who exists: ask the next hop with RCPT and remember its answer (downstream), every address (any), or the addresses in a file, one a line ({file: users.txt})."`
+	Recipients Recipients `yaml:"recipients" default:"downstream" doc:"Who exists: ask the next hop with RCPT and remember its answer (downstream), every address (any), the addresses in a file, one a line ({file: users.txt}), or those that a directory finds ({ldap: {urls: [ldaps://dc.example.com], base: \"dc=example,dc=com\"}}; the keys of ldap are in gateway/directory's README)."`
 	WhenDown   string     `yaml:"when_down" enum:"defer|hold" default:"defer" doc:"While no next hop takes mail: let the sender try again (defer), or keep the mail and try ourselves (hold)."`
 }
 
 // Recipients says how it is known who exists.
 type Recipients struct {
-	Mode string    // downstream, any, file
-	File conf.Path // of mode file
+	Mode string           // downstream, any, file, ldap
+	File conf.Path        // of mode file
+	LDAP directory.Config // of mode ldap
 }
 
-// UnmarshalConf reads downstream, any or {file: PATH}.
+// UnmarshalConf reads downstream, any, {file: PATH} or {ldap: {…}}.
 func (r *Recipients) UnmarshalConf(n conf.Node) []conf.Problem {
-	const form = "expected downstream, any or {file: PATH}"
+	const form = "expected downstream, any, {file: PATH} or {ldap: {…}}"
 	if n.Kind() == conf.Mapping {
 		if ldap := n.Key("ldap"); !ldap.IsNull() {
-			return []conf.Problem{ldap.Problemf("directories cannot be asked; use downstream, or a {file: PATH} made from the directory")}
+			var in struct {
+				LDAP directory.Config `yaml:"ldap"`
+			}
+			p := n.Decode(&in)
+			*r = Recipients{Mode: "ldap", LDAP: in.LDAP}
+			return p
 		}
 		var in struct {
 			File conf.Path `yaml:"file" required:"true"`
@@ -58,7 +65,7 @@ func (r *Recipients) UnmarshalConf(n conf.Node) []conf.Problem {
 }
 
 // ConfType says what a document may write.
-func (Recipients) ConfType() string { return "`downstream`, `any` or `{file: PATH}`" }
+func (Recipients) ConfType() string { return "`downstream`, `any`, `{file: PATH}` or `{ldap: {…}}`" }
 
 // ConfSchema says what a document may write.
 func (Recipients) ConfSchema() map[string]any {
@@ -66,6 +73,8 @@ func (Recipients) ConfSchema() map[string]any {
 		map[string]any{"enum": []string{"downstream", "any"}},
 		map[string]any{"type": "object", "required": []string{"file"}, "additionalProperties": false,
 			"properties": map[string]any{"file": map[string]any{"type": "string"}}},
+		map[string]any{"type": "object", "required": []string{"ldap"}, "additionalProperties": false,
+			"properties": map[string]any{"ldap": map[string]any{"type": "object"}}},
 	}}
 }
 

@@ -18,15 +18,15 @@ type Listener struct {
 	Node conf.Node `yaml:",node"`
 
 	Address       string    `yaml:"address" required:"true" doc:"HOST:PORT to listen on; without a host, on all addresses. Port 0 takes a free one."`
-	TLS           string    `yaml:"tls" enum:"off|offered|required|implicit" default:"required" doc:"What is asked of clients: nothing (off), STARTTLS if they can (offered), STARTTLS before any mail (required: senders that cannot encrypt are turned away), or a handshake first (implicit, port 465)."`
-	TLSExempt     TLSExempt `yaml:"tls_exempt" doc:"Whom tls: required does not bind."`
+	TLS           string    `yaml:"tls" enum:"off|offered|observe|warn|required|implicit" default:"required" doc:"What is asked of clients: nothing (off), STARTTLS if they can (offered; observe is the same, on the way to required), STARTTLS soon (warn: replies in clear text say so), STARTTLS before any mail (required: senders that cannot encrypt are turned away), or a handshake first (implicit, port 465). gatepost tls report says who would be cut off."`
+	TLSExempt     TLSExempt `yaml:"tls_exempt" doc:"Whom tls: warn and tls: required do not bind."`
 	ProxyProtocol Networks  `yaml:"proxy_protocol" default:"[]" doc:"Load balancers that send the PROXY header. If any is named, nobody else may connect."`
 }
 
-// TLSExempt lists whom tls: required does not bind. Postmaster may always be written to.
+// TLSExempt lists whom a listener's demand for TLS does not bind.
 type TLSExempt struct {
 	Networks      []netip.Prefix `yaml:"networks" default:"[]" doc:"Clients in these networks."`
-	Recipients    []string       `yaml:"recipients" default:"[]" doc:"Mail to these addresses, such as the one for TLS reports."`
+	Recipients    []string       `yaml:"recipients" default:"[]" doc:"Mail to these addresses; postmaster, without a domain, stands for that of every domain. With one of them, or of tls.exempt_recipients, clients in clear text are turned away at RCPT, not at MAIL."`
 	SenderDomains []string       `yaml:"sender_domains" default:"[]" doc:"Mail from these domains."`
 }
 
@@ -37,15 +37,33 @@ func (e TLSExempt) Empty() bool { return len(e.Networks)+len(e.Recipients)+len(e
 type TLS struct {
 	Certificates []Certificate `yaml:"certificates" default:"[]" doc:"Served by the name that a client asks for; the first is for clients that ask for none. An ECDSA and an RSA one for the same name may stand side by side."`
 	MinVersion   string        `yaml:"min_version" enum:"1.2|1.3" default:"1.2" doc:"The oldest version of TLS that is spoken."`
+	Enforce      []Demand      `yaml:"enforce" default:"[]" doc:"Where TLS is asked for beyond what a listener asks; of the demands that match, the strictest holds. Postmaster is never asked."`
+	Exempt       []string      `yaml:"exempt_recipients" default:"[]" doc:"Addresses that may always be written to in clear text, on every listener: those for reports about TLS (RFC 8460)."`
 }
 
-// Oldest is MinVersion as crypto/tls has it.
-func (t TLS) Oldest() uint16 {
-	if t.MinVersion == "1.3" {
+// A Demand asks for TLS between some senders and some recipients.
+type Demand struct {
+	Node       conf.Node      `yaml:",node"`
+	Networks   []netip.Prefix `yaml:"networks" doc:"Clients in these networks."`
+	Senders    []string       `yaml:"sender_domains" doc:"Mail from these domains, by its reverse-path."`
+	Recipients []string       `yaml:"recipient_domains" doc:"Mail to these domains."`
+	Stage      string         `yaml:"stage" enum:"observe|warn|required" default:"observe" doc:"Only count who would be cut off (observe), say so in the reply to RCPT (warn), or refuse with 550 5.7.1 (required)."`
+	MinVersion string         `yaml:"min_version" enum:"1.2|1.3" default:"1.2" doc:"The oldest version of TLS that will do."`
+}
+
+// oldest is a version as crypto/tls has it.
+func oldest(version string) uint16 {
+	if version == "1.3" {
 		return tls.VersionTLS13
 	}
 	return tls.VersionTLS12
 }
+
+// Oldest is MinVersion as crypto/tls has it.
+func (d Demand) Oldest() uint16 { return oldest(d.MinVersion) }
+
+// Oldest is MinVersion as crypto/tls has it.
+func (t TLS) Oldest() uint16 { return oldest(t.MinVersion) }
 
 // A Certificate is a chain and its key, in PEM.
 type Certificate struct {

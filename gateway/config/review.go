@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/filters/mail"
 	"gatepost/gateway/certs"
+	"gatepost/gateway/state"
 	"gatepost/rules/conf"
 )
 
@@ -30,6 +32,7 @@ func (r *review) all() {
 	r.certificates()
 	r.domains()
 	r.arcSeal()
+	r.demands()
 	r.admin()
 	r.stores()
 	r.files()
@@ -96,24 +99,63 @@ func (r *review) listeners() {
 
 func (r *review) listenerTLS(l *Listener) {
 	exempt := l.Node.Key("tls_exempt")
-	if l.TLS != "required" && !l.TLSExempt.Empty() {
-		r.problem(exempt, "only tls: required has exemptions; this listener has tls: %s", l.TLS)
+	if l.TLS != "required" && l.TLS != "warn" && l.TLS != "observe" && !l.TLSExempt.Empty() {
+		r.problem(exempt, "only tls: required, warn and observe have exemptions; this listener has tls: %s", l.TLS)
 	}
 	for i, p := range l.TLSExempt.Networks {
 		if p.Bits() == 0 {
 			r.problem(exempt.Key("networks").Item(i), "%s is everybody; write tls: offered", p)
 		}
 	}
-	for i, d := range l.TLSExempt.SenderDomains {
-		if name, err := canonical(d); err != nil {
-			r.problem(exempt.Key("sender_domains").Item(i), "%q is not a domain", d)
-		} else {
-			l.TLSExempt.SenderDomains[i] = name
+	r.domainList(exempt.Key("sender_domains"), l.TLSExempt.SenderDomains)
+	for i, a := range l.TLSExempt.Recipients {
+		if !strings.EqualFold(a, "postmaster") {
+			r.address(exempt.Key("recipients").Item(i), &l.TLSExempt.Recipients[i])
 		}
 	}
-	for i, a := range l.TLSExempt.Recipients {
-		if local, domain, ok := strings.Cut(a, "@"); !ok || local == "" || domain == "" {
-			r.problem(exempt.Key("recipients").Item(i), "%q is not an address", a)
+}
+
+// domainList checks domains and gives them their one spelling.
+func (r *review) domainList(at conf.Node, list []string) {
+	for i, d := range list {
+		if name, err := canonical(d); err != nil {
+			r.problem(at.Item(i), "%q is not a domain", d)
+		} else {
+			list[i] = name
+		}
+	}
+}
+
+// address checks an address and gives it its one spelling.
+func (r *review) address(at conf.Node, a *string) {
+	parsed, err := mail.ParseAddress(*a)
+	if err != nil {
+		r.problem(at, "%q is not an address", *a)
+		return
+	}
+	*a = parsed.Canonical()
+}
+
+// demands checks where TLS is asked for.
+func (r *review) demands() {
+	at := r.c.Node.Key("tls")
+	for i := range r.c.TLS.Exempt {
+		r.address(at.Key("exempt_recipients").Item(i), &r.c.TLS.Exempt[i])
+	}
+	for i := range r.c.TLS.Enforce {
+		d := &r.c.TLS.Enforce[i]
+		r.domainList(d.Node.Key("sender_domains"), d.Senders)
+		r.domainList(d.Node.Key("recipient_domains"), d.Recipients)
+		if len(d.Networks)+len(d.Senders)+len(d.Recipients) == 0 {
+			r.problem(d.Node, "a demand needs networks, sender_domains or recipient_domains; for everybody, set tls of the listener")
+		}
+		for k, name := range d.Recipients {
+			if !slices.ContainsFunc(r.c.Domains, func(o Domain) bool { return o.Name == name }) {
+				r.problem(d.Node.Key("recipient_domains").Item(k), "%s is none of domains", name)
+			}
+		}
+		if d.Stage == "required" && !slices.ContainsFunc(r.c.Listeners, func(l Listener) bool { return l.TLS != "off" }) {
+			r.problem(d.Node.Key("stage"), "no listener has TLS: all have tls: off")
 		}
 	}
 }
@@ -312,6 +354,7 @@ func (r *review) admin() {
 	at := r.c.Node.Key("admin").Key("address")
 	host, port, ok := splitAddress(r.c.Admin.Address)
 	if !ok {
+		r.problem(at, "expected HOST:PORT such as 127.0.0.1:8025, with an IP address as HOST, found %q", r.c.Admin.Address)
 		return
 	}
 	if !host.IsLoopback() {
@@ -326,14 +369,15 @@ func (r *review) admin() {
 			r.problem(at, "the review pages and a listener cannot share %s", r.c.Admin.Address)
 		}
 	}
-	if a := r.c.Node.Key("admin").Key("session_life"); r.c.Admin.SessionLife > 0 && r.c.Admin.SessionLife < r.c.Admin.SessionIdle {
-		r.problem(a, "it is shorter than session_idle, which would never be reached")
-	}
 }
 
 func (r *review) stores() {
 	r.scheme(r.c.Node.Key("store").Key("url"), r.c.Store.URL.Reveal(), "sqlite:")
-	r.scheme(r.c.Node.Key("state").Key("url"), r.c.State.URL.Reveal(), "redis://", "rediss://")
+	if url := r.c.State.URL.Reveal(); url != "" {
+		if err := state.CheckURL(url); err != nil {
+			r.problem(r.c.Node.Key("state").Key("url"), "%v", err)
+		}
+	}
 	servers := r.c.Node.Key("dns").Key("servers")
 	for i, s := range r.c.DNS.Servers {
 		if !validServer(s) {
@@ -387,8 +431,11 @@ func cause(err error) error {
 }
 
 func (r *review) limits() {
-	if at := r.c.Node.Key("limits").Key("recipients"); r.c.Limits.Recipients > 0 && r.c.Limits.Recipients < 100 {
+	if at := r.c.Node.Key("limits").Key("recipients"); r.c.Limits.SessionLimits.Recipients > 0 && r.c.Limits.SessionLimits.Recipients < 100 {
 		r.note(at, "RFC 5321 section 4.5.3.1.8 wants at least 100 recipients to be taken")
+	}
+	if at := r.c.Node.Key("greylist"); r.c.Greylist.Window > 0 && r.c.Greylist.Window <= r.c.Greylist.Delay && !at.IsNull() {
+		r.problem(at, "window is not longer than delay: nobody could come back in time")
 	}
 	normal := r.c.Node.Key("timeouts").Key("normal")
 	if at := normal.Key("idle"); r.c.Timeouts.Normal.Idle > 0 && r.c.Timeouts.Normal.Idle < 5*time.Minute {

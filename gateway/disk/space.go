@@ -54,6 +54,13 @@ type Gauge struct {
 	last error
 }
 
+// Resize replaces Size while the gauge is in use.
+func (g *Gauge) Resize(size int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.Size, g.at = size, time.Time{}
+}
+
 // Enough is Space.Enough as of the last second.
 func (g *Gauge) Enough() error {
 	g.mu.Lock()

@@ -21,7 +21,7 @@ type Domain struct {
 	Pins       []string // for pin: SHA-256 of the SubjectPublicKeyInfo, in hexadecimal or base64
 	Protocol   string   // smtp, lmtp; empty: smtp
 	Announce   string   // xforward, xclient: how the next hop is told of the client where it offers that; empty: not
-	Recipients string   // downstream, any, file
+	Recipients string   // downstream, any, file, ldap
 	WhenDown   string   // defer, hold
 }
 

@@ -63,14 +63,14 @@ type Forwarder struct {
 	routes map[string]*Route
 	hops   []*hop          // each once, in order of first mention
 	byKey  map[string]*hop // the same, by how they are spoken to
-	known  *memory
+	known  *Memory
 }
 
 // New makes a Forwarder for domains. Domains with the same next hop and the same way of speaking to it share connections.
 // Nothing is connected yet; see Warm.
 func New(cfg Config, domains []Domain) (*Forwarder, error) {
 	cfg = cfg.filled()
-	f := &Forwarder{cfg: cfg, routes: make(map[string]*Route, len(domains)), known: newMemory(cfg.Verify), byKey: make(map[string]*hop)}
+	f := &Forwarder{cfg: cfg, routes: make(map[string]*Route, len(domains)), known: NewMemory(cfg.Verify), byKey: make(map[string]*hop)}
 	for _, d := range domains {
 		route := &Route{Domain: d}
 		for _, address := range d.Downstream {

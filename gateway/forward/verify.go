@@ -46,31 +46,14 @@ func (c VerifyConfig) filled() VerifyConfig {
 	return c
 }
 
-// Verify asks the next hop, by MAIL and RCPT without content, whether it takes mail for rcpt; answers are remembered, and
-// one address is asked for once at a time. While the next hop cannot be asked, an old yes still counts; an old no does
-// not, for it would make a permanent refusal out of a failure of ours. A temporary reply is never remembered (HOSTILE
-// K-11). The Reply is the next hop's own, nil if there is none.
+// Verify asks the next hop, by MAIL and RCPT without content, whether it takes mail for rcpt; what Memory says of answers
+// holds. The Reply is the next hop's own, nil if there is none.
 func (f *Forwarder) Verify(ctx context.Context, rcpt mail.Address) (Standing, *smtp.Reply) {
 	route := f.routes[rcpt.Domain()]
 	if route == nil {
 		return CannotSay, nil
 	}
-	key := rcpt.Canonical()
-	if a, ok := f.known.answer(key); ok {
-		return a.standing, a.reply
-	}
-	asking, first := f.known.ask(key)
-	if !first {
-		select {
-		case <-asking.done:
-			return asking.standing, asking.reply
-		case <-ctx.Done():
-			return CannotSay, nil
-		}
-	}
-	asking.standing, asking.reply = f.probe(ctx, route, rcpt)
-	f.known.learn(key, asking)
-	return asking.standing, asking.reply
+	return f.known.Ask(ctx, rcpt.Canonical(), func() (Standing, *smtp.Reply) { return f.probe(ctx, route, rcpt) })
 }
 
 // probe asks the first next hop that can be reached.
@@ -126,8 +109,11 @@ func (h *hop) probe(ctx context.Context, from, rcpt mail.Address) (*smtp.Reply, 
 	}
 }
 
-// memory remembers the standings of recipients, a bounded number of them.
-type memory struct {
+// A Memory remembers the standings of recipients, a bounded number of them. Answers are remembered, and one address is
+// asked for once at a time. While nobody can be asked, an old yes still counts; an old no does not, for it would make a
+// permanent refusal out of a failure of ours. That nobody could say is never remembered (HOSTILE K-11). It is safe for
+// concurrent use.
+type Memory struct {
 	cfg    VerifyConfig
 	mu     sync.Mutex
 	kept   map[string]answer
@@ -146,12 +132,32 @@ type question struct {
 	done chan struct{}
 }
 
-func newMemory(cfg VerifyConfig) *memory {
-	return &memory{cfg: cfg, kept: make(map[string]answer), asking: make(map[string]*question)}
+// NewMemory makes an empty Memory.
+func NewMemory(cfg VerifyConfig) *Memory {
+	return &Memory{cfg: cfg.filled(), kept: make(map[string]answer), asking: make(map[string]*question)}
+}
+
+// Ask is the standing of the recipient with a canonical address, from memory or by find.
+func (m *Memory) Ask(ctx context.Context, key string, find func() (Standing, *smtp.Reply)) (Standing, *smtp.Reply) {
+	if a, ok := m.answer(key); ok {
+		return a.standing, a.reply
+	}
+	asking, first := m.ask(key)
+	if !first {
+		select {
+		case <-asking.done:
+			return asking.standing, asking.reply
+		case <-ctx.Done():
+			return CannotSay, nil
+		}
+	}
+	asking.standing, asking.reply = find()
+	m.learn(key, asking)
+	return asking.standing, asking.reply
 }
 
 // succeed takes over what old remembers.
-func (m *memory) succeed(old *memory) {
+func (m *Memory) succeed(old *Memory) {
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	m.mu.Lock()
@@ -163,7 +169,7 @@ func (m *memory) succeed(old *memory) {
 }
 
 // answer is what is remembered and needs no new question.
-func (m *memory) answer(key string) (answer, bool) {
+func (m *Memory) answer(key string) (answer, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a, ok := m.kept[key]
@@ -172,7 +178,7 @@ func (m *memory) answer(key string) (answer, bool) {
 }
 
 // ask is the question in progress for key, begun now if first.
-func (m *memory) ask(key string) (q *question, first bool) {
+func (m *Memory) ask(key string) (q *question, first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if q := m.asking[key]; q != nil {
@@ -184,7 +190,7 @@ func (m *memory) ask(key string) (q *question, first bool) {
 }
 
 // learn ends a question. Without an answer, an old yes becomes it.
-func (m *memory) learn(key string, q *question) {
+func (m *Memory) learn(key string, q *question) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.asking, key)
@@ -199,7 +205,7 @@ func (m *memory) learn(key string, q *question) {
 }
 
 // room forgets one answer if all places are taken: the oldest of a few picked at random.
-func (m *memory) room(key string) {
+func (m *Memory) room(key string) {
 	if _, ok := m.kept[key]; ok || len(m.kept) < m.cfg.Most {
 		return
 	}

@@ -33,6 +33,8 @@ type Record struct {
 
 	Client   netip.Addr `json:"client,omitzero"`
 	Name     string     `json:"client_name,omitempty"`
+	Country  string     `json:"country,omitempty"`
+	ASN      uint32     `json:"asn,omitempty"`
 	Helo     string     `json:"helo,omitempty"`
 	ESMTP    bool       `json:"esmtp,omitempty"`
 	Trusted  bool       `json:"trusted,omitempty"` // the client is in trusted_networks
@@ -69,6 +71,7 @@ type Record struct {
 // SetEnvelope takes over what e says.
 func (r *Record) SetEnvelope(e *mail.Envelope) {
 	r.ID, r.Time, r.Client, r.Name, r.Trusted = e.ID, e.Time, e.Remote, e.RemoteName, e.Trusted
+	r.Country, r.ASN = e.Country, e.ASN
 	r.Helo, r.ESMTP, r.TLS, r.Listener, r.From = e.Helo, e.ESMTP, e.TLS, e.Listener, e.From.String()
 	r.SMTPUTF8, r.EightBit = e.SMTPUTF8, e.Body8Bit
 	r.Rcpts = make([]string, len(e.Rcpts))
@@ -81,7 +84,7 @@ func (r *Record) SetEnvelope(e *mail.Envelope) {
 // is an error, for a judgment over another envelope would be a lie.
 func (r *Record) Envelope() (*mail.Envelope, error) {
 	e := &mail.Envelope{
-		ID: r.ID, Time: r.Time, Remote: r.Client, RemoteName: r.Name, Trusted: r.Trusted, Helo: r.Helo, ESMTP: r.ESMTP,
+		ID: r.ID, Time: r.Time, Remote: r.Client, RemoteName: r.Name, Trusted: r.Trusted, Country: r.Country, ASN: r.ASN, Helo: r.Helo, ESMTP: r.ESMTP,
 		TLS: r.TLS, Listener: r.Listener, SMTPUTF8: r.SMTPUTF8, Body8Bit: r.EightBit,
 	}
 	if err := e.From.UnmarshalText([]byte(r.From)); err != nil {

@@ -40,7 +40,7 @@ func BenchmarkData(b *testing.B) {
 // client's own work is in it.
 func BenchmarkTransaction(b *testing.B) {
 	h := &recorder{}
-	o := open(b, h, Config{Limits: Limits{Messages: 1 << 40}}, ListenerOptions{})
+	o := open(b, h, Config{Limits: over(Limits{Messages: 1 << 40})}, ListenerOptions{})
 	c := o.greeted(b)
 	envelope := []byte("MAIL FROM:<a@client.example> BODY=8BITMIME\r\nRCPT TO:<b@example.com>\r\nDATA\r\n")
 	content := []byte("Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 30) + ".\r\n")

@@ -34,7 +34,7 @@ func (c *conn) command() ([]byte, error) {
 				return line[:len(line)-2], nil
 			}
 			if len(b) >= limit {
-				return c.notCommand(EventLineLong, ReplyLineTooLong())
+				return c.notCommand(EventLineLong, tooLong(b))
 			}
 			seen = len(b)
 		}
@@ -58,7 +58,7 @@ func (c *conn) commandDeadline(pace *Pace, begun time.Time) (time.Time, error) {
 		return begun.Add(pace.Command), errSlow
 	}
 	idle := pace.Idle
-	if c.tally.errors > 0 || c.ln.opts.TLS == TLSRequired && !c.tls.On() {
+	if c.tally.errors > 0 || c.needsExemption() && !c.plainAllowed() {
 		idle = min(idle, pace.IdleDoubt)
 	}
 	return time.Now().Add(idle), errIdle
@@ -81,6 +81,14 @@ func (c *conn) foreignReply() *Reply {
 	return ReplyNotSMTP()
 }
 
+// tooLong answers a command line without an end in sight (RFC 4954 section 4 has a code of its own for AUTH).
+func tooLong(line []byte) *Reply {
+	if word, _, _ := bytes.Cut(line[:maxVerb], []byte(" ")); strings.EqualFold(string(word), "AUTH") {
+		return ReplyAuthTooLong()
+	}
+	return ReplyLineTooLong()
+}
+
 // letter reports whether b is an ASCII letter, as every command's first octet is.
 func letter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 
@@ -98,6 +106,7 @@ const (
 	clearNever   clearRule = iota // but for a peer that is exempted
 	clearAlways                   // it leads to TLS, or away
 	clearAddress                  // decided when its address is known
+	clearInside                   // it needs a transaction, and what opened that was allowed
 )
 
 // verbs are the commands that we know, offered or not.
@@ -105,8 +114,8 @@ var verbs = verbTable(
 	verb{"EHLO", func(c *conn, args []byte) { c.ehlo("EHLO", args) }, clearAlways},
 	verb{"HELO", func(c *conn, args []byte) { c.ehlo("HELO", args) }, clearNever},
 	verb{"MAIL", (*conn).mail, clearAddress},
-	verb{"RCPT", (*conn).rcpt, clearAddress},
-	verb{"DATA", (*conn).data, clearAddress},
+	verb{"RCPT", (*conn).rcpt, clearInside},
+	verb{"DATA", (*conn).data, clearInside},
 	verb{"RSET", (*conn).rset, clearNever},
 	verb{"NOOP", func(c *conn, _ []byte) { c.junk("NOOP", ReplyOK()) }, clearAlways},
 	verb{"VRFY", func(c *conn, _ []byte) { c.junk("VRFY", ReplyVerify()) }, clearNever},
@@ -155,7 +164,7 @@ func (c *conn) obey(line []byte) {
 	}
 	v, known := lookUp(word)
 	if !known {
-		c.unknown(verbName(word))
+		c.unknown(c.verbName(word))
 		return
 	}
 	c.verb = v.name
@@ -185,9 +194,10 @@ func lookUp(word []byte) (verb, bool) {
 	return v, ok
 }
 
-// verbName is an unknown verb for the record: upper case, and "?" unless it is a short word of letters.
-func verbName(word []byte) string {
-	if len(word) > 2*maxVerb {
+// verbName is an unknown verb for the record: upper case, and "?" unless it is a short word of letters. After AUTH it may
+// be a password (P-26).
+func (c *conn) verbName(word []byte) string {
+	if len(word) > 2*maxVerb || c.tally.auth {
 		return "?"
 	}
 	for _, b := range word {
@@ -209,6 +219,7 @@ func (c *conn) bdat([]byte) {
 // auth refuses a login, which is never offered to the Internet.
 func (c *conn) auth([]byte) {
 	c.srv.count(EventAuth)
+	c.tally.auth = true
 	c.mistake("AUTH", ReplyNotImplemented())
 }
 
@@ -224,7 +235,7 @@ func (c *conn) mayBeClear(rule clearRule) bool {
 	switch {
 	case rule == clearAlways || !c.needsExemption():
 		return true
-	case rule == clearAddress:
+	case rule == clearAddress, rule == clearInside && c.tx.open:
 		return c.ln.opts.PlainAllowed != nil
 	}
 	return c.plainAllowed()
@@ -301,6 +312,7 @@ func (c *conn) judge(verb string, r *Reply, v verdict, own bool) {
 		c.refuse(verb, ReplyTooManyErrors())
 		return
 	case v.soft > 0 && v.n > v.soft:
+		c.srv.count(EventTarpit)
 		sleep(c.ctx, c.srv.stop, c.srv.pace().ErrorDelay)
 	}
 	if own {

@@ -26,7 +26,7 @@ func (d dialogue) play(t *testing.T, c *client) {
 // What a command is answered without the session being lost. C-06, C-07, C-08, C-11, C-12, C-17, C-18, C-22, C-30, K-02,
 // K-04, K-08, K-10, B-07.
 func TestDialogues(t *testing.T) {
-	o := open(t, &recorder{}, Config{Limits: Limits{Errors: 100, SoftErrors: 100, UnknownCommands: 100}}, ListenerOptions{})
+	o := open(t, &recorder{}, Config{Limits: over(Limits{Errors: 100, SoftErrors: 100, UnknownCommands: 100})}, ListenerOptions{})
 	sender := "MAIL FROM:<a@client.example>"
 	for name, d := range map[string]dialogue{
 		"C-06 order":          {{"RCPT TO:<b@example.com>", "503 5.5.1"}, {"DATA", "503 5.5.1"}, {sender, "250"}, {sender, "503 5.5.1"}, {"DATA", "503 5.5.1"}},
@@ -162,7 +162,7 @@ func TestContentAfterRefusedDataIsNotExecuted(t *testing.T) {
 
 // The limits of a session at n and n+1: C-13, C-14, C-15, C-16, J-08, errors, messages.
 func TestSessionLimits(t *testing.T) {
-	limits := Limits{Errors: 4, UnknownCommands: 3, Junk: 6, UnknownRcpts: 3, ExcessRcpts: 2, Recipients: 5, Messages: 2, SoftErrors: 100, SoftUnknownRcpts: 100}
+	limits := over(Limits{Errors: 4, UnknownCommands: 3, Junk: 6, UnknownRcpts: 3, ExcessRcpts: 2, Recipients: 5, Messages: 2, SoftErrors: 100, SoftUnknownRcpts: 100})
 	h := &recorder{rcpt: func(a mail.Address) *Reply {
 		if strings.HasPrefix(a.Local(), "nobody") {
 			return ReplyUnknownRecipient()
@@ -223,7 +223,7 @@ func TestPipelinedGroupIsAnsweredInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	counted := &writeCounter{Listener: l}
-	o := openOn(t, counted, &recorder{}, Config{Limits: Limits{Recipients: 300}}, ListenerOptions{})
+	o := openOn(t, counted, &recorder{}, Config{Limits: over(Limits{Recipients: 300})}, ListenerOptions{})
 	c := o.greeted(t)
 	var b strings.Builder
 	b.WriteString("MAIL FROM:<a@client.example>\r\n")

@@ -7,16 +7,18 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/rules/conf"
 )
 
-// A Config is what a Server is made of. Only Hostname is needed; a zero limit or timeout means its default.
+// A Config is what a Server is made of. Only Hostname is needed.
 type Config struct {
 	Hostname string // in the banner and the EHLO reply; also the domain of <postmaster>
 	Limits   Limits
 	Timeouts Timeouts
 
-	// TLS returns the certificates and settings for the next handshake, or nil if there are none now. It is asked
-	// each time, so a reload takes effect without a restart; a returned Config is never modified, by either side.
+	// TLS returns the certificates and settings for the next handshake, or nil if there are none now, for listeners that
+	// have none of their own. It is asked each time, so a reload takes effect without a restart; a returned Config is
+	// never modified, by either side.
 	TLS func() *tls.Config
 	// GreetDelay is how long a client must stay silent before it sees the banner.
 	GreetDelay func(Peer) time.Duration
@@ -32,30 +34,31 @@ type Config struct {
 	Panicked func(value any, stack []byte)
 }
 
-// Limits are the wire's own limits. A limit of n allows n; the next one is refused.
+// Limits are the limits of sessions. A limit of n allows n; the next one is refused. The zero Limits means
+// DefaultLimits; any other is taken as it is.
 type Limits struct {
-	MessageBytes int64 `yaml:"message_bytes" doc:"Most bytes of one message; the next hop's own limit counts too. 552 5.3.4"`
-	Recipients   int   `yaml:"recipients" doc:"Most recipients of one message; 100 is the least that RFC 5321 allows. 452 4.5.3"`
-	Connections  int   `yaml:"connections" doc:"Most open connections of all listeners together. 421 4.3.2"`
-	Reserve      int   `yaml:"reserve_percent" doc:"Part of connections, in percent, that only reserved networks may use"`
-	Messages     int   `yaml:"messages_per_session" doc:"Most messages in one session. 421 4.7.0"`
+	MessageBytes conf.Size `yaml:"message_bytes" min:"64KiB" max:"2GiB" doc:"Most bytes of a message; never more than the next hop takes. 552 5.3.4"`
+	Recipients   int       `yaml:"recipients" min:"1" max:"10000" doc:"Most recipients of a message. 452 4.5.3"`
+	Connections  int       `yaml:"connections" min:"1" max:"1000000" doc:"Most connections at once, on all listeners together. 421 4.3.2"`
+	Reserve      int       `yaml:"reserve_percent" min:"0" max:"90" doc:"Part of connections, in percent, that is kept for trusted networks."`
+	Messages     int       `yaml:"messages_per_session" min:"1" doc:"Most messages in a session. 421 4.7.0"`
 
-	CommandBytes int   `yaml:"command_bytes" doc:"Longest command line with its CRLF, at most 4096. 500 5.5.2 and close"`
-	LineBytes    int64 `yaml:"line_bytes" doc:"Longest text line without its CRLF. 550 5.6.0"`
-	HeaderBytes  int64 `yaml:"header_bytes" doc:"Largest header section. 550 5.6.0"`
-	FieldBytes   int64 `yaml:"header_field_bytes" doc:"Largest header field with its folds. 550 5.6.0"`
-	Fields       int   `yaml:"header_fields" doc:"Most header fields. 550 5.6.0"`
+	CommandBytes int       `yaml:"command_bytes" min:"512" max:"4096" doc:"Longest command line. 500 5.5.2 and close"`
+	LineBytes    conf.Size `yaml:"line_bytes" min:"998" doc:"Longest line of text. 550 5.6.0"`
+	HeaderBytes  conf.Size `yaml:"header_bytes" min:"16KiB" doc:"Largest header. 550 5.6.0"`
+	FieldBytes   conf.Size `yaml:"header_field_bytes" min:"998" doc:"Largest header field. 550 5.6.0"`
+	Fields       int       `yaml:"header_fields" min:"50" doc:"Most header fields. 550 5.6.0"`
 
-	SoftErrors       int `yaml:"soft_errors" doc:"Errors after which every further one is answered late"`
-	Errors           int `yaml:"errors" doc:"Most errors in one session. 421 4.7.0"`
-	UnknownCommands  int `yaml:"unknown_commands" doc:"Most commands in one session that are none of SMTP's. 421 4.7.0"`
-	Junk             int `yaml:"junk_commands" doc:"Most commands in a row that bring no mail forward: NOOP, RSET, VRFY, a further EHLO. 421 4.7.0"`
-	SoftUnknownRcpts int `yaml:"soft_unknown_recipients" doc:"Unknown recipients after which every further one is answered late"`
-	UnknownRcpts     int `yaml:"unknown_recipients" doc:"Most unknown recipients in one session. 421 4.7.0"`
-	ExcessRcpts      int `yaml:"excess_recipients" doc:"Most recipients beyond the limit that are answered 452 before the session ends. 421 4.7.0"`
-	NullSenderRcpts  int `yaml:"null_sender_recipients" doc:"Most recipients of a message from the null sender. 452 4.5.3"`
-	StressErrors     int `yaml:"stress_errors" doc:"Errors allowed under stress. 421 4.7.0"`
-	StressJunk       int `yaml:"stress_junk_commands" doc:"Junk commands allowed under stress. 421 4.7.0"`
+	SoftErrors       int `yaml:"soft_errors" min:"0" doc:"Errors after which each further one is answered late; 0: none is."`
+	Errors           int `yaml:"errors" min:"1" doc:"Most errors in a session. 421 4.7.0"`
+	UnknownCommands  int `yaml:"unknown_commands" min:"1" doc:"Most commands in a session that are none of SMTP's. 421 4.7.0"`
+	Junk             int `yaml:"junk_commands" min:"1" doc:"Most commands in a row that bring no mail forward: NOOP, RSET, VRFY, a further EHLO. 421 4.7.0"`
+	SoftUnknownRcpts int `yaml:"soft_unknown_recipients" min:"0" doc:"Unknown recipients after which each further one is answered late; 0: none is."`
+	UnknownRcpts     int `yaml:"unknown_recipients" min:"1" doc:"Most unknown recipients in a session. 421 4.7.0"`
+	ExcessRcpts      int `yaml:"excess_recipients" min:"1" doc:"Most recipients beyond the limit that are answered 452 before the session ends. 421 4.7.0"`
+	NullSenderRcpts  int `yaml:"null_sender_recipients" min:"1" doc:"Most recipients of a message from the null sender. 452 4.5.3"`
+	StressErrors     int `yaml:"stress_errors" min:"1" doc:"Errors allowed under stress. 421 4.7.0"`
+	StressJunk       int `yaml:"stress_junk_commands" min:"1" doc:"Junk commands allowed under stress. 421 4.7.0"`
 }
 
 // DefaultLimits are the limits that hold where the administrator sets none.
@@ -70,25 +73,25 @@ func DefaultLimits() Limits {
 
 // Timeouts are how long the server waits; the stress column holds while Config.Stress says so.
 type Timeouts struct {
-	Normal Pace `yaml:"normal" doc:"In ordinary times"`
-	Stress Pace `yaml:"stress" doc:"Under stress"`
+	Normal Pace `yaml:"normal" doc:"In ordinary times."`
+	Stress Pace `yaml:"stress" doc:"While the gateway has more to do than it can."`
 }
 
-// A Pace is one column of timeouts.
+// A Pace is one column of timeouts. The zero Pace means the default one; any other is taken as it is.
 type Pace struct {
-	Idle       time.Duration `yaml:"idle" doc:"Wait for the next command. 421 4.4.2"`
-	IdleDoubt  time.Duration `yaml:"idle_doubt" doc:"The same after an error, and before TLS where TLS is required"`
-	Command    time.Duration `yaml:"command" doc:"One command, from its first byte to its line end. 421 4.4.2"`
-	Handshake  time.Duration `yaml:"tls_handshake" doc:"One TLS handshake; then the connection is closed"`
-	DataIdle   time.Duration `yaml:"data_idle" doc:"Wait for more content. 421 4.4.2"`
-	DataTotal  time.Duration `yaml:"data_total" doc:"The whole content of one message. 421 4.4.2"`
-	DataRate   int64         `yaml:"data_rate" doc:"Least bytes of content per second after the grace. 421 4.4.2"`
-	DataGrace  time.Duration `yaml:"data_grace" doc:"Time for which data_rate does not hold"`
-	Session    time.Duration `yaml:"session" doc:"One session. 421 4.4.2"`
-	Write      time.Duration `yaml:"write" doc:"Wait for the client to take a reply; then the connection is closed"`
-	Verdict    time.Duration `yaml:"verdict" doc:"From the final dot until the checks are cancelled. 451 4.4.5"`
-	ErrorDelay time.Duration `yaml:"error_delay" doc:"Delay of each answer beyond the soft limits"`
-	Proxy      time.Duration `yaml:"proxy_header" doc:"Wait for a proxy's header; then the connection is closed"`
+	Idle       time.Duration `yaml:"idle" min:"1s" doc:"Wait for the next command. 421 4.4.2"`
+	IdleDoubt  time.Duration `yaml:"idle_doubt" min:"1s" doc:"The same after an error, and before TLS where it is required."`
+	Command    time.Duration `yaml:"command" min:"1s" doc:"One command, from its first byte to its line end. 421 4.4.2"`
+	Handshake  time.Duration `yaml:"tls_handshake" min:"1s" doc:"One TLS handshake."`
+	DataIdle   time.Duration `yaml:"data_idle" min:"1s" doc:"Wait for more of a message. 421 4.4.2"`
+	DataTotal  time.Duration `yaml:"data_total" min:"1s" doc:"The whole of a message. 421 4.4.2"`
+	DataRate   conf.Size     `yaml:"data_rate" min:"1" doc:"Least bytes of a message per second, after the grace. 421 4.4.2"`
+	DataGrace  time.Duration `yaml:"data_grace" doc:"Time without a least rate."`
+	Session    time.Duration `yaml:"session" min:"1s" doc:"One session. 421 4.4.2"`
+	Write      time.Duration `yaml:"write" min:"1s" doc:"Wait for the client to take a reply."`
+	Verdict    time.Duration `yaml:"verdict" min:"1s" max:"9m" doc:"From the final dot until the checks are cancelled; clients wait ten minutes. 451 4.4.5"`
+	ErrorDelay time.Duration `yaml:"error_delay" doc:"How much later an answer beyond the soft limits comes."`
+	Proxy      time.Duration `yaml:"proxy_header" min:"1s" doc:"Wait for a proxy's header."`
 }
 
 // DefaultTimeouts are the timeouts that hold where the administrator sets none.
@@ -149,6 +152,8 @@ func (m *TLSMode) UnmarshalText(b []byte) error {
 type ListenerOptions struct {
 	Name string // given to the Handler as Peer.Listener
 	TLS  TLSMode
+	// Certificates, if set, takes the place of Config.TLS: a listener with a Config of its own has ticket keys of its own.
+	Certificates func() *tls.Config
 	// PlainAllowed exempts clear-text mail from TLSRequired. It is asked at each step with what is known by then:
 	// nothing but the peer at HELO, the sender at MAIL, sender and recipient at RCPT; what is not known yet is the
 	// zero Address. True at one step promises nothing for the next, so a server that exempts a single recipient
@@ -159,58 +164,23 @@ type ListenerOptions struct {
 	ProxyProtocol []netip.Prefix
 }
 
-// withDefaults fills what is zero.
-func (l Limits) withDefaults() Limits {
-	d := DefaultLimits()
-	for _, p := range []struct {
-		have *int
-		def  int
-	}{
-		{&l.Recipients, d.Recipients}, {&l.Connections, d.Connections}, {&l.Reserve, d.Reserve}, {&l.Messages, d.Messages},
-		{&l.CommandBytes, d.CommandBytes}, {&l.Fields, d.Fields}, {&l.SoftErrors, d.SoftErrors}, {&l.Errors, d.Errors},
-		{&l.UnknownCommands, d.UnknownCommands}, {&l.Junk, d.Junk}, {&l.SoftUnknownRcpts, d.SoftUnknownRcpts},
-		{&l.UnknownRcpts, d.UnknownRcpts}, {&l.ExcessRcpts, d.ExcessRcpts}, {&l.NullSenderRcpts, d.NullSenderRcpts},
-		{&l.StressErrors, d.StressErrors}, {&l.StressJunk, d.StressJunk},
-	} {
-		if *p.have <= 0 {
-			*p.have = p.def
-		}
-	}
-	for _, p := range []struct {
-		have *int64
-		def  int64
-	}{
-		{&l.MessageBytes, d.MessageBytes}, {&l.LineBytes, d.LineBytes},
-		{&l.HeaderBytes, d.HeaderBytes}, {&l.FieldBytes, d.FieldBytes},
-	} {
-		if *p.have <= 0 {
-			*p.have = p.def
-		}
+// orDefault is l, or the defaults if it is zero.
+func (l Limits) orDefault() Limits {
+	if l == (Limits{}) {
+		l = DefaultLimits()
 	}
 	l.CommandBytes = min(l.CommandBytes, smallBuffer)
 	return l
 }
 
-// withDefaults fills what is zero.
-func (t Timeouts) withDefaults() Timeouts {
+// orDefault is t, with the default for each column that is zero.
+func (t Timeouts) orDefault() Timeouts {
 	d := DefaultTimeouts()
-	return Timeouts{Normal: t.Normal.withDefaults(d.Normal), Stress: t.Stress.withDefaults(d.Stress)}
-}
-
-// withDefaults fills what is zero from d.
-func (p Pace) withDefaults(d Pace) Pace {
-	for _, v := range []struct{ have, def *time.Duration }{
-		{&p.Idle, &d.Idle}, {&p.IdleDoubt, &d.IdleDoubt}, {&p.Command, &d.Command}, {&p.Handshake, &d.Handshake},
-		{&p.DataIdle, &d.DataIdle}, {&p.DataTotal, &d.DataTotal}, {&p.DataGrace, &d.DataGrace},
-		{&p.Session, &d.Session}, {&p.Write, &d.Write}, {&p.Verdict, &d.Verdict}, {&p.ErrorDelay, &d.ErrorDelay},
-		{&p.Proxy, &d.Proxy},
-	} {
-		if *v.have <= 0 {
-			*v.have = *v.def
-		}
+	if t.Normal == (Pace{}) {
+		t.Normal = d.Normal
 	}
-	if p.DataRate <= 0 {
-		p.DataRate = d.DataRate
+	if t.Stress == (Pace{}) {
+		t.Stress = d.Stress
 	}
-	return p
+	return t
 }

@@ -42,6 +42,7 @@ type conn struct {
 	mu       sync.Mutex
 	waiting  bool // for a command
 	draining bool
+	dropped  bool
 	since    time.Time // when waiting began
 	until    time.Time // when waiting ends
 }
@@ -72,6 +73,7 @@ type tally struct {
 	junk     int // commands since the last message
 	rcpts    int // unknown recipients
 	excess   int // recipients beyond the limit
+	auth     bool
 }
 
 // Why a session ends without a word of the client's.
@@ -81,6 +83,7 @@ var (
 	errSlow     = errors.New("command took too long")
 	errIdle     = errors.New("client was idle")
 	errUnsent   = errors.New("reply could not be sent")
+	errDropped  = errors.New("session made room for others")
 )
 
 // newConn makes nc a connection of ln.
@@ -214,6 +217,10 @@ func (c *conn) greet() bool {
 		case errors.Is(err, errDraining):
 			c.refuse("", ReplyShutdown())
 			return false
+		case errors.Is(err, errDropped):
+			c.srv.count(EventDropped)
+			c.refuse("", ReplyOverload())
+			return false
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return false // the client did not wait for us
 		}
@@ -234,7 +241,7 @@ func (c *conn) await(deadline time.Time) error {
 		c.mu.Unlock()
 		return errDraining
 	}
-	c.waiting, c.since, c.until = true, now, deadline
+	c.waiting, c.dropped, c.since, c.until = true, false, now, deadline
 	err := c.nc.SetReadDeadline(deadline)
 	c.mu.Unlock()
 	if err == nil {
@@ -242,12 +249,34 @@ func (c *conn) await(deadline time.Time) error {
 	}
 	c.mu.Lock()
 	c.waiting = false
-	drained := c.draining
+	drained, dropped := c.draining, c.dropped
 	c.mu.Unlock()
-	if err != nil && drained && errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case err == nil || !errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	case drained:
 		return errDraining
+	case dropped:
+		return errDropped
 	}
 	return err
+}
+
+// idle is since when the session waits for a command, if it does, and whether it was dropped.
+func (c *conn) idle() (since time.Time, waiting, dropped bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.since, c.waiting && !c.dropped, c.dropped
+}
+
+// drop ends the session if it waits for a command.
+func (c *conn) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting {
+		c.dropped = true
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // drain ends the wait for a command, now or when it next begins.
@@ -335,6 +364,9 @@ func (c *conn) leave(err error) {
 	switch {
 	case errors.Is(err, errDraining):
 		c.refuse(c.verb, ReplyShutdown())
+	case errors.Is(err, errDropped):
+		c.srv.count(EventDropped)
+		c.refuse(c.verb, ReplyOverload())
 	case errors.Is(err, errSession):
 		c.srv.count(EventSessionLong)
 		c.refuse(c.verb, ReplyTimeout())

@@ -100,7 +100,7 @@ func TestDialogueCorpus(t *testing.T) {
 
 // runDialogue plays one dialogue script against a server with that suite's limits.
 func runDialogue(t *testing.T, name, text string) []delivery {
-	o := open(t, &recorder{}, Config{Limits: Limits{MessageBytes: 1 << 20, CommandBytes: 1024}}, ListenerOptions{})
+	o := open(t, &recorder{}, Config{Limits: over(Limits{MessageBytes: 1 << 20, CommandBytes: 1024})}, ListenerOptions{})
 	var c *client
 	for _, line := range strings.Split(text, "\n") {
 		line, ok := strings.CutPrefix(line, "c ")

@@ -39,6 +39,11 @@ func ReplySender() *Reply { return reply(250, "2.1.0", "Sender OK") }
 // ReplyRecipient accepts one recipient.
 func ReplyRecipient() *Reply { return reply(250, "2.1.5", "Recipient OK") }
 
+// ReplyRecipientTLSSoon accepts one recipient in a clear session, and says that this will not last.
+func ReplyRecipientTLSSoon() *Reply {
+	return reply(250, "2.1.5", "Recipient OK; TLS will be required here soon, use STARTTLS")
+}
+
 // ReplyAccepted takes custody of a message; id is its reference, empty if there is none.
 func ReplyAccepted(id string) *Reply { return reply(250, "2.0.0", withID("Accepted", id)) }
 

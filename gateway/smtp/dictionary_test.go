@@ -64,7 +64,7 @@ func TestRepliesAreSpelledInTheDictionaryAlone(t *testing.T) {
 
 // dictionary is every reply that takes no words of others.
 var dictionary = []*Reply{
-	ReplyBanner("mx.example.com"), ReplyStartTLS(), ReplyBye(), ReplyOK(), ReplySender(), ReplyRecipient(), ReplyAccepted("ID"),
+	ReplyBanner("mx.example.com"), ReplyStartTLS(), ReplyBye(), ReplyOK(), ReplySender(), ReplyRecipient(), ReplyRecipientTLSSoon(), ReplyAccepted("ID"),
 	ReplyVerify(), ReplyStart(), ReplyShutdown(), ReplyOverload(), ReplyTimeout(), ReplyCut(), ReplyTooManyErrors(),
 	ReplyTooManyConnections(), ReplyTooManyMessages(), ReplyBroken(), ReplyRate(), ReplyGreylist(300), ReplyTLSNeededSoon(),
 	ReplyUnverifiable(), ReplySenderDomainUnknown(), ReplyLocalError(), ReplyBusy(), ReplyMisconfigured(), ReplyNextHopDown(),

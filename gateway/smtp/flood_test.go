@@ -62,7 +62,7 @@ func (c *holdingConn) release() {
 
 // more than the buffer holds was sent, and what is too early still waits in the kernel.
 func TestContentBefore354BehindTheBuffer(t *testing.T) {
-	o := open(t, &recorder{}, Config{Limits: Limits{CommandBytes: 4096}}, ListenerOptions{})
+	o := open(t, &recorder{}, Config{Limits: over(Limits{CommandBytes: 4096})}, ListenerOptions{})
 	c := o.greeted(t)
 	group := "MAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.com>\r\n"
 	pad := "NOOP " + strings.Repeat("x", smallBuffer-len(group)-len("DATA\r\n")-7) + "\r\n"
@@ -163,7 +163,7 @@ func TestIdleClients(t *testing.T) {
 // BenchmarkIdleTLS holds idle TLS sessions and reports what one costs in this process, in bytes resident.
 func BenchmarkIdleTLS(b *testing.B) {
 	const sessions = 2000
-	o := open(b, &recorder{}, Config{TLS: testTLS(b), Limits: Limits{Connections: 20000}}, ListenerOptions{TLS: TLSImplicit})
+	o := open(b, &recorder{}, Config{TLS: testTLS(b), Limits: over(Limits{Connections: 20000})}, ListenerOptions{TLS: TLSImplicit})
 	before := resident(b)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestIdleClients$", "-test.v")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", idleClients, o.addr, sessions))

@@ -28,7 +28,7 @@ func (s *script) SetWriteDeadline(time.Time) error { return nil }
 func perform(t testing.TB, list ...string) (replies []string, got []delivery) {
 	t.Helper()
 	h := &recorder{caps: allCaps}
-	srv := NewServer(Config{Hostname: "mx.example.com", Timeouts: Timeouts{Normal: Pace{ErrorDelay: time.Nanosecond}}}, h)
+	srv := NewServer(Config{Hostname: "mx.example.com", Timeouts: hasty()}, h)
 	nc := &script{pieces: pieces{list}}
 	c := newConn(srv, &listener{tls: newTLSKeeper(srv.cfg.TLS)}, nc)
 	c.ctx, c.cancel = context.WithCancel(context.Background())

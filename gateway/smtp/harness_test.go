@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -326,4 +327,23 @@ func testTLS(t testing.TB) func() *tls.Config {
 	}
 	cfg := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 	return func() *tls.Config { return cfg }
+}
+
+// over is the default limits with those of l that are not zero in their place.
+func over(l Limits) Limits {
+	d := DefaultLimits()
+	from, to := reflect.ValueOf(l), reflect.ValueOf(&d).Elem()
+	for i := range to.NumField() {
+		if !from.Field(i).IsZero() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return d
+}
+
+// hasty is the default timeouts with answers beyond the soft limits as quick as others.
+func hasty() Timeouts {
+	d := DefaultTimeouts()
+	d.Normal.ErrorDelay = time.Nanosecond
+	return d
 }

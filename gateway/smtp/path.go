@@ -128,8 +128,8 @@ func bounded(s string) bool {
 }
 
 // parseMailbox makes the mailbox of a path an Address. utf8OK says that SMTPUTF8 was given; without it an address
-// outside ASCII is refused as such. bad is the refusal of a malformed one.
-func parseMailbox(s string, utf8OK bool, bad *Reply) (mail.Address, *Reply) {
+// outside ASCII is refused as such. parse reads it, and bad is the refusal of a malformed one.
+func parseMailbox(s string, utf8OK bool, parse func(string) (mail.Address, error), bad *Reply) (mail.Address, *Reply) {
 	if !ascii(s) {
 		if !utf8OK {
 			return mail.Address{}, ReplyNeedsUTF8()
@@ -138,7 +138,7 @@ func parseMailbox(s string, utf8OK bool, bad *Reply) (mail.Address, *Reply) {
 			return mail.Address{}, bad
 		}
 	}
-	a, err := mail.ParseAddress(s)
+	a, err := parse(s)
 	if err != nil {
 		return mail.Address{}, bad
 	}

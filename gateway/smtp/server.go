@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -74,9 +73,9 @@ type tuning struct {
 }
 
 // Adjust replaces the limits, the timeouts and the networks whose bare LF is normalized, from the next command of every
-// session on. No session is dropped. Zero values mean defaults, as in Config.
+// session on. No session is dropped.
 func (s *Server) Adjust(l Limits, t Timeouts, normalizeBareLF []netip.Prefix) {
-	s.tuning.Store(&tuning{l.withDefaults(), t.withDefaults(), slices.Clone(normalizeBareLF)})
+	s.tuning.Store(&tuning{l.orDefault(), t.orDefault(), slices.Clone(normalizeBareLF)})
 }
 
 // limits are the limits that hold now.
@@ -118,7 +117,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, opts ListenerOptions
 	go s.watchStress(watch)
 	unwatch := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer unwatch()
-	ln := &listener{opts: opts, tls: newTLSKeeper(s.cfg.TLS)}
+	provider := opts.Certificates
+	if provider == nil {
+		provider = s.cfg.TLS
+	}
+	ln := &listener{opts: opts, tls: newTLSKeeper(provider)}
 	spare := newSpare()
 	defer spare.close()
 	for wait := time.Duration(0); ; {
@@ -303,34 +306,6 @@ func (s *Server) dropListener(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
-}
-
-// stressTick is how often the beginning of stress is looked for.
-const stressTick = time.Second
-
-// watchStress hurries the sessions that wait for a command when stress begins: their deadlines were set in better
-// times.
-func (s *Server) watchStress(ctx context.Context) {
-	t := time.NewTicker(stressTick)
-	defer t.Stop()
-	was := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		is := s.cfg.Stress()
-		if is && !was {
-			s.mu.Lock()
-			open := slices.Collect(maps.Keys(s.open))
-			s.mu.Unlock()
-			for _, c := range open {
-				c.hurry(s.pace().Idle)
-			}
-		}
-		was = is
-	}
 }
 
 // A spare is an open file that is given up to take and close one connection when no file is left: the client learns

@@ -47,6 +47,8 @@ const (
 	EventPanic                       // a Session panicked
 	EventMessage                     // a message came in whole
 	EventWrite                       // a reply was not taken in time
+	EventTarpit                      // an answer was late on purpose, beyond a soft limit
+	EventDropped                     // an idle session made room for others, under stress
 	eventCount
 )
 
@@ -57,6 +59,7 @@ var eventNames = [eventCount]string{
 	"junk_commands", "unknown_recipients", "recipient_limit", "recipient_excess", "messages_per_session", "tls",
 	"tls_failed", "tls_too_old", "tls_alpn", "tls_missing", "auth", "bdat", "size_declared", "size_limit", "bare_lf",
 	"bare_lf_fixed", "bare_cr", "nul", "text_line", "header_limit", "data_slow", "data_cut", "panic", "message", "write",
+	"tarpit", "dropped",
 }
 
 // String is the event's name in metrics.

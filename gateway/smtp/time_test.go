@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -428,3 +429,55 @@ func TestServeContextCuts(t *testing.T) {
 		}
 	})
 }
+
+// I-02, I-04: under stress the sessions that are idle for longest make room; who is reserved, or has just come, stays.
+func TestTheLongestIdleMakeRoomUnderStress(t *testing.T) {
+	var stress atomic.Bool
+	friend := netip.MustParseAddr("192.0.2.9")
+	cfg := Config{
+		Limits: over(Limits{Connections: 40, Reserve: 50, Junk: 1000, StressJunk: 1000}), Stress: stress.Load,
+		Reserved: func(a netip.Addr) bool { return a == friend },
+	}
+	proxy := ListenerOptions{ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
+	h := &recorder{}
+	in(t, h, cfg, proxy, func(t *testing.T, o *clockwork) {
+		come := func(from string) *client {
+			ours, theirs := net.Pipe()
+			o.l.ch <- addressed{theirs}
+			c := newClient(t, ours)
+			_ = ours.SetDeadline(time.Time{})
+			c.send("PROXY TCP4 " + from + " 192.0.2.25 1000 25\r\n")
+			c.want("220 ")
+			c.ask("EHLO client.example", "250 ")
+			return c
+		}
+		oldest := come(friend.String())
+		var strangers []*client
+		for range 18 {
+			time.Sleep(100 * time.Millisecond)
+			strangers = append(strangers, come("198.51.100.1"))
+		}
+		time.Sleep(time.Second)
+		strangers[0].ask("NOOP", "250") // not idle for long any more
+		latest := come("198.51.100.2")
+		stress.Store(true)
+		// Twenty are open, which is all that is for everybody, and two of these shall be free.
+		for _, c := range strangers[1:3] {
+			c.want("421 4.3.2")
+			c.wantClosed()
+		}
+		time.Sleep(3 * time.Second)
+		for _, c := range append(strangers[3:], strangers[0], oldest, latest) {
+			c.inStep()
+		}
+		if n := o.srv.Stats().Events["dropped"]; n != 2 {
+			t.Errorf("%d dropped", n)
+		}
+	})
+}
+
+// addressed is a connection that has an address of TCP, as proxies have.
+type addressed struct{ net.Conn }
+
+func (addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1} }
+func (addressed) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 25} }

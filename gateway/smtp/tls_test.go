@@ -333,7 +333,7 @@ func smuggle(t *testing.T, o *clockwork, mode TLSMode, id string, m modelled, li
 // I-02, I-04: no more connections than the limit, the last of them for reserved networks.
 func TestConnectionLimit(t *testing.T) {
 	var reserved atomic.Bool
-	cfg := Config{Limits: Limits{Connections: 10, Reserve: 20}, Reserved: func(netip.Addr) bool { return reserved.Load() }}
+	cfg := Config{Limits: over(Limits{Connections: 10, Reserve: 20}), Reserved: func(netip.Addr) bool { return reserved.Load() }}
 	o := open(t, &recorder{}, cfg, ListenerOptions{})
 	for range 8 {
 		c := o.dial(t)

@@ -39,7 +39,7 @@ func (c *conn) ehlo(verb string, args []byte) {
 		return
 	}
 	c.hello = hello{given: true, esmtp: esmtp, caps: caps}
-	c.hello.size = c.srv.limits().MessageBytes
+	c.hello.size = int64(c.srv.limits().MessageBytes)
 	if caps.Size > 0 {
 		c.hello.size = min(c.hello.size, caps.Size)
 	}
@@ -193,7 +193,7 @@ func (c *conn) parseMail(args []byte) (mail.Address, MailParams, *Reply) {
 	if mailbox == "" {
 		return noAddress, p, nil // the null reverse-path
 	}
-	from, refused := parseMailbox(mailbox, p.SMTPUTF8, ReplyBadSender())
+	from, refused := parseMailbox(mailbox, p.SMTPUTF8, mail.ParseAddress, ReplyBadSender())
 	return from, p, refused
 }
 
@@ -266,7 +266,7 @@ func (c *conn) parseRcpt(args []byte) (mail.Address, *Reply) {
 	if strings.EqualFold(mailbox, "postmaster") { // RFC 5321 section 4.5.1
 		mailbox += "@" + c.srv.cfg.Hostname
 	}
-	return parseMailbox(mailbox, c.tx.params.SMTPUTF8, ReplyBadRecipient())
+	return parseMailbox(mailbox, c.tx.params.SMTPUTF8, mail.ParseRecipient, ReplyBadRecipient())
 }
 
 // rset drops the transaction.
@@ -335,7 +335,7 @@ func (c *conn) receive() {
 	limits := c.srv.limits()
 	pace := c.newDataPace()
 	body := newContent(&c.in, contentLimits{
-		size: c.hello.size, line: limits.LineBytes, header: limits.HeaderBytes, field: limits.FieldBytes,
+		size: c.hello.size, line: int64(limits.LineBytes), header: int64(limits.HeaderBytes), field: int64(limits.FieldBytes),
 		fields: limits.Fields, normalizeLF: within(c.srv.tuning.Load().bareLF, c.peer.Remote),
 	}, pace.read)
 	body.onEnd = func() {
@@ -427,7 +427,7 @@ func (p *dataPace) read() error {
 		pace.DataIdle,
 		p.begun.Add(pace.DataTotal).Sub(now),
 		c.start.Add(pace.Session).Sub(now),
-		pace.DataGrace+time.Duration(p.octets/pace.DataRate)*time.Second-p.waited,
+		pace.DataGrace+time.Duration(p.octets/int64(max(pace.DataRate, 1)))*time.Second-p.waited,
 	)
 	if err := c.nc.SetReadDeadline(now.Add(wait)); err != nil {
 		return err

@@ -168,7 +168,7 @@ func (s *Spool) buffer(n int) *buffer {
 		class++
 	}
 	size := int64(classSizes[class])
-	if s.memory.Add(size) > s.cfg.Memory {
+	if s.memory.Add(size) > s.most.Load() {
 		s.memory.Add(-size)
 		return nil
 	}

@@ -42,6 +42,8 @@ var (
 // A Spool receives messages. It is safe for concurrent use.
 type Spool struct {
 	cfg     Config
+	most    atomic.Int64 // of memory
+	largest atomic.Int64 // message
 	memory  atomic.Int64 // bytes of buffers in use
 	disk    atomic.Int64 // bytes in files
 	bodies  atomic.Int64 // open bodies
@@ -80,8 +82,16 @@ func New(cfg Config) (*Spool, error) {
 		return nil, fmt.Errorf("clear spool directory: %w", err)
 	}
 	s := &Spool{cfg: cfg}
-	s.gauge.Dir, s.gauge.Size = cfg.Dir, cfg.MessageBytes
+	s.gauge.Dir = cfg.Dir
+	s.Adjust(cfg.MessageBytes, cfg.Memory)
 	return s, nil
+}
+
+// Adjust replaces the size of the largest message and the bytes of buffers in use at once, from the next message on.
+func (s *Spool) Adjust(messageBytes, memory int64) {
+	s.largest.Store(messageBytes)
+	s.most.Store(memory)
+	s.gauge.Resize(messageBytes)
 }
 
 // sweep removes files whose process died between making and unlinking them. Nothing but our own names is touched; a
@@ -104,7 +114,7 @@ func sweep(dir string) error {
 // Admit reports whether a new message may begin: nil, or an error that is answered with 452 4.3.1. A tenth of the
 // memory is kept for those that have begun. It costs next to nothing and is asked at MAIL.
 func (s *Spool) Admit() error {
-	if s.memory.Load()+small > s.cfg.Memory-s.cfg.Memory/10 || s.disk.Load()+s.cfg.MessageBytes > s.cfg.Disk {
+	if s.memory.Load()+small > s.most.Load()-s.most.Load()/10 || s.disk.Load()+s.largest.Load() > s.cfg.Disk {
 		return ErrFull
 	}
 	if err := s.trouble.Err(); err != nil {

@@ -6,26 +6,28 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"gatepost/gateway/failpoint"
 )
 
-// deadline is the longest that anybody waits for Redis (HOSTILE M-02).
-const deadline = 50 * time.Millisecond
+// defaultDeadline is the longest that anybody waits for Redis (HOSTILE M-02).
+const defaultDeadline = 50 * time.Millisecond
 
 // A RedisConfig says which Redis is shared, and by how many.
 type RedisConfig struct {
-	URL      string           // redis://, rediss:// or unix://
+	URL      string           // as CheckURL takes it
+	Local    *Local           // what this process knows by itself; nil: a new one
 	Gateways int              // that share it; each allows this part of every rate while Redis is away
 	Keys     int              // most keys that are kept in this process
 	Changed  func(away bool)  // told when Redis goes away or comes back; may be nil
 	Now      func() time.Time // this process's clock; windows run by Redis's own
+	Deadline time.Duration    // the longest that anybody waits for Redis; 0: 50 ms
 }
 
 // Stats are what a Redis counted since it was made.
@@ -41,32 +43,38 @@ type Stats struct {
 // nothing fails, and nobody waits longer than the deadline (HOSTILE M-01, M-02, M-07).
 type Redis struct {
 	cfg    RedisConfig
-	client *redis.Client
+	client redis.UniversalClient
 	local  *Local
 	denied *lru.Cache[string, time.Time] // keys that Redis refused, until when it need not be asked
+	takes  *redis.Script
+	waits  *redis.Script
 	br     breaker
+
+	listing sync.Mutex
 
 	calls, failures, alone, spared, bad atomic.Uint64
 }
 
 // NewRedis makes a Redis. It does not connect: a gateway starts whether Redis is there or not.
 func NewRedis(c RedisConfig) (*Redis, error) {
-	o, err := redis.ParseURL(c.URL)
+	o, err := parseURL(c.URL)
 	if err != nil {
-		return nil, errors.New("read state URL: expected redis://HOST:PORT/NUMBER or rediss://HOST:PORT/NUMBER") // its own words may hold the password
+		return nil, fmt.Errorf("read state URL: %w", err)
 	}
-	o.ContextTimeoutEnabled = true
-	o.DialerRetries, o.MaxRetries = 1, -1
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = 300*time.Millisecond, deadline, deadline, deadline
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	o.DisableIdentity = true
+	if c.Deadline <= 0 {
+		c.Deadline = defaultDeadline
+	}
+	bound(o, c.Deadline)
 	redis.SetLogger(silence{})
 	denied, err := lru.New[string, time.Time](c.Keys)
 	if err != nil {
 		return nil, fmt.Errorf("make memory of refusals: %w", err)
 	}
 	c.Gateways = max(c.Gateways, 1)
-	return &Redis{cfg: c, client: redis.NewClient(o), local: NewLocal(c.Keys, c.Now), denied: denied}, nil
+	if c.Local == nil {
+		c.Local = NewLocal(c.Keys, c.Now)
+	}
+	return &Redis{cfg: c, client: redis.NewUniversalClient(o), local: c.Local, denied: denied, takes: redis.NewScript(takeScript), waits: redis.NewScript(waitScript)}, nil
 }
 
 // silence takes what the client would write to standard error; failures are counted and told through Changed.
@@ -117,13 +125,13 @@ redis.call('HSET', key, 's', s, 'n', c + n, 'p', p)
 redis.call('PEXPIRE', key, 2 * window)
 return {1, 0, bad}`
 
-// script is never written to.
-var script = redis.NewScript(takeScript)
+// prefix begins every name of ours in Redis.
+const prefix = "gp:"
 
 // name is what a key is called in Redis: nothing that a stranger wrote is part of it (HOSTILE C-20, M-08).
 func name(key string) string {
 	sum := sha256.Sum256([]byte(key))
-	return "gp:" + hex.EncodeToString(sum[:])
+	return prefix + hex.EncodeToString(sum[:])
 }
 
 // Take counts n events for key if the rate allows them; if not, it counts nothing and says how long to wait at most.
@@ -135,7 +143,7 @@ func (s *Redis) Take(ctx context.Context, key string, n int, r Rate) (ok bool, w
 	}
 	var reply []int64
 	err := s.ask(ctx, func(ctx context.Context) (err error) {
-		reply, err = script.Run(ctx, s.client, []string{name(key)}, n, r.Count, r.Window.Milliseconds()).Int64Slice()
+		reply, err = s.takes.Run(ctx, s.client, []string{name(key)}, n, r.Count, r.Window.Milliseconds()).Int64Slice()
 		return err
 	})
 	if err == nil && !sane(reply, r) {
@@ -174,7 +182,7 @@ func (s *Redis) ask(ctx context.Context, exchange func(context.Context) error) e
 	}
 	s.calls.Add(1)
 	// A client that hangs up says nothing about Redis.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Deadline)
 	defer cancel()
 	err := failpoint.Hit(failpoint.SharedState)
 	if err == nil {
@@ -190,11 +198,17 @@ func (s *Redis) ask(ctx context.Context, exchange func(context.Context) error) e
 	return err
 }
 
-// Remember marks key until life has passed, here and in Redis: a mark outlives a Redis that forgets (HOSTILE M-04).
+// Remember marks key until life has passed, here and in Redis: a mark outlives a Redis that forgets (HOSTILE M-04), and
+// no gateway makes it end earlier than it knows itself (M-03).
 func (s *Redis) Remember(ctx context.Context, key string, life time.Duration) {
-	s.local.Remember(ctx, key, life)
+	end, news := s.local.remember(key, life)
+	if !news {
+		return
+	}
 	// Without Redis the mark is this gateway's own; that is what it is kept here for.
-	_ = s.ask(ctx, func(ctx context.Context) error { return s.client.Set(ctx, name(key), 1, life).Err() })
+	_ = s.ask(ctx, func(ctx context.Context) error {
+		return s.client.Set(ctx, name(key), 1, end.Sub(s.cfg.Now())).Err()
+	})
 }
 
 // echo is how long a mark that another gateway made is believed without asking again.

@@ -17,6 +17,9 @@ type counter interface {
 	Take(ctx context.Context, key string, n int, r Rate) (ok bool, wait time.Duration)
 	Remember(ctx context.Context, key string, life time.Duration)
 	Known(ctx context.Context, key string) bool
+	Wait(ctx context.Context, key string, v Visit, t Terms) (left time.Duration)
+	Visits(ctx context.Context) ([]Visit, error)
+	Pass(ctx context.Context, id string, life time.Duration) (Visit, error)
 }
 
 // A server is a real Redis.
@@ -28,6 +31,27 @@ type server struct {
 // startRedis starts redis-server on addr, or on a free port.
 func startRedis(t *testing.T, addr string) *server {
 	t.Helper()
+	if addr == "" {
+		addr = freeAddress(t)
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	return runRedis(t, addr, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+}
+
+// freeAddress is one of this machine's on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// runRedis starts redis-server, which is to listen on addr, and waits until it does.
+func runRedis(t *testing.T, addr string, args ...string) *server {
+	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -35,17 +59,8 @@ func startRedis(t *testing.T, addr string) *server {
 		}
 		t.Skip("redis-server is not installed")
 	}
-	if addr == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr = l.Addr().String()
-		l.Close()
-	}
-	_, port, _ := net.SplitHostPort(addr)
 	var out bytes.Buffer
-	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	cmd := exec.Command(path, append(args, "--dir", t.TempDir())...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -78,10 +93,18 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("never came true: %s", what)
 }
 
-// connect makes one gateway's Redis and waits until it answers: a busy machine may miss the first deadline.
+// unhurried is a deadline that a busy machine keeps.
+const unhurried = 5 * time.Second
+
+// connect makes one gateway's Redis, which is not in a hurry, and waits until it answers.
 func connect(t *testing.T, s *server) *Redis {
 	t.Helper()
-	r, err := NewRedis(RedisConfig{URL: "redis://" + s.addr, Gateways: 2, Keys: 1000, Now: time.Now})
+	return connectWithin(t, s, unhurried)
+}
+
+func connectWithin(t *testing.T, s *server, deadline time.Duration) *Redis {
+	t.Helper()
+	r, err := NewRedis(RedisConfig{URL: "redis://" + s.addr, Gateways: 2, Keys: 1000, Now: time.Now, Deadline: deadline})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +256,7 @@ func TestAStalledOrRefusingRedisIsGivenUpAndTakenBack(t *testing.T) { // M-02, M
 		{"read-only", func(r *Redis) { r.client.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1") }, func(r *Redis) { r.client.Do(t.Context(), "REPLICAOF", "NO", "ONE") }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			r := connect(t, s)
+			r := connectWithin(t, s, 0)
 			c.harm(r)
 			for i := range maxFailures {
 				r.Take(t.Context(), fmt.Sprint(i), 1, Rate{6, time.Minute})

@@ -45,7 +45,8 @@ type Table struct {
 	service map[string]bool
 	labels  map[string][]*Brand // by the skeleton of a domain's own label
 	owners  map[string]*Brand   // by domain
-	long    []label             // labels that mean the brand wherever they stand in another
+	long    map[string][]label  // labels that mean the brand wherever they stand in another, by their beginning
+	slips   [64][]label         // labels that may be written wrong by a letter, by their length
 }
 
 // An entry is one name as words.
@@ -70,7 +71,7 @@ func Shipped(l *lookalike.Table) (*Table, error) { return Parse(shipped, l) }
 // Parse reads a table. A line is "name" or "word", names with commas between, "=", and domains; or "service" and words.
 // # begins a comment.
 func Parse(text string, l *lookalike.Table) (*Table, error) {
-	t := &Table{look: l, first: map[string][]entry{}, service: map[string]bool{}, labels: map[string][]*Brand{}, owners: map[string]*Brand{}}
+	t := &Table{look: l, first: map[string][]entry{}, service: map[string]bool{}, labels: map[string][]*Brand{}, owners: map[string]*Brand{}, long: map[string][]label{}}
 	for i, line := range strings.Split(text, "\n") {
 		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
 			continue
@@ -148,7 +149,10 @@ func (t *Table) addLabel(b *Brand, domain string, word bool) {
 	}
 	t.labels[skeleton] = append(t.labels[skeleton], b)
 	if len(own) >= minLong {
-		t.long = append(t.long, label{own, b})
+		t.long[own[:minLong]] = append(t.long[own[:minLong]], label{own, b})
+	}
+	if len(own) >= minSlip && len(own) < len(t.slips) {
+		t.slips[len(own)] = append(t.slips[len(own)], label{own, b})
 	}
 }
 
@@ -235,7 +239,7 @@ const (
 
 // Like is the brand that a label of a host name bears, and how. The label is in Unicode, lower case, without dots.
 func (t *Table) Like(s string) (*Brand, Likeness) {
-	if len(s) < 4 {
+	if len(s) < 4 || len(s) > maxLabel {
 		return nil, None
 	}
 	folded := t.look.Fold(s)
@@ -254,16 +258,27 @@ func (t *Table) Like(s string) (*Brand, Likeness) {
 			return list[0], Part
 		}
 	}
-	for _, l := range t.long {
-		switch {
-		case strings.Contains(folded, l.text):
-			return l.brand, Part
-		case len(l.text) >= minSlip && lookalike.Near(folded, l.text):
-			return l.brand, Slip
+	for i := 0; i+minLong <= len(folded); i++ {
+		for _, l := range t.long[folded[i:i+minLong]] {
+			if strings.HasPrefix(folded[i:], l.text) {
+				return l.brand, Part
+			}
+		}
+	}
+	if len(folded) >= minSlip-1 && len(folded) <= len(t.slips) {
+		for _, near := range t.slips[len(folded)-1 : min(len(folded)+2, len(t.slips))] {
+			for _, l := range near {
+				if lookalike.Near(folded, l.text) {
+					return l.brand, Slip
+				}
+			}
 		}
 	}
 	return nil, None
 }
+
+// maxLabel bounds the labels that are looked at, in octets: one of the DNS has 63 at most, in Unicode some more.
+const maxLabel = 128
 
 // minSlip is how long a brand's label must be for one letter to be a slip and not another word.
 const minSlip = 7

@@ -71,17 +71,17 @@ func TestAnswersMeanWhatTheirListsSay(t *testing.T) { // L-06
 
 func TestAListThatContradictsItselfIsRefusedWithItsPlace(t *testing.T) {
 	for text, want := range map[string]string{
-		"zone: nodots\nasks: [client]":                                          "1:7: ",
-		"zone: bl.example.net\nasks: [client, mailbox]\nhash: sha1":             "a list of mailboxes",
-		"zone: bl.example.net\nasks: [mailbox]":                                 "needs hash",
-		"zone: bl.example.net\nasks: [clients]":                                 `did you mean "client"`,
-		"zone: bl.example.net\nasks: [client]\nanswers: {192.0.2.1: listed x}":  "not an answer",
-		"zone: bl.example.net\nasks: [client]\nanswers: {127.0.0.9-2: listed}":  "not an octet",
-		"zone: bl.example.net\nasks: [client]\nanswers: {127.0.0.2: lsited x}":  `did you mean "listed"`,
-		"zone: bl.example.net\nasks: [link]\nbits: {3: listed x}":               "not one bit",
-		"zone: bl.example.net\nasks: [link]\ntest: {listed: x.example}":         "must not list",
-		"zone: bl.example.net\nasks: [link]\nanswers: [127.0.0.2]":              "expected answers",
-		"zone: bl.example.net\nasks: [link]\nblocked: [10.0.0.1]":               "not an answer",
+		"zone: nodots\nasks: [client]":                                         "1:7: ",
+		"zone: bl.example.net\nasks: [client, mailbox]\nhash: sha1":            "a list of mailboxes",
+		"zone: bl.example.net\nasks: [mailbox]":                                "needs hash",
+		"zone: bl.example.net\nasks: [clients]":                                `did you mean "client"`,
+		"zone: bl.example.net\nasks: [client]\nanswers: {192.0.2.1: listed x}": "not an answer",
+		"zone: bl.example.net\nasks: [client]\nanswers: {127.0.0.9-2: listed}": "not an octet",
+		"zone: bl.example.net\nasks: [client]\nanswers: {127.0.0.2: lsited x}": `did you mean "listed"`,
+		"zone: bl.example.net\nasks: [link]\nbits: {3: listed x}":              "not one bit",
+		"zone: bl.example.net\nasks: [link]\ntest: {listed: x.example}":        "must not list",
+		"zone: bl.example.net\nasks: [link]\nanswers: [127.0.0.2]":             "expected answers",
+		"zone: bl.example.net\nasks: [link]\nblocked: [10.0.0.1]":              "not an answer",
 	} {
 		var l List
 		problems := conf.Decode("f.yaml", []byte(text), &l)

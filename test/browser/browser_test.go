@@ -115,17 +115,9 @@ func TestEveryPageLooksRight(t *testing.T) {
 			must(t, tab.Go(url+"/login"))
 			shoot("login")
 			enter(t, tab, url, "ada")
-			for _, p := range []struct{ name, path string }{
-				{"overview", "/"}, {"quarantine", "/quarantine"}, {"message", "/quarantine/0m9xspoofk"}, {"html", "/quarantine/0m9xspoofk?view=html"},
-				{"hostile", "/quarantine/0m9xhostik"}, {"macro", "/quarantine/0m9xmacrok"},
-				{"release", "/quarantine/0m9xspoofk/release"}, {"malware", "/quarantine/0m9xeicark/release"}, {"trace", "/trace"},
-				{"record", "/trace/0m9xspoofk"}, {"people", "/people"}, {"person", "/people/alice"}, {"account", "/account"}, {"audit", "/audit"},
-				{"health", "/health"}, {"sender", "/quarantine/0m9xspoofk/sender?verb=allow"}, {"deny", "/quarantine/0m9xmacrok/delete"},
-				{"test", "/quarantine/0m9xspoofk/test"}, {"policy", "/policy"}, {"draft", "/policy/draft"}, {"kept", "/policy/kept/k1"},
-				{"lists", "/lists"}, {"hold", "/hold"}, {"waiting", "/waiting"}, {"tls", "/tls"}, {"known", "/known"}, {"missing", "/nothing"}, {"empty", "/quarantine?q=nosuchthing"},
-			} {
-				must(t, tab.Go(url+p.path))
-				shoot(p.name)
+			for _, p := range pages() {
+				must(t, tab.Go(url+p[1]))
+				shoot(p[0])
 			}
 		})
 	}

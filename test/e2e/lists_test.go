@@ -72,3 +72,35 @@ func TestWeightsAreGivenListByList(t *testing.T) {
 		t.Errorf("scan: %s", out)
 	}
 }
+
+func TestEntriesTellHowOftenTheyDecideAndNewOnesAreTriedOnThePast(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend, Config: unlimited, Policy: `version: 1
+access:
+  - deny: {recipient: [old@example.com], reason: "left us", owner: ann, expires: 2099-01-31}
+  - allow: {sender: ["@friend.example"], reason: "a friend"}
+  - deny: {client: [192.0.2.0/24], expires: 2020-01-31}
+`})
+	w.Send("ann@friend.example", "bob@example.com", hello)
+	d := harness.Dial(t, w.SMTP)
+	d.Talk("S: 220\nC: EHLO c.example\nS: 250\nC: MAIL FROM:<ann@friend.example>\nS: 250\nC: RCPT TO:<old@example.com>\nS: 550 5.7.1\nC: QUIT\nS: 221")
+	out := ""
+	harness.Eventually(t, "both are counted", func() bool {
+		out, _ = w.Command("lists", "show")
+		return strings.Count(out, "  1  ") == 2
+	})
+	for _, want := range []string{"deny recipient old@example.com", "2099-01-31", "left us", "2020-01-31 (over)", "allow sender @friend.example"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	out, code := w.Command("lists", "preview", "deny sender_domain friend.example", "--json")
+	if code != 0 || !strings.Contains(out, `"messages":1,"attempts":1`) || !strings.Contains(out, `"was":"accept","now":"reject"`) {
+		t.Errorf("preview: exit %d\n%s", code, out)
+	}
+	if out, code = w.Command("lists", "preview", "deny sendre friend.example"); code != 1 {
+		t.Errorf("a slip: exit %d %s", code, out)
+	}
+	if w.Send("ann@friend.example", "bob@example.com", hello); w.Sink.Count() != 2 {
+		t.Error("a preview changed something")
+	}
+}

@@ -54,18 +54,27 @@ func (r *reviewer) submit(page, action string, form url.Values) string {
 	return string(b)
 }
 
-func TestAReviewerFindsReadsAndReleases(t *testing.T) {
-	w := harness.Start(t, harness.Setup{Zone: friend, Config: unlimited})
-	w.Send("ann@friend.example", "bob@example.com", eicar)
+// chosen is the administrator's password.
+const chosen = "four quiet green gates"
+
+// enter logs in with the one-time password and chooses another.
+func enter(t *testing.T, w *harness.World) *reviewer {
+	t.Helper()
 	jar, _ := cookiejar.New(nil)
 	r := &reviewer{t: t, client: http.Client{Jar: jar}, base: "http://" + w.Admin}
 	first := regexp.MustCompile(`"password":"([a-z0-9]+)"`).FindStringSubmatch(w.Log())
 	if first == nil {
 		t.Fatal("no one-time password was printed")
 	}
-	const chosen = "four quiet green gates"
 	r.submit("/login", "/login", url.Values{"name": {"admin"}, "password": {first[1]}, "next": {"/"}})
 	r.submit("/account", "/account/password", url.Values{"current": {first[1]}, "password": {chosen}, "again": {chosen}})
+	return r
+}
+
+func TestAReviewerFindsReadsAndReleases(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend, Config: unlimited})
+	w.Send("ann@friend.example", "bob@example.com", eicar)
+	r := enter(t, w)
 
 	list := r.open("/quarantine")
 	id := regexp.MustCompile(`/quarantine/([0-9a-z]{26})`).FindStringSubmatch(list)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -62,6 +63,27 @@ func Need(t testing.TB, program string) string {
 	}
 	t.Skipf("%s is not installed; make setup installs it", program)
 	return ""
+}
+
+// Unpacked is the path of a program of a package that setup only unpacks, such as "usr/sbin/exim4", and the environment
+// that it runs in. Without it the test is skipped by name; in CI that is a failure.
+func Unpacked(t testing.TB, program string) (path string, env []string) {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(cache, "gatepost-test", "root")
+	path = filepath.Join(root, program)
+	if _, err := os.Stat(path); err == nil {
+		libs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*"))
+		return path, append(os.Environ(), "LD_LIBRARY_PATH="+strings.Join(libs, ":"))
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is not there; make setup unpacks it", program)
+	}
+	t.Skipf("%s is not there; make setup unpacks it", program)
+	return "", nil
 }
 
 // Corpus is the path of a folder of the shared corpora; without it the test is skipped by name, in CI it fails.

@@ -127,6 +127,9 @@ func (d *Dialogue) StartTLS() {
 	d.conn, d.r = conn, bufio.NewReader(conn)
 }
 
+// Conn is the connection beneath, for what a dialogue cannot say.
+func (d *Dialogue) Conn() net.Conn { return d.conn }
+
 // Close hangs up.
 func (d *Dialogue) Close() { d.conn.Close() }
 

@@ -28,6 +28,7 @@ type Setup struct {
 	Config     string            // more top-level keys of gatepost.yaml
 	TLS        string            // listener's tls mode; offered
 	Listen     string            // the listener's address; 127.0.0.1:0
+	Listener   string            // one more key of the listener
 	Domain     string            // further keys of the domain example.com, as indented YAML lines
 	Downstream string            // host:port; empty: the world's own sink
 	Script     badsink.Script    // how the world's own sink behaves
@@ -59,6 +60,7 @@ data_dir: {{.Dir}}/data
 listeners:
   - address: "{{.Listen}}"
     tls: {{.TLS}}
+    {{.Listener}}
 domains:
   - name: example.com
     downstream: ["{{.Downstream}}"]
@@ -103,7 +105,7 @@ func Prepare(t testing.TB, s Setup) *World {
 	dns := dnszone.Start(t, s.Zone)
 	var config bytes.Buffer
 	template.Must(template.New("").Parse(configText)).Execute(&config, map[string]string{
-		"Dir": w.Dir, "Listen": s.Listen, "TLS": s.TLS, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
+		"Dir": w.Dir, "Listen": s.Listen, "TLS": s.TLS, "Listener": s.Listener, "Downstream": s.Downstream, "DNS": dns.Addr(), "Domain": s.Domain, "Config": s.Config,
 	})
 	if !strings.Contains(s.Config, "timeouts:") {
 		config.WriteString("timeouts: {greet_delay: 0s}\n") // strangers wait; tests do not

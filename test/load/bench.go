@@ -114,39 +114,57 @@ func (b *bench) postfix(sink string) error {
 	return nil
 }
 
-// gatepost builds and starts the gateway.
+// gatepost starts the gateway.
 func (b *bench) gatepost(sink string) error {
-	path := filepath.Join(b.dir, "gatepost.yaml")
-	if err := os.WriteFile(path, fmt.Appendf(nil, loadConfig, b.dir, sink, b.zone.Addr()), 0o600); err != nil {
-		return err
+	var more []string
+	if b.options.profile != "" {
+		more = []string{"--cpuprofile", b.options.profile}
 	}
-	log, err := os.Create(filepath.Join(b.dir, "log"))
+	g, err := launch(b.dir, fmt.Sprintf(loadConfig, b.dir, sink, b.zone.Addr()), more...)
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("./gatepost", "serve", "-c", path)
-	if b.options.profile != "" {
-		cmd.Args = append(cmd.Args, "--cpuprofile", b.options.profile)
+	b.stop = append(b.stop, g.stop)
+	b.systems = append(b.systems, system{
+		name: "Gatepost, inline: SPF, DKIM, DMARC, ARC, structure …", addr: g.addr, pid: g.pid,
+	})
+	return nil
+}
+
+// A gateway is one running gatepost.
+type gateway struct {
+	addr string
+	pid  int
+	stop func()
+}
+
+// launch starts ./gatepost with a configuration and waits until it takes mail.
+func launch(dir, config string, more ...string) (gateway, error) {
+	path := filepath.Join(dir, "gatepost.yaml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return gateway{}, err
 	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return gateway{}, err
+	}
+	cmd := exec.Command("./gatepost", append([]string{"serve", "-c", path}, more...)...)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return gateway{}, err
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start gatepost (make builds it): %w", err)
+		return gateway{}, fmt.Errorf("start gatepost (make builds it): %w", err)
 	}
-	b.stop = append(b.stop, func() { end(cmd) })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	var ready struct{ SMTP []string }
 	if err != nil || json.Unmarshal(line, &ready) != nil || len(ready.SMTP) == 0 {
+		end(cmd)
 		text, _ := os.ReadFile(log.Name())
-		return fmt.Errorf("gatepost did not become ready: %s", text)
+		return gateway{}, fmt.Errorf("gatepost did not become ready: %s", text)
 	}
-	b.systems = append(b.systems, system{
-		name: "Gatepost, inline: SPF, DKIM, DMARC, ARC, structure …", addr: ready.SMTP[0], pid: cmd.Process.Pid,
-	})
-	return nil
+	return gateway{ready.SMTP[0], cmd.Process.Pid, func() { end(cmd) }}, nil
 }
 
 // close ends everything, last started first.

@@ -1,6 +1,6 @@
 // Command load measures the mail path on one machine, in one run: a load generator, the system under test, a sink. It prints
 // messages a second and CPU seconds per 1,000 messages of Gatepost beside Postfix as a before-queue proxy without any check
-// and beside no system at all. Load goes to loopback only.
+// and beside no system at all. With -idle or -siege it shows how Gatepost bears crowds. Load goes to loopback only.
 package main
 
 import (
@@ -20,6 +20,8 @@ type options struct {
 	repeat   int
 	profile  string
 	held     int
+	idle     int
+	siege    int
 }
 
 func main() {
@@ -29,18 +31,22 @@ func main() {
 	flag.IntVar(&o.size, "size", 10<<10, "bytes of a message, about")
 	flag.IntVar(&o.repeat, "repeat", 3, "runs of each system; the median is shown")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of gatepost here")
-	flag.IntVar(&o.held, "held", 0, "measure a restart with so many messages on hold, and their drain, instead")
+	flag.IntVar(&o.held, "held", 0, "instead: measure a restart with so many messages on hold, and their drain")
+	flag.IntVar(&o.idle, "idle", 0, "instead: hold so many idle TLS sessions, and show the memory they take and how a new one is served")
+	flag.IntVar(&o.siege, "siege", 0, "instead: let so many slow writers and a flood of connections loose while clean senders send")
 	flag.Parse()
-	if o.held > 0 {
-		if err := backlog(o.held, o.size); err != nil {
-			fmt.Fprintln(os.Stderr, "load:", err)
-			os.Exit(1)
-		}
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := measure(ctx, o); err != nil {
+	run := measure
+	switch {
+	case o.idle > 0:
+		run = hold
+	case o.siege > 0:
+		run = siege
+	case o.held > 0:
+		run = func(context.Context, options) error { return backlog(o.held, o.size) }
+	}
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
 	}

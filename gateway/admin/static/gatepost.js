@@ -25,6 +25,40 @@
   const list = document.getElementById("list");
   if (list) choosing(list);
 
+  for (const [at, run] of [["[data-passkey]", newPasskey], ["[data-enter]", usePasskey]]) {
+    const box = document.querySelector(at);
+    if (!box || !window.PublicKeyCredential || !PublicKeyCredential.parseRequestOptionsFromJSON) continue;
+    box.hidden = false;
+    box.querySelector("button").addEventListener("click", async () => {
+      const alert = box.querySelector("[role=alert]");
+      alert.hidden = true;
+      try { await run(box); } catch { alert.textContent = box.getAttribute("data-failed"); alert.hidden = false; }
+    });
+  }
+
+  async function call(path, body, csrf) {
+    const headers = {"Content-Type": "application/json"};
+    if (csrf) headers["X-Csrf-Token"] = csrf;
+    const r = await fetch(path, {method: "POST", headers, body: JSON.stringify(body)});
+    if (!r.ok) throw new Error(String(r.status));
+    return r.status === 204 ? null : r.json();
+  }
+
+  async function newPasskey(box) {
+    const csrf = box.getAttribute("data-csrf");
+    const c = await call("/api/v1/passkeys/begin", {}, csrf);
+    const key = await navigator.credentials.create({publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(c.options)});
+    await call("/api/v1/passkeys/finish", {ceremony: c.ceremony, name: box.querySelector("input").value, answer: key.toJSON()}, csrf);
+    location.reload();
+  }
+
+  async function usePasskey(box) {
+    const c = await call("/api/v1/login/begin", {});
+    const key = await navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(c.options)});
+    const got = await call("/api/v1/login/finish", {ceremony: c.ceremony, answer: key.toJSON(), next: box.getAttribute("data-next")});
+    location.assign(got.next);
+  }
+
   const draft = document.querySelector("[data-draft]");
   if (draft) checking(draft);
 

@@ -1,0 +1,179 @@
+package bayes
+
+import (
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"gatepost/filters/mail"
+)
+
+// shape adds sizes and proportions of the visible text.
+func (r *reader) shape(m *mail.Message, text string) {
+	text = limit(text, maxText)
+	var upper, lower, digit, other, wide, lines int
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			ru, n := utf8.DecodeRuneInString(text[i:])
+			if classOf(ru) == ideo {
+				wide++
+			} else {
+				other++
+			}
+			i += n
+			continue
+		}
+		switch {
+		case c >= 'A' && c <= 'Z':
+			upper++
+		case c >= 'a' && c <= 'z':
+			lower++
+		case c >= '0' && c <= '9':
+			digit++
+		case c == '\n':
+			lines++
+		}
+		i++
+	}
+	r.count(inShape, "text", len(text))
+	r.count(inShape, "lines", lines)
+	all := max(upper+lower+digit+other+wide, 1)
+	r.share(inShape, "capitals", upper, max(upper+lower, 1))
+	r.share(inShape, "digits", digit, all)
+	r.share(inShape, "foreign", other, all)
+	r.share(inShape, "ideographs", wide, all)
+	subject := m.Subject()
+	r.count(inShape, "subject", len(subject))
+	if strings.ToUpper(subject) == subject && strings.ToLower(subject) != subject {
+		r.pair(inShape, "subject", "capitals")
+	}
+}
+
+// share adds a token of a proportion: none, or a power of two below one.
+func (r *reader) share(k place, name string, part, of int) {
+	if part == 0 {
+		r.pair(k, name, "none")
+		return
+	}
+	r.count(k, name+" one in", of/part)
+}
+
+// parts adds what the message is made of.
+func (r *reader) parts(m *mail.Message) {
+	r.pair(inPart, "root", limit(m.Root.Type, 64))
+	n := 0
+	for p := range m.Parts() {
+		if n++; n > 50 {
+			break
+		}
+		r.pair(inPart, "type", limit(p.Type, 64))
+		v := p.View()
+		if v == nil || p.Disposition() == "attachment" {
+			r.file(p)
+			continue
+		}
+		r.pair(inPart, p.Encoding(), limit(p.Type, 64))
+		r.pair(inPart, "charset", limit(v.Charset, 64))
+		if v.HTML {
+			r.markup(v)
+		}
+	}
+	r.count(inPart, "parts", n)
+}
+
+// file adds an attachment.
+func (r *reader) file(p *mail.Part) {
+	if name := p.Name(); name != "" {
+		r.text(inFile, limit(name, 256))
+		r.pair(inFile, "extension", limit(path.Ext(name), 16))
+	}
+	r.count(inFile, limit(p.Type, 64), int(p.Body.End-p.Body.Start)>>10)
+}
+
+// markup adds the elements of an HTML text and the words that it hides.
+func (r *reader) markup(v *mail.View) {
+	s := limit(v.Source, maxSource)
+	tags := map[string]int{}
+	for {
+		n := strings.IndexByte(s, '<')
+		if n < 0 || n+1 >= len(s) {
+			break
+		}
+		s = s[n+1:]
+		end := 0
+		for end < len(s) && end < 12 && (s[end]|0x20 >= 'a' && s[end]|0x20 <= 'z' || s[end] >= '1' && s[end] <= '6') {
+			end++
+		}
+		if end > 0 {
+			tags[s[:end]]++
+		}
+	}
+	var counts [16]int
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
+		name, n := strings.ToLower(tag), tags[tag]
+		if i := strings.Index(elements, " "+name+" "); i >= 0 {
+			counts[strings.Count(elements[:i], " ")] += n
+		}
+		r.word(inMarkup, name)
+	}
+	for i, name := range strings.Fields(elements) {
+		if counts[i] > 0 {
+			r.count(inMarkup, name, counts[i])
+		}
+	}
+	r.text(inHidden, limit(v.Hidden, maxHiddenTxt))
+	r.count(inMarkup, "hidden", len(v.Hidden))
+	r.count(inMarkup, "markup to text", len(v.Source)/max(len(v.Text), 1))
+}
+
+// elements are those whose number says something.
+const elements = " a img table td p br font div span style script form input center b "
+
+// links adds where the message leads.
+func (r *reader) links(m *mail.Message) {
+	links := m.Links()
+	r.count(inHost, "links", len(links))
+	author := ""
+	if a := m.Authors(); len(a) > 0 {
+		author = mail.OrganizationalDomain(a[0].Domain)
+	}
+	hosts := map[string]bool{}
+	for _, l := range links[:min(len(links), maxLinks)] {
+		u, err := url.Parse(l.URL)
+		if err != nil {
+			r.pair(inHost, "link", "malformed")
+			continue
+		}
+		r.pair(inHost, "scheme", limit(u.Scheme, 16))
+		host := strings.ToLower(u.Hostname())
+		if host == "" {
+			continue
+		}
+		if u.User != nil {
+			r.pair(inHost, "link", "user")
+		}
+		if u.Port() != "" {
+			r.pair(inHost, "port", limit(u.Port(), 8))
+		}
+		if !hosts[host] {
+			hosts[host] = true
+			r.domain(inHost, host)
+			r.count(inHost, "labels", strings.Count(host, "."))
+			if mail.OrganizationalDomain(host) == author {
+				r.pair(inHost, "link", "to the author")
+			} else {
+				r.pair(inHost, "link", "elsewhere")
+			}
+		}
+		r.text(inPath, limit(u.Path, 256))
+		r.count(inPath, "query", len(u.RawQuery))
+		if l.Where != "text" && l.Where != "bare" {
+			r.pair(inPath, "in", l.Where)
+		}
+	}
+	r.count(inHost, "hosts", len(hosts))
+}

@@ -1,0 +1,255 @@
+package bayes
+
+import (
+	"math/bits"
+	"strings"
+
+	"gatepost/filters/mail"
+)
+
+// A place says where a token stood; the same word is another token elsewhere.
+type place uint64
+
+// The places. Stored lessons hold hashes that depend on them: numbers are added, never changed.
+const (
+	inText    place = 1 + iota // words a reader sees
+	inHidden                   // words of HTML that a reader does not see
+	inSubject                  // words of the subject
+	inName                     // words of the author's display name
+	inFrom                     // the author's domain
+	inReply                    // where replies go
+	inField                    // which fields there are, and their shapes
+	inProgram                  // the program that wrote the message
+	inShape                    // sizes, counts and proportions
+	inPart                     // types, charsets and encodings of the parts
+	inMarkup                   // HTML elements and what they are made to look like
+	inHost                     // hosts of links
+	inPath                     // words of the paths of links
+	inFile                     // names and types of attachments
+)
+
+// The bounds of one message.
+const (
+	maxTokens    = 3000      // different ones
+	maxText      = 128 << 10 // octets of visible text
+	maxHiddenTxt = 16 << 10  // octets of hidden text
+	maxSource    = 256 << 10 // octets of markup
+	maxLinks     = 100
+)
+
+// A Seed keys the hashes of one site.
+type Seed uint64
+
+// Tokens are the different tokens of m as hashes, in the order in which they appear; at most 3,000.
+func (s Seed) Tokens(m *mail.Message) []uint32 {
+	var r reader
+	return r.tokens(s, m)
+}
+
+// A word is how one token is written, and where it stood.
+type word struct {
+	place place
+	text  string
+}
+
+// A reader walks through messages, one after the other, and collects their tokens.
+type reader struct {
+	seed   uint64
+	list   []uint32
+	seen   set
+	own    map[uint64]bool  // words of the recipients' addresses: they tell whose mail was learnt, not what it is
+	wanted map[uint32]*word // nil: collect hashes; else: find how these are written
+}
+
+// tokens collects the tokens of m; they are valid until the next call.
+func (r *reader) tokens(s Seed, m *mail.Message) []uint32 {
+	r.seed, r.list, r.wanted = uint64(s), r.list[:0], nil
+	r.seen.clear()
+	r.message(m)
+	return r.list
+}
+
+// words finds how the tokens of m with the given hashes are written.
+func (r *reader) words(s Seed, m *mail.Message, wanted map[uint32]*word) {
+	r.seed, r.list, r.wanted = uint64(s), r.list[:0], wanted
+	r.message(m)
+}
+
+// token adds one token; a and b are how it is written.
+func (r *reader) token(k place, h uint64, a, b string) {
+	v := uint32(finish(h) >> 32)
+	if r.wanted != nil {
+		if w := r.wanted[v]; w != nil && w.text == "" {
+			w.place, w.text = k, strings.TrimSpace(a+" "+b)
+		}
+		return
+	}
+	if len(r.list) < maxTokens && r.seen.add(v) {
+		r.list = append(r.list, v)
+	}
+}
+
+// word adds a token of one word.
+func (r *reader) word(k place, s string) { r.token(k, fold(start(r.seed, k), s), s, "") }
+
+// pair adds a token of a name and a value.
+func (r *reader) pair(k place, name, value string) {
+	r.token(k, fold(fold(start(r.seed, k), name)*mixer, value), name, value)
+}
+
+// count adds a token of a name and the magnitude of a number.
+func (r *reader) count(k place, name string, n int) {
+	r.pair(k, name, magnitudes[min(bits.Len(uint(max(n, 0))), len(magnitudes)-1)])
+}
+
+// magnitudes name the powers of two, below which a count lies.
+var magnitudes = [...]string{"none", "one", "few", "<eight", "<sixteen", "<thirtytwo", "<k/sixteen", "<k/eight", "<k/four", "<k/two", "<k", "<twok", "<fourk", "<eightk", "many"}
+
+// text adds the words of s, and each two words that follow each other. Single characters are tokens where a character
+// is a word; where it is not, only with their neighbours.
+func (r *reader) text(k place, s string) {
+	t := scanner{s: s}
+	begin := start(r.seed, k)
+	var before uint64
+	last := ""
+	for len(r.list) < maxTokens {
+		w, ok := t.next()
+		if !ok {
+			return
+		}
+		if len(w) > longest {
+			r.count(inShape, "long word", len(w))
+			last = ""
+			continue
+		}
+		h := fold(r.seed, w)
+		if r.own[h] {
+			r.pair(inShape, "recipient", "named")
+			last = ""
+			continue
+		}
+		h = h*mixer ^ begin
+		if len(w) > 1 {
+			r.token(k, h, w, "")
+		}
+		if last != "" {
+			r.token(k, join(before, h), last, w)
+		}
+		before, last = h, w
+	}
+}
+
+// message adds everything.
+func (r *reader) message(m *mail.Message) {
+	to, cc := m.Addresses("To"), m.Addresses("Cc")
+	r.recipients(to, cc)
+	r.text(inSubject, limit(untagged(m.Subject()), 1<<10))
+	r.people(m)
+	r.count(inField, "to", len(to))
+	r.count(inField, "cc", len(cc))
+	r.fields(m)
+	text := m.Text()
+	r.shape(m, text)
+	r.parts(m)
+	r.links(m)
+	r.text(inText, limit(text, maxText))
+}
+
+// untagged is a subject without the mark that another filter put before it.
+func untagged(subject string) string {
+	for {
+		s := strings.TrimSpace(subject)
+		end := strings.IndexAny(s, "]}") + 1
+		if end == 0 && strings.HasPrefix(s, "***") {
+			end = strings.Index(s[3:], "***") + 6
+		}
+		if end < 4 || end > 20 || !strings.ContainsRune("[{*", rune(s[0])) || !strings.Contains(strings.ToLower(s[:end]), "spam") {
+			return s
+		}
+		subject = s[end:]
+	}
+}
+
+// limit is at most n octets of s.
+func limit(s string, n int) string { return s[:min(len(s), n)] }
+
+// people adds who wrote the message and where replies go. Recipients are no tokens: they tell whose mail was learnt.
+func (r *reader) people(m *mail.Message) {
+	authors := m.Authors()
+	if len(authors) == 0 {
+		r.pair(inField, "from", "nobody")
+		return
+	}
+	a := authors[0]
+	r.text(inName, limit(a.Name, 512))
+	r.domain(inFrom, a.Domain)
+	local, _, _ := strings.Cut(a.Address, "@")
+	r.word(inFrom, limit(local, 64))
+	if a.Name == "" {
+		r.pair(inField, "from", "no name")
+	}
+	replies := m.Addresses("Reply-To")
+	for _, b := range replies[:min(len(replies), 3)] {
+		if mail.OrganizationalDomain(b.Domain) == mail.OrganizationalDomain(a.Domain) {
+			r.pair(inReply, "reply", "same")
+			continue
+		}
+		r.pair(inReply, "reply", "elsewhere")
+		r.domain(inReply, b.Domain)
+	}
+}
+
+// domain adds a domain, its organisation and the name under which it is registered.
+func (r *reader) domain(k place, d string) {
+	if d == "" {
+		return
+	}
+	org := mail.OrganizationalDomain(d)
+	r.word(k, limit(d, 253))
+	if org != d {
+		r.word(k, limit(org, 253))
+	}
+	if dot := strings.IndexByte(org, '.'); dot >= 0 {
+		r.word(k, limit(org[dot:], 64))
+	}
+}
+
+// fields adds the fields that authors' programs write; what servers on the way or at the end add is not looked at.
+func (r *reader) fields(m *mail.Message) {
+	for _, name := range [...]string{"X-Mailer", "User-Agent"} {
+		if v := m.Get(name); v != "" {
+			r.text(inProgram, limit(v, 100))
+		}
+	}
+	for _, name := range [...]string{"In-Reply-To", "References", "List-Unsubscribe", "List-Unsubscribe-Post", "Importance", "X-Priority", "X-MSMail-Priority", "MIME-Version", "Organization", "Sender", "Disposition-Notification-To", "Cc", "Reply-To", "X-MimeOLE"} {
+		if v := m.Get(name); v != "" {
+			r.pair(inField, name, "there")
+		}
+	}
+}
+
+// recipients notes the words of the recipients' addresses, and how they are addressed.
+func (r *reader) recipients(to, cc []mail.Mailbox) {
+	if r.own == nil {
+		r.own = map[uint64]bool{}
+	}
+	clear(r.own)
+	for _, list := range [2][]mail.Mailbox{to, cc} {
+		for _, b := range list[:min(len(list), 20)] {
+			for t := (scanner{s: limit(b.Address, 320)}); ; {
+				w, ok := t.next()
+				if !ok {
+					break
+				}
+				r.own[fold(r.seed, w)] = true
+			}
+		}
+	}
+	for _, b := range to[:min(len(to), 3)] {
+		if b.Name == "" {
+			r.pair(inField, "to", "no name")
+		} else {
+			r.pair(inField, "to", "name")
+		}
+	}
+}

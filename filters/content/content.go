@@ -1,0 +1,74 @@
+package content
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"gatepost/filters"
+	"gatepost/filters/mail"
+	"gatepost/rules"
+)
+
+// Config is the filter's section. It has no settings but being switched off: which rules there are is the business of the
+// configuration's rules key, what they weigh that of policy.
+type Config struct{}
+
+// A Filter is the content filter. It keeps no state.
+type Filter struct {
+	set     *rules.Set
+	rules   []rules.Rule
+	headers []string // the fields that rules look into, in lower case
+}
+
+// New makes the filter that applies a set of rules.
+func New(_ Config, set *rules.Set) *Filter {
+	f := &Filter{set: set, rules: set.Rules()}
+	for _, p := range set.Places() {
+		if name, ok := strings.CutPrefix(p, "header:"); ok {
+			f.headers = append(f.headers, name)
+		}
+	}
+	return f
+}
+
+// Check implements filters.Filter. It always sets Facts.Text.
+func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error) {
+	if err := m.Err(); err != nil {
+		return filters.Facts{}, err
+	}
+	g := gather(m, f.headers)
+	facts := filters.Facts{Text: &filters.Text{Language: g.language, Words: g.words}}
+	hits, complete := f.set.Match(ctx, g.texts)
+	for _, h := range hits {
+		facts.Findings = append(facts.Findings, f.finding(g, h))
+	}
+	if err := ctx.Err(); err != nil {
+		return facts, fmt.Errorf("apply rules: %w", err)
+	}
+	if !complete {
+		facts.Findings = append(facts.Findings, filters.Finding{
+			Code: "content.limit", Text: "The message asks for more work than rules may do; some were not applied to all of it.",
+			Proof: []filters.Evidence{{Where: "message", What: fmt.Sprintf("%d octets", m.Size())}},
+		})
+	}
+	return facts, nil
+}
+
+// finding tells of a rule that holds.
+func (f *Filter) finding(g *gathered, h rules.Hit) filters.Finding {
+	r := f.rules[h.Rule]
+	out := filters.Finding{Code: Prefix + r.Name, Text: mail.Printable(r.English, 300)}
+	for _, p := range h.Proof {
+		from := g.from[p.Text]
+		e := filters.Evidence{Where: from.where, At: from.at, What: from.what}
+		if e.What == "" {
+			e.What = mail.Printable(p.Quote(g.texts), 200)
+		}
+		if e.What == "" {
+			e.What = "(nothing)"
+		}
+		out.Proof = append(out.Proof, e)
+	}
+	return out
+}

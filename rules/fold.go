@@ -1,0 +1,217 @@
+package rules
+
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// growth is the most octets that folding makes of one octet; what would become longer is cut.
+const growth = 3
+
+// A folder folds a text octet by octet, so that a place in the folded text can be found again in the text.
+type folder struct {
+	out   []byte
+	space bool // the last octet written is a space
+	limit int
+}
+
+// fold appends s to dst as patterns see it: lower case, compatibility forms and look-alike letters as the plain letter,
+// without accents and invisible characters, each run of blanks as one space. The folding of a text is the folding of its
+// letters one after the other. The result is at most growth times as long as s.
+func fold(dst []byte, s string) []byte {
+	f := folder{out: dst, limit: len(dst) + growth*len(s)}
+	f.run(s, -1)
+	return f.out
+}
+
+// Fold is s as patterns see it.
+func Fold(s string) string { return string(fold(nil, s)) }
+
+// unfold finds the octets of s that folded to [start, end) of its folding.
+func unfold(s string, start, end int) (int, int) {
+	f := folder{limit: growth * len(s), out: make([]byte, 0, min(end+64, growth*len(s)))}
+	from := f.run(s, start+1)
+	size := 1
+	if from < len(s) && s[from] >= utf8.RuneSelf {
+		_, size = utf8.DecodeRuneInString(s[from:])
+	}
+	if len(f.out) >= end {
+		return from, min(from+size, len(s))
+	}
+	g := folder{limit: growth * len(s), out: f.out[:0]}
+	to := g.run(s, end)
+	size = 1
+	if to < len(s) && s[to] >= utf8.RuneSelf {
+		_, size = utf8.DecodeRuneInString(s[to:])
+	}
+	return from, min(to+size, len(s))
+}
+
+// run folds s. If want is positive it stops at the letter that brought the output to that length and returns its offset.
+func (f *folder) run(s string, want int) int {
+	for i := 0; i < len(s); {
+		c := s[i]
+		size := 1
+		if c < utf8.RuneSelf {
+			f.ascii(c)
+		} else {
+			var r rune
+			r, size = utf8.DecodeRuneInString(s[i:])
+			f.rune(r, s[i:i+size])
+		}
+		if want > 0 && len(f.out) >= want {
+			return i
+		}
+		i += size
+	}
+	return len(s)
+}
+
+// ascii folds one octet.
+func (f *folder) ascii(c byte) {
+	switch {
+	case c == ' ', c >= '\t' && c <= '\r':
+		f.blank()
+		return
+	case c >= 'A' && c <= 'Z':
+		c |= 0x20
+	}
+	if len(f.out) < f.limit {
+		f.out = append(f.out, c)
+		f.space = false
+	}
+}
+
+func (f *folder) blank() {
+	if !f.space && len(f.out) < f.limit {
+		f.out = append(f.out, ' ')
+		f.space = true
+	}
+}
+
+// rune folds one letter beyond ASCII, which is written as raw.
+func (f *folder) rune(r rune, raw string) {
+	switch {
+	case r >= 0x4E00 && r <= 0x9FFF, r >= 0xAC00 && r <= 0xD7A3, r >= 0x3041 && r <= 0x30FF: // Han, Hangul, Kana
+		f.add(raw)
+		return
+	case r == utf8.RuneError && len(raw) == 1:
+		f.add("?")
+		return
+	case invisible(r):
+		return
+	case unicode.Is(unicode.Zs, r):
+		f.blank()
+		return
+	}
+	d := norm.NFKD.PropertiesString(raw).Decomposition()
+	if d == nil || r == 0xB4 {
+		f.letter(r)
+		return
+	}
+	for len(d) > 0 {
+		r, n := utf8.DecodeRune(d)
+		if r < utf8.RuneSelf {
+			f.ascii(byte(r))
+		} else {
+			f.letter(r)
+		}
+		d = d[n:]
+	}
+}
+
+// letter adds a letter in lower case, and no mark.
+func (f *folder) letter(r rune) {
+	if unicode.Is(unicode.Mn, r) {
+		return
+	}
+	r = unicode.ToLower(r)
+	if plain, ok := lookAlike(r); ok {
+		f.add(plain)
+		return
+	}
+	var b [utf8.UTFMax]byte
+	f.add(string(b[:utf8.EncodeRune(b[:], r)]))
+}
+
+func (f *folder) add(s string) {
+	if len(f.out)+len(s) > f.limit {
+		return
+	}
+	f.out = append(f.out, s...)
+	f.space = false
+}
+
+// invisible reports whether a reader sees nothing of r.
+func invisible(r rune) bool {
+	switch {
+	case r == 0xAD, r == 0x34F, r == 0x61C, r == 0x115F, r == 0x1160, r == 0x17B4, r == 0x17B5, r == 0x3164, r == 0xFEFF, r == 0xFFA0:
+		return true
+	case r >= 0x180B && r <= 0x180F, r >= 0x200B && r <= 0x200F, r >= 0x202A && r <= 0x202E, r >= 0x2060 && r <= 0x206F:
+		return true
+	case r >= 0x80 && r < 0xA0, r >= 0xFE00 && r <= 0xFE0F, r >= 0xE0000 && r <= 0xE0FFF:
+		return true
+	}
+	return false
+}
+
+// lookAlike is the plain letter that r is drawn like; r is in lower case. Letters of other alphabets count as the plain letter
+// that they look like in either case, so that what is written in these alphabets folds alike in both cases.
+func lookAlike(r rune) (string, bool) {
+	switch {
+	case r < 0xB4:
+		return `"`, r == 0xAB
+	case r <= 0x1A0:
+		return latin(r)
+	case r >= 0x3B1 && r <= 0x3C9:
+		return one("abezhikmvoptyxyw", "αβεζηικμνορτυχγω", r)
+	case r >= 0x430 && r <= 0x51D:
+		return one("abekmhopctyxsijdhqwlg", "авекмнорстухѕіјԁһԛԝӏԍ", r)
+	case r >= 0x2010 && r <= 0x2015, r == 0x2212, r == 0x2043:
+		return "-", true
+	case r == 0x2018, r == 0x2019, r == 0x201A, r == 0x201B, r == 0x2032, r == 0x2BC:
+		return "'", true
+	case r == 0x201C, r == 0x201D, r == 0x201E, r == 0x201F, r == 0x2033:
+		return `"`, true
+	}
+	return "", false
+}
+
+// latin is the plain form of Latin letters that have no decomposition.
+func latin(r rune) (string, bool) {
+	switch r {
+	case 0xB4:
+		return "'", true
+	case 0xBB:
+		return `"`, true
+	case 'ß':
+		return "ss", true
+	case 'æ':
+		return "ae", true
+	case 'œ':
+		return "oe", true
+	case 'ø':
+		return "o", true
+	case 'ł':
+		return "l", true
+	case 'đ', 'ð':
+		return "d", true
+	case 'ı':
+		return "i", true
+	}
+	return "", false
+}
+
+// one finds r among from and gives the letter of the same place in to.
+func one(to, from string, r rune) (string, bool) {
+	n := 0
+	for _, c := range from {
+		if c == r {
+			return to[n : n+1], true
+		}
+		n++
+	}
+	return "", false
+}

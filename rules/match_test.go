@@ -1,0 +1,297 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func write(t testing.TB, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shippedSet is the shipped rules.
+func shippedSet(t testing.TB) *Set {
+	t.Helper()
+	s, problems := Load(nil, nil)
+	if len(problems) > 0 {
+		t.Fatal(problems[0])
+	}
+	return s
+}
+
+// naive finds what each pattern finds first by trying it on the whole of every text.
+func naive(s *Set, texts []Text) []place {
+	found := make([]place, len(s.patterns))
+	for n := range s.patterns {
+		p := &s.patterns[n]
+		found[n].text = -1
+		for i, t := range texts {
+			at, ok := s.places[t.Place]
+			if !ok || !p.places.has(at) {
+				continue
+			}
+			text := clip(t)
+			if !p.exact {
+				text = Fold(text)
+			}
+			var loc []int
+			if p.phrase != "" {
+				loc = wholeWord(text, p)
+			} else {
+				loc = regexp.MustCompile(p.re.String()).FindStringIndex(text)
+			}
+			if loc != nil {
+				found[n] = place{int32(i), int32(loc[0]), int32(loc[1]), p.exact}
+				break
+			}
+		}
+	}
+	return found
+}
+
+// wholeWord finds a phrase letter by letter.
+func wholeWord(text string, p *pattern) []int {
+	for i := range len(text) - len(p.phrase) + 1 {
+		end := i + len(p.phrase)
+		if text[i:end] != p.phrase ||
+			p.left && i > 0 && wordy(text[i]) && wordy(text[i-1]) ||
+			p.right && end < len(text) && wordy(text[end-1]) && wordy(text[end]) {
+			continue
+		}
+		return []int{i, end}
+	}
+	return nil
+}
+
+// agree fails if the one pass finds anything else than each pattern for itself does.
+func agree(t *testing.T, s *Set, texts []Text) {
+	t.Helper()
+	want := naive(s, texts)
+	m := newMatcher(s)
+	for i, x := range texts {
+		m.look(i, x)
+	}
+	for n := range want {
+		if got := m.found[n]; got.text != want[n].text || got.text >= 0 && got != want[n] {
+			t.Fatalf("pattern %s: found %v, one by one %v\nin %q", s.patterns[n].source, got, want[n], texts)
+		}
+	}
+	hits, _ := s.Match(context.Background(), texts)
+	for _, h := range hits {
+		for _, p := range h.Proof {
+			if p.Start < 0 || p.End < p.Start || p.End > len(texts[p.Text].Content) {
+				t.Fatalf("proof %v of %q", p, texts)
+			}
+			p.Quote(texts)
+		}
+	}
+}
+
+// fuzzRules have patterns of every kind.
+const fuzzRules = `
+  - {name: a, match: [free money, "hit*", "*ing", 免费, "/abb?c/", "/\\bpay.{0,9}now\\b/", "/(foo|ba[rz]) ?qux/", "/x(yz){2}/", "/[ab]lpha|beta|gamma/"], why: w, hits: [hit], misses: [x]}
+  - {name: b, in: [subject, from], match: ["/^re:/", "/[0-9]+$/", "/^.?$/", abc], why: w, hits: ["re: x"], misses: [xx]}
+  - {name: c, in: [subject], exact: true, match: [ABC, "/[A-Z]{4}/", x], why: w, hits: [ABC], misses: [abcd]}
+  - {name: d, in: [html, body], match: ["/<font[^>]{0,20}size=.?[0-9]/", "/caf[ée] \\w{2,9}\\b/", "/aaa[ab]{0,9}aa/", "/over over/", "over over over"], why: w, hits: ["<font size=1"], misses: [x]}
+`
+
+func FuzzMatchAgreesWithOneByOne(f *testing.F) {
+	f.Add("free money", "pay me now", "x")
+	f.Add("re: ABCD12", "<font color=x size=\"7 aaabaa over over over", "")
+	f.Add("Re: аbс", "免费\u200b caf\u00e9 xx\xff foo qux fooqux bar", "abbbc ab c xyzyz beta")
+	f.Add("", strings.Repeat("over ", 40), strings.Repeat("aab", 30))
+	small, problems := Compile(pack(fuzzRules))
+	if len(problems) > 0 {
+		f.Fatal(problems)
+	}
+	f.Fuzz(func(t *testing.T, subject, body, html string) {
+		agree(t, small, []Text{{"subject", subject}, {"body", body}, {"from", html}, {"html", html}})
+	})
+}
+
+func FuzzShippedRulesAgreeWithOneByOne(f *testing.F) {
+	s := shippedSet(f)
+	packs, err := Shipped()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, p := range packs {
+		for line := range strings.Lines(string(p.Data)) {
+			if _, text, ok := strings.Cut(line, "hits: "); ok {
+				f.Add(text)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 4096 {
+			return
+		}
+		agree(t, s, []Text{{"subject", text}, {"from", text}, {"body", text}, {"html", text}})
+	})
+}
+
+func FuzzCompile(f *testing.F) {
+	for _, c := range brokenPacks {
+		f.Add([]byte("version: 1\nrules:\n" + c.text))
+	}
+	f.Add([]byte("version: 1\nrules:" + fuzzRules))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 1<<16 {
+			return
+		}
+		s, problems := Compile(Pack{"p.yaml", data})
+		if (s == nil) == (len(problems) == 0) {
+			t.Fatalf("a set %v and problems %v", s, problems)
+		}
+		for _, p := range problems {
+			if p.Message == "" || strings.ContainsAny(p.Error(), "\n\x1b\x00") {
+				t.Fatalf("problem %q", p.Error())
+			}
+		}
+		if s != nil {
+			agree(t, s, []Text{{"subject", string(data)}, {"body", string(data)}})
+		}
+	})
+}
+
+func FuzzFold(f *testing.F) {
+	for _, s := range []string{"Ａ\u200bb  c", "\xff\xe4", "ﷺ½…㏒⑽", "e\u0301 x", "КОТ"} {
+		f.Add(s, 1, 3)
+	}
+	f.Fuzz(func(t *testing.T, s string, start, end int) {
+		folded := Fold(s)
+		if len(folded) > growth*len(s) {
+			t.Fatalf("%q grew to %d octets", s, len(folded))
+		}
+		if Fold(folded) != folded && !strings.Contains(s, "\u0345") {
+			if twice := Fold(folded); Fold(twice) != twice {
+				t.Fatalf("%q folds to %q, then %q", s, folded, twice)
+			}
+		}
+		if start < 0 || start >= end || end > len(folded) {
+			return
+		}
+		from, to := unfold(s, start, end)
+		if from < 0 || to <= from || to > len(s) {
+			t.Fatalf("[%d, %d) of %q is [%d, %d) of %q", start, end, folded, from, to, s)
+		}
+	})
+}
+
+// A pack of a size that a site may have allocates no more than a known multiple of it.
+func TestMemoryOfACompiledSetIsBounded(t *testing.T) {
+	p := many(1000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, problems := Compile(p); len(problems) > 0 {
+		t.Fatal(problems[0])
+	}
+	runtime.ReadMemStats(&after)
+	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(800*len(p.Data)); got > most {
+		t.Errorf("%d bytes for a pack of %d, more than %d", got, len(p.Data), most)
+	}
+}
+
+// Matching allocates what the result needs and nothing per octet.
+func TestMatchingAllocatesLittle(t *testing.T) {
+	s := shippedSet(t)
+	texts := []Text{{"subject", "An ordinary subject"}, {"body", strings.Repeat("An ordinary letter about nothing that a rule looks for. ", 500)}}
+	s.Match(context.Background(), texts)
+	if n := testing.AllocsPerRun(20, func() { s.Match(context.Background(), texts) }); n > 8 {
+		t.Errorf("%.0f allocations", n)
+	}
+}
+
+// many is a pack of n rules like those that are shipped, no two of which look for the same.
+func many(n int) Pack {
+	words := strings.Fields("account verify parcel invoice reward claim casino bonus lottery transfer wallet urgent deliver mailbox password expire survey voucher loan credit pharmacy")
+	var b strings.Builder
+	for i := range n {
+		x, y, z := words[i%len(words)], words[(i/3+7)%len(words)], words[(i/7+11)%len(words)]
+		b.WriteString(strings.Replace(rule("r", fmt.Sprintf(`match: [%s %s %d, "%s%d*", "/%s%d .{0,20}%s/", "/(%s|%s)x%d ?%s/"], hits: [%s%d]`, x, y, i, y, i, z, i, x, x, y, i, z, y, i)), "name: r", "name: r"+itoa(i), 1))
+	}
+	return pack(b.String())
+}
+
+// letter is a text of the length and kind of an ordinary message.
+func letter() []Text {
+	body := strings.Repeat("Dear Ann, your account at the club is fine; the parcel with the invoice came on Monday, and we will transfer the bonus to you. Please verify the survey of the credit union before the password expires. Regards, Bob. ", 40)
+	return []Text{{"subject", "The parcel and the invoice"}, {"body", body[:8000]}}
+}
+
+func BenchmarkMatch(b *testing.B) {
+	for _, n := range []int{100, 1000, 4000} {
+		s, problems := Compile(many(n))
+		if len(problems) > 0 {
+			b.Fatal(problems[0])
+		}
+		texts := letter()
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
+			b.SetBytes(8000)
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Match(context.Background(), texts)
+			}
+		})
+	}
+	s := shippedSet(b)
+	b.Run("shipped", func(b *testing.B) {
+		b.SetBytes(8000)
+		b.ReportAllocs()
+		for b.Loop() {
+			s.Match(context.Background(), letter())
+		}
+	})
+}
+
+func BenchmarkFold(b *testing.B) {
+	for name, text := range map[string]string{"ascii": letter()[1].Content, "chinese": strings.Repeat("尊敬的用户，您的账户已被冻结。", 200), "accents": strings.Repeat("Votre compte a été suspendu à cause d’une activité. ", 150)} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			buf := make([]byte, 0, 4*len(text))
+			for b.Loop() {
+				buf = fold(buf[:0], text)
+			}
+		})
+	}
+}
+
+func BenchmarkCompileShipped(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		shippedSet(b)
+	}
+}
+
+func TestAnAutomatonFindsEveryWord(t *testing.T) {
+	words := []string{"he", "she", "his", "hers", "usher", "abcd", "bc", "abcdabce", "bcd"}
+	a := newAutomaton(words)
+	for _, text := range []string{"ushers", "xxabcdabcexx", "hishishe", "", "abcabcd"} {
+		var got, want []string
+		a.scan([]byte(text), func(w int32, end int) { got = append(got, fmt.Sprint(words[w], end)) })
+		for end := 1; end <= len(text); end++ {
+			for _, w := range words {
+				if strings.HasSuffix(text[:end], w) {
+					want = append(want, fmt.Sprint(w, end))
+				}
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, not %v", text, got, want)
+		}
+	}
+}

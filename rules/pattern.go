@@ -1,0 +1,205 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"unicode/utf8"
+)
+
+// The bounds of one pattern.
+const (
+	maxPattern = 1000 // octets as written
+	maxMatch   = 4096 // octets that a regular expression may match
+	maxProgram = 2000 // instructions of a compiled regular expression
+	minLiteral = 3    // octets of a fixed text by which a pattern is looked for
+	maxLiteral = 16   // octets of it that are looked for
+	maxChoices = 100  // fixed texts of which a match holds at least one
+)
+
+// A pattern is one phrase or regular expression, compiled.
+type pattern struct {
+	source string
+	exact  bool     // letters as written: no folding
+	places placeSet // where it is looked for
+
+	phrase      string // folded; empty for a regular expression
+	left, right bool   // the phrase must begin, or end, at the border of a word
+
+	re      *regexp.Regexp
+	steps   int   // of the compiled expression
+	reach   int   // the most octets that a match has
+	unbound error // a match may have any length, which only short places allow
+
+	literals []string // folded; a match holds at least one of them. None: the pattern is tried on every text of its places
+}
+
+// newPattern compiles what a rule wrote: /a regular expression/, or a phrase.
+func newPattern(source string, exact bool) (*pattern, error) {
+	if len(source) > maxPattern {
+		return nil, fmt.Errorf("the pattern has %d octets; the most is %d", len(source), maxPattern)
+	}
+	p := &pattern{source: source, exact: exact}
+	if len(source) > 1 && source[0] == '/' && source[len(source)-1] == '/' {
+		return p, p.expression(source[1 : len(source)-1])
+	}
+	return p, p.words(source)
+}
+
+// words compiles a phrase.
+func (p *pattern) words(s string) error {
+	rest, open := strings.CutPrefix(s, "*")
+	rest, after := strings.CutSuffix(rest, "*")
+	p.left, p.right = !open, !after
+	p.phrase = rest
+	if !p.exact {
+		p.phrase = Fold(rest)
+	}
+	p.phrase = strings.TrimSpace(p.phrase)
+	if strings.Contains(p.phrase, "*") {
+		return errors.New(`a * stands only at the beginning or the end of a phrase; write a regular expression between slashes: /free .{0,20}money/`)
+	}
+	if len(p.phrase) < minLiteral && !p.exact || p.phrase == "" {
+		return fmt.Errorf("the phrase %q is too short to be looked for: it needs %d letters", s, minLiteral)
+	}
+	p.reach = len(p.phrase)
+	if !p.exact {
+		p.literals = []string{p.phrase[:min(len(p.phrase), maxLiteral)]}
+	}
+	return nil
+}
+
+// expression compiles a regular expression.
+func (p *pattern) expression(s string) error {
+	flags := syntax.Perl
+	if !p.exact {
+		flags |= syntax.FoldCase
+	}
+	tree, err := syntax.Parse(s, flags)
+	if err != nil {
+		return fmt.Errorf("the regular expression cannot be read: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	if !p.exact {
+		tree = folded(tree)
+	}
+	if !known(tree) {
+		return errors.New(`\B and (?m) are not supported here: texts are folded into one line`)
+	}
+	p.reach, p.unbound = reach(tree)
+	if matchesNothing(tree) {
+		return errors.New("the regular expression matches an empty text, so it is everywhere")
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil || len(prog.Inst) > maxProgram {
+		return fmt.Errorf("the regular expression is too large: more than %d steps; shorten its repetitions", maxProgram)
+	}
+	p.steps = len(prog.Inst)
+	if p.re, err = regexp.Compile(tree.String()); err != nil {
+		return fmt.Errorf("compile regular expression: %w", err)
+	}
+	if !p.exact && p.unbound == nil && !anchored(tree) {
+		p.literals = required(tree).best()
+	}
+	return nil
+}
+
+// local reports whether a match can be found by looking near the pattern's fixed texts, however long the text is.
+func (p *pattern) local() bool { return len(p.literals) > 0 }
+
+// folded gives the letters of a tree the form that they have in a folded text.
+func folded(t *syntax.Regexp) *syntax.Regexp {
+	if t.Op == syntax.OpLiteral {
+		t.Rune = []rune(Fold(string(t.Rune)))
+		if len(t.Rune) == 0 {
+			t.Op = syntax.OpEmptyMatch
+		}
+	}
+	t.Flags &^= syntax.FoldCase
+	for i, sub := range t.Sub {
+		t.Sub[i] = folded(sub)
+	}
+	return t
+}
+
+// known reports whether the tree holds only what can be looked for in a piece of a text.
+func known(t *syntax.Regexp) bool {
+	switch t.Op {
+	case syntax.OpNoWordBoundary, syntax.OpBeginLine, syntax.OpEndLine:
+		return false
+	}
+	for _, sub := range t.Sub {
+		if !known(sub) {
+			return false
+		}
+	}
+	return true
+}
+
+// anchored reports whether the tree asks for the beginning or the end of the text.
+func anchored(t *syntax.Regexp) bool {
+	if t.Op == syntax.OpBeginText || t.Op == syntax.OpEndText {
+		return true
+	}
+	for _, sub := range t.Sub {
+		if anchored(sub) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesNothing reports whether the tree matches the empty text anywhere, without asking for a place.
+func matchesNothing(t *syntax.Regexp) bool {
+	re, err := regexp.Compile(t.String())
+	return err == nil && re.MatchString("") && re.MatchString("\x01") && !anchored(t)
+}
+
+// reach is the most octets that a match of the tree has.
+func reach(t *syntax.Regexp) (int, error) {
+	n, err := 0, error(nil)
+	add := func(more int) {
+		if n += more; n > maxMatch && err == nil {
+			err = fmt.Errorf("a match may be longer than %d octets: bound repetitions, as in .{0,200} in place of .*", maxMatch)
+		}
+	}
+	subs := func() int {
+		sum := 0
+		for _, s := range t.Sub {
+			m, e := reach(s)
+			if e != nil && err == nil {
+				err = e
+			}
+			if t.Op == syntax.OpAlternate {
+				sum = max(sum, m)
+			} else {
+				sum += m
+			}
+		}
+		return sum
+	}
+	switch t.Op {
+	case syntax.OpLiteral:
+		add(len(string(t.Rune)))
+	case syntax.OpCharClass:
+		if len(t.Rune) > 0 {
+			add(utf8.RuneLen(t.Rune[len(t.Rune)-1]))
+		}
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		add(utf8.UTFMax)
+	case syntax.OpStar, syntax.OpPlus:
+		if m := subs(); m > 0 {
+			add(maxMatch + 1)
+		}
+	case syntax.OpRepeat:
+		if t.Max < 0 {
+			add(maxMatch + 1)
+		} else {
+			add(subs() * t.Max)
+		}
+	default:
+		add(subs())
+	}
+	return n, err
+}

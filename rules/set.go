@@ -1,0 +1,261 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"gatepost/rules/conf"
+)
+
+// A Rule is what a pack says about one thing that a message may be.
+type Rule struct {
+	Name    string
+	Pos     conf.Pos // where it is written
+	English string   // what is the matter when it is found, in one sentence
+	Chinese string   // the same in Simplified Chinese
+	Weight  float64  // points that the policy adds, unless it says otherwise
+}
+
+// A Set is rules compiled together. It is immutable and safe for concurrent use.
+type Set struct {
+	rules    []Rule
+	asks     []condition // of rules, in their order
+	places   map[string]int
+	patterns []pattern
+	words    *automaton
+	owners   [][]int32        // of each word, the patterns that are looked for by it
+	direct   map[int][]int32  // by place, the patterns that are tried on every text
+	byKey    map[string]int32 // while compiling
+	scratch  sync.Pool        // *matcher
+}
+
+// Rules lists the rules in the order of packs and files.
+func (s *Set) Rules() []Rule { return slices.Clone(s.rules) }
+
+// placeSet is a set of places by number.
+type placeSet [maxPlaces / 64]uint64
+
+// maxPlaces bounds the places that all rules together may name.
+const maxPlaces = 256
+
+func (p *placeSet) add(n int)      { p[n/64] |= 1 << (n % 64) }
+func (p *placeSet) has(n int) bool { return p[n/64]&(1<<(n%64)) != 0 }
+
+// A condition is a rule or a part of one, compiled. All of its parts must hold.
+type condition struct {
+	match []int32 // patterns
+	least int
+	all   []condition
+	any   []condition
+	not   []condition
+}
+
+// The bounds of a set.
+const (
+	maxRules    = 5000
+	maxPatterns = 50_000
+	maxNesting  = 4
+)
+
+// A Pack is one file of rules.
+type Pack struct {
+	File string
+	Data []byte
+}
+
+// Compile compiles packs and checks every rule's hits and misses. A rule of a later pack takes the place of a rule of the
+// same name in an earlier one; within one pack names are unique. There is a Set only if there are no problems.
+func Compile(packs ...Pack) (*Set, []conf.Problem) {
+	var docs []*ruleDoc
+	var problems []conf.Problem
+	at := map[string]int{}
+	for _, p := range packs {
+		var doc packDoc
+		if found := conf.Decode(p.File, p.Data, &doc); len(found) > 0 {
+			problems = append(problems, found...)
+			continue
+		}
+		if doc.Version != 1 {
+			problems = append(problems, doc.Node.Key("version").Problemf("this program reads version 1"))
+		}
+		for i := range doc.Rules {
+			r := &doc.Rules[i]
+			old, twice := at[r.Name]
+			switch {
+			case !twice:
+				at[r.Name] = len(docs)
+				docs = append(docs, r)
+			case docs[old].Node.Pos().File == p.File:
+				problems = append(problems, r.Node.Key("name").Problemf("%s was already given at line %d", r.describe(), docs[old].Node.Pos().Line))
+			default:
+				docs[old] = r
+			}
+		}
+	}
+	if len(docs) > maxRules {
+		problems = append(problems, conf.Problem{Pos: docs[maxRules].Node.Pos(), Message: fmt.Sprintf("there are %d rules; the most is %d", len(docs), maxRules)})
+	}
+	if len(problems) > 0 {
+		return nil, conf.Sorted(problems)
+	}
+	s, problems := build(docs)
+	if len(problems) == 0 {
+		problems = s.checkExamples(docs)
+	}
+	if len(problems) > 0 {
+		return nil, conf.Sorted(problems)
+	}
+	return s, nil
+}
+
+// build compiles rules that were read.
+func build(docs []*ruleDoc) (*Set, []conf.Problem) {
+	s := &Set{places: map[string]int{}, direct: map[int][]int32{}, byKey: map[string]int32{}}
+	var problems []conf.Problem
+	for _, r := range docs {
+		in, found := atPlaces(r.Node, r.In)
+		problems = append(problems, found...)
+		c, found := s.condition(conditions{Node: r.Node, In: r.In, Match: r.Match, Least: r.Least, Exact: r.Exact, All: r.All, Any: r.Any, Not: r.Not}, in, 0)
+		problems = append(problems, found...)
+		if len(found) == 0 && !c.positive() {
+			problems = append(problems, r.Node.Problemf("%s asks for nothing: it needs match, all or any", r.describe()))
+		}
+		s.rules = append(s.rules, Rule{Name: r.Name, Pos: r.Node.Pos(), English: r.Why.English, Chinese: r.Why.Chinese, Weight: r.Weight})
+		s.asks = append(s.asks, c)
+		if len(s.patterns) > maxPatterns {
+			return nil, append(problems, r.Node.Problemf("there are more than %d patterns", maxPatterns))
+		}
+	}
+	if len(problems) == 0 {
+		s.link()
+	}
+	s.byKey = nil
+	return s, problems
+}
+
+// condition compiles one condition; in is where it looks if it does not say.
+func (s *Set) condition(d conditions, in []string, depth int) (condition, []conf.Problem) {
+	var problems []conf.Problem
+	if depth > maxNesting {
+		return condition{}, []conf.Problem{d.Node.Problemf("conditions are nested more than %d deep", maxNesting)}
+	}
+	if len(d.In) > 0 && depth > 0 {
+		in, problems = atPlaces(d.Node, d.In)
+	}
+	if len(problems) > 0 {
+		return condition{}, problems
+	}
+	c := condition{least: max(d.Least, 1)}
+	for _, t := range d.Match {
+		n, problem := s.pattern(t, in, d.Exact)
+		if problem != nil {
+			problems = append(problems, *problem)
+			continue
+		}
+		if !slices.Contains(c.match, n) {
+			c.match = append(c.match, n)
+		}
+	}
+	if len(d.Match) > 0 && c.least > len(c.match) && len(problems) == 0 {
+		problems = append(problems, d.Node.Key("at_least").Problemf("%d of %d patterns can never be there", c.least, len(c.match)))
+	}
+	for _, sub := range []struct {
+		from []conditions
+		to   *[]condition
+	}{{d.All, &c.all}, {d.Any, &c.any}, {d.Not, &c.not}} {
+		for _, one := range sub.from {
+			k, found := s.condition(one, in, depth+1)
+			problems = append(problems, found...)
+			*sub.to = append(*sub.to, k)
+		}
+	}
+	return c, problems
+}
+
+// positive reports whether something must be there for the condition to hold.
+func (c *condition) positive() bool {
+	if len(c.match) > 0 || slices.ContainsFunc(c.all, func(k condition) bool { return k.positive() }) {
+		return true
+	}
+	return len(c.any) > 0 && !slices.ContainsFunc(c.any, func(k condition) bool { return !k.positive() })
+}
+
+// pattern compiles a pattern for the places in, once for all rules that have it.
+func (s *Set) pattern(t textDoc, in []string, exact bool) (int32, *conf.Problem) {
+	key := fmt.Sprintf("%t\x00%s\x00%s", exact, strings.Join(in, "\x00"), t.Value)
+	if n, ok := s.byKey[key]; ok {
+		return n, nil
+	}
+	fail := func(format string, args ...any) (int32, *conf.Problem) {
+		p := t.Node.Problemf(format, args...)
+		return 0, &p
+	}
+	p, err := newPattern(t.Value, exact)
+	if err != nil {
+		return fail("%v", err)
+	}
+	for _, name := range in {
+		if !p.local() && !shortPlace(name) {
+			if exact {
+				return fail("exact patterns are looked for only in short places, and %s is long", name)
+			}
+			if p.unbound != nil {
+				return fail("%v; only short places do without, and %s is long", p.unbound, name)
+			}
+			return fail("a pattern for %s needs a fixed text of at least %d letters, and may not ask for the beginning or end: add a word that is always there", name, minLiteral)
+		}
+		n, ok := s.places[name]
+		if !ok {
+			if n = len(s.places); n == maxPlaces {
+				return fail("the rules name more than %d places", maxPlaces)
+			}
+			s.places[name] = n
+		}
+		p.places.add(n)
+	}
+	s.patterns = append(s.patterns, *p)
+	n := int32(len(s.patterns) - 1)
+	s.byKey[key] = n
+	return n, nil
+}
+
+// link makes the automaton.
+func (s *Set) link() {
+	var words []string
+	number := map[string]int{}
+	for n := range s.patterns {
+		p := &s.patterns[n]
+		if !p.local() {
+			for at := range len(s.places) {
+				if p.places.has(at) {
+					s.direct[at] = append(s.direct[at], int32(n))
+				}
+			}
+		}
+		for _, w := range p.literals {
+			at, ok := number[w]
+			if !ok {
+				at = len(words)
+				number[w] = at
+				words, s.owners = append(words, w), append(s.owners, nil)
+			}
+			if own := s.owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
+				s.owners[at] = append(own, int32(n))
+			}
+		}
+	}
+	s.words = newAutomaton(words)
+	s.scratch.New = func() any { return newMatcher(s) }
+}
+
+// Places lists the places that rules look into.
+func (s *Set) Places() []string {
+	names := make([]string, 0, len(s.places))
+	for name := range s.places {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

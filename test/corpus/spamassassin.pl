@@ -1,0 +1,30 @@
+# Scores or learns messages with Mail::SpamAssassin: perl spamassassin.pl score|learn STATE BAYES < "ham|spam PATH" lines.
+use strict;
+use warnings;
+use Mail::SpamAssassin;
+
+my ($do, $state, $bayes) = @ARGV;
+my $sa = Mail::SpamAssassin->new({
+    dont_copy_prefs => 1, local_tests_only => 1, userstate_dir => $state, username => 'corpus',
+    post_config_text => "use_bayes " . ($bayes eq 'true' ? 1 : 0) . "\nbayes_auto_learn 0\nbayes_path $state/bayes\nuse_txrep 0\nlock_method flock\n",
+});
+$sa->init(1);
+$sa->init_learner({ learn_to_journal => 0, wait_for_lock => 1 }) if $do eq 'learn';
+while (my $line = <STDIN>) {
+    chomp $line;
+    my ($kind, $path) = split / /, $line, 2;
+    open(my $in, '<:raw', $path) or die "$path: $!";
+    my $text = do { local $/; <$in> };
+    close $in;
+    my $mail = $sa->parse(\$text, 1);
+    if ($do eq 'learn') {
+        $sa->learn($mail, undef, $kind eq 'spam' ? 1 : 0, 0)->finish();
+    } else {
+        my $status = $sa->check($mail);
+        print $status->get_score(), "\n";
+        $status->finish();
+    }
+    $mail->finish();
+}
+if ($do eq 'learn') { $sa->rebuild_learner_caches(); $sa->finish_learner(); }
+$sa->finish();
