@@ -153,3 +153,63 @@ func TestWhoHasItIsRememberedThoughTheDiskForgets(t *testing.T) { // P-05, S-03
 		}
 	})
 }
+
+// TestADiskThatCannotReadNowSpoilsNothing: whichever read of a start fails, the message is neither set aside nor
+// delivered to who has it already, and the next start finds it.
+func TestADiskThatCannotReadNowSpoilsNothing(t *testing.T) { // S-03, P-05
+	for at := 1; ; at++ {
+		done := false
+		synctest.Test(t, func(t *testing.T) {
+			dir := newCrashFS()
+			s := newScripted(func(rcpt string, n int) (int, error) {
+				if rcpt == "full@b.test" && n < 1 {
+					return 452, nil
+				}
+				return 250, nil
+			})
+			h := open(t, HoldConfig{Directory: dir, Sender: s})
+			h.Put(t.Context(), message("m1", "x", "a@b.test", "full@b.test"))
+			during(t, h, 80*time.Second)
+			sick := &sickReads{crashFS: dir, at: at}
+			h, _, err := OpenHold(HoldConfig{Directory: sick, Sender: s})
+			if err != nil {
+				t.Errorf("read %d fails: %v", at, err)
+				return
+			}
+			done = sick.reads < at
+			sick.at = 0
+			during(t, h, time.Hour)
+			h = open(t, HoldConfig{Directory: dir, Sender: s})
+			during(t, h, time.Hour)
+			if s.got["a@b.test"] != 1 || s.got["full@b.test"] != 1 {
+				t.Errorf("read %d fails: %v", at, s.got)
+			}
+		})
+		if done {
+			return
+		}
+	}
+}
+
+// sickReads is a directory in which one read fails.
+type sickReads struct {
+	*crashFS
+	at, reads int
+}
+
+func (s *sickReads) Open(name string) (File, error) {
+	f, err := s.crashFS.Open(name)
+	return sickFile{f, s}, err
+}
+
+type sickFile struct {
+	File
+	dir *sickReads
+}
+
+func (f sickFile) ReadAt(p []byte, at int64) (int, error) {
+	if f.dir.reads++; f.dir.reads == f.dir.at {
+		return 0, errDisk
+	}
+	return f.File.ReadAt(p, at)
+}
