@@ -137,6 +137,7 @@ func (s *session) clientName(ctx context.Context) string {
 // Rcpt admits one recipient: ours, on the transaction's route, not denied, known to the next hop.
 func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	env := s.tx.env
+	to = s.tx.snap.answerable(to, s.g.Hostname)
 	d, ours := s.tx.snap.Domains[to.Domain()]
 	switch {
 	case !ours:
@@ -169,6 +170,18 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	s.tx.route = d.Route
 	env.Rcpts = append(env.Rcpts, to)
 	return soon
+}
+
+// answerable puts a postmaster who has a mailbox in the place of the gateway's own, which <postmaster> without a domain
+// stands for and which must be reachable (RFC 5321 section 4.5.1).
+func (s *Snapshot) answerable(to mail.Address, hostname string) mail.Address {
+	if _, ours := s.Domains[hostname]; ours || s.Home == "" || to.Domain() != hostname || !postmaster(to) {
+		return to
+	}
+	if home, err := mail.ParseAddress("postmaster@" + s.Home); err == nil {
+		return home
+	}
+	return to
 }
 
 // exists refuses a recipient that is known not to exist, for good, and one that nobody can say anything about, for now.

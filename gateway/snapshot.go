@@ -19,6 +19,7 @@ type Snapshot struct {
 	Policy  *policy.Policy
 	Domains map[string]Domain // by canonical name: whom mail is accepted for
 	Sealer  *auth.Sealer      // seals what is forwarded; nil: nothing is sealed
+	Home    string            // the domain whose postmaster answers for the gateway itself
 	Budget  time.Duration     // from the end of data to a decision
 	Limits  Limits
 	Trusted []netip.Prefix // clients that are not counted, delayed or greylisted

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,17 +64,41 @@ func (d *directories) keep(cfg *config.Config) {
 	}
 }
 
-// health are the directories that could not be asked the last time, for the health page.
-func (d *directories) health(add func(name string, err error, severity admin.Severity, since time.Time, effect, hint string)) {
+// What a directory that cannot be asked does to mail, and what to do.
+const (
+	directoryEffect = "Recipients that were not asked for today are told to come back (451)."
+	directoryHint   = "Look at the LDAP server, the way to it, base, and the password of bind_dn."
+)
+
+// list is every directory by name.
+func (d *directories) list() []*directory.Directory {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	list := make([]*directory.Directory, 0, len(d.all))
 	for _, dir := range d.all {
 		list = append(list, dir)
 	}
-	d.mu.Unlock()
 	slices.SortFunc(list, func(a, b *directory.Directory) int { return strings.Compare(a.Name(), b.Name()) })
-	for _, dir := range list {
-		err, since := dir.Health()
-		add("directory "+dir.Name(), err, admin.Warning, since, "Recipients that were not asked for today are told to come back (451).", "Look at the LDAP server, the way to it and the password of bind_dn.")
+	return list
+}
+
+// probe asks every directory for its base.
+func (d *directories) probe(ctx context.Context) []diagnosis {
+	var out []diagnosis
+	for _, dir := range d.list() {
+		if err := dir.Probe(ctx); err != nil {
+			out = append(out, diagnosis{"directory " + dir.Name(), isWarning, err.Error(), directoryEffect, directoryHint})
+		} else {
+			out = append(out, diagnosis{Name: "directory " + dir.Name(), State: isWell, Detail: "logged in and found its base"})
+		}
+	}
+	return out
+}
+
+// health are the directories that could not be asked the last time, for the health page.
+func (d *directories) health(add func(name string, err error, severity admin.Severity, since time.Time, effect, hint string)) {
+	for _, dir := range d.list() {
+		since, err := dir.Health()
+		add("directory "+dir.Name(), err, admin.Warning, since, directoryEffect, directoryHint)
 	}
 }

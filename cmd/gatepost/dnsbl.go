@@ -70,6 +70,27 @@ func (w *listWatch) run(ctx context.Context) {
 	}
 }
 
+// What a muted list does to mail, and what to do.
+const (
+	mutedEffect = "It is not asked, and messages say that it was not looked at."
+	mutedHint   = "Use a resolver of your own rather than a public one, look whether your use is within the list's terms, or take it out of filters.dnsbl."
+)
+
+// listHealth asks the test points of the block lists in use.
+func (s *site) listHealth(ctx context.Context) []diagnosis {
+	lists := catalog.Lists(s.cfg.Filters)
+	s.sentry.Test(ctx, listAsker{s.resolver.Unlimited()}, lists)
+	var out []diagnosis
+	for _, st := range s.sentry.States(lists) {
+		if name := "block list " + st.Name; st.Muted != "" {
+			out = append(out, diagnosis{name, isWarning, "muted, " + st.Muted, mutedEffect, mutedHint})
+		} else {
+			out = append(out, diagnosis{Name: name, State: isWell, Detail: "answers rightly for its test points"})
+		}
+	}
+	return out
+}
+
 // health are the lists that are muted, for the health page.
 func (w *listWatch) health(add func(name string, err error, severity admin.Severity, since time.Time, effect, hint string)) {
 	for _, s := range w.states() {
@@ -77,8 +98,7 @@ func (w *listWatch) health(add func(name string, err error, severity admin.Sever
 		if s.Muted != "" {
 			err = errors.New(s.Muted)
 		}
-		add("block list "+s.Name, err, admin.Warning, s.Since, "It is not asked, and messages say that it was not looked at.",
-			"Use a resolver of your own rather than a public one, look whether your use is within the list's terms, or take it out of filters.dnsbl.")
+		add("block list "+s.Name, err, admin.Warning, s.Since, mutedEffect, mutedHint)
 	}
 }
 

@@ -107,6 +107,9 @@ func diagnose(ctx context.Context, a *app, path string) []diagnosis {
 	for _, c := range s.snap.Chain.Conditions(ctx) {
 		list = append(list, filterHealth(c, s.snap.Policy))
 	}
+	list = append(list, s.listHealth(ctx)...)
+	list = append(list, s.directories.probe(ctx)...)
+	list = append(list, s.geoHealth(time.Now())...)
 	list = append(list, s.openDoors()...)
 	list = append(list, s.certHealth()...)
 	return append(list, s.diskHealth(), clockHealth(time.Now()))

@@ -11,7 +11,6 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/admin"
-	"gatepost/gateway/geo"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
 )
@@ -199,11 +198,8 @@ func (s *service) health() []admin.Check {
 	s.conditions(add)
 	s.lists.health(add)
 	s.directories.health(add)
-	if l, ok := s.gateway.Snapshot().Geo.(*geo.Locator); ok {
-		if path, made := l.Oldest(); !made.IsZero() && time.Since(made) > oldGeo {
-			add("countries and networks", fmt.Errorf("%s was made on %s", path, made.UTC().Format(time.DateOnly)), admin.Warning, made.Add(oldGeo),
-				"Clients may be taken for being elsewhere.", "Let a program such as geoipupdate fetch a new file; it is read again by itself.")
-		}
+	if path, made := oldest(s.gateway.Snapshot()); !made.IsZero() && time.Since(made) > oldGeo {
+		add("countries and networks", fmt.Errorf("%s was made on %s", path, made.UTC().Format(time.DateOnly)), admin.Warning, made.Add(oldGeo), geoEffect, geoHint)
 	}
 	names, all := s.troubles.list()
 	for _, n := range names {
@@ -211,9 +207,6 @@ func (s *service) health() []admin.Check {
 	}
 	return checks
 }
-
-// oldGeo is the age at which a file of countries and networks is stale; they are published every week.
-const oldGeo = 60 * 24 * time.Hour
 
 // longHold is how long mail may be on hold before that is a trouble.
 const longHold = time.Hour

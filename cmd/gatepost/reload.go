@@ -93,30 +93,71 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 
 // bound names the keys that differ and are bound to the process.
 func bound(was, now *config.Config) []string {
-	type place struct{ Address, TLS string }
-	places := func(c *config.Config) (list []place) {
-		for _, l := range c.Listeners {
-			mode := "starttls"
-			if l.TLS == "off" || l.TLS == "implicit" {
-				mode = l.TLS
-			}
-			list = append(list, place{l.Address, mode + " " + fmt.Sprint(l.ProxyProtocol)})
-		}
-		return list
-	}
 	var keys []string
 	for _, k := range []struct {
 		name string
 		same bool
 	}{
 		{"hostname", was.Hostname == now.Hostname}, {"data_dir", was.DataDir == now.DataDir}, {"listeners", slices.Equal(places(was), places(now))},
-		{"store", was.StoreURL() == now.StoreURL()}, {"state", was.State.URL.Reveal() == now.State.URL.Reveal() && was.State.Gateways == now.State.Gateways},
-		{"dns", reflect.DeepEqual(was.DNS, now.DNS)}, {"admin", reflect.DeepEqual(was.Admin, now.Admin)}, {"quarantine", reflect.DeepEqual(was.Quarantine, now.Quarantine)}, {"hold", was.Hold == now.Hold},
-		{"log", was.Log == now.Log},
+		{"store", was.StoreURL() == now.StoreURL()}, {"state", alike(was.State, now.State)}, {"dns", alike(was.DNS, now.DNS)},
+		{"admin", alike(was.Admin, now.Admin)}, {"quarantine", alike(was.Quarantine, now.Quarantine)}, {"hold", alike(was.Hold, now.Hold)}, {"log", was.Log == now.Log},
 	} {
 		if !k.same {
 			keys = append(keys, k.name)
 		}
 	}
 	return keys
+}
+
+// places are what of the listeners is bound to the process: where they are, who may stand before them, and how a session
+// begins.
+func places(c *config.Config) (list []string) {
+	for _, l := range c.Listeners {
+		mode := "starttls"
+		if l.TLS == "off" || l.TLS == "implicit" {
+			mode = l.TLS
+		}
+		list = append(list, fmt.Sprint(l.Address, mode, l.ProxyProtocol))
+	}
+	return list
+}
+
+// alike reports whether two sections say the same, wherever in the file they stand.
+func alike[T any](a, b T) bool { return alikeValues(reflect.ValueOf(a), reflect.ValueOf(b)) }
+
+func alikeValues(a, b reflect.Value) bool {
+	switch {
+	case a.Type() == reflect.TypeFor[conf.Node]():
+		return true
+	case a.Kind() == reflect.Struct:
+		for i := range a.NumField() {
+			if !alikeValues(a.Field(i), b.Field(i)) {
+				return false
+			}
+		}
+		return true
+	case a.Kind() == reflect.Slice:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for i := range a.Len() {
+			if !alikeValues(a.Index(i), b.Index(i)) {
+				return false
+			}
+		}
+		return true
+	case a.Kind() == reflect.Map:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for _, k := range a.MapKeys() {
+			if v := b.MapIndex(k); !v.IsValid() || !alikeValues(a.MapIndex(k), v) {
+				return false
+			}
+		}
+		return true
+	case a.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil():
+		return alikeValues(a.Elem(), b.Elem())
+	}
+	return a.Comparable() && b.Comparable() && a.Equal(b)
 }

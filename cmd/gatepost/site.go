@@ -48,6 +48,7 @@ type lasting struct {
 	sentry      *dnsbl.Sentry // which block lists may be believed
 	directories *directories  // LDAP servers
 	learned     *learn.Slate  // what the site's own mail taught; nil: nothing
+	replays     *replays      // who gets what was signed; nil outside a running gateway
 	people      *people.Book  // who writes to this site; nil where nobody shall remember, as in tests of a policy
 }
 
@@ -125,7 +126,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), directories: &directories{}, learned: &learn.Slate{}}}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), replays: &replays{}, directories: &directories{}, learned: &learn.Slate{}}}
 	if cfg.File != "" {
 		s.learned = learn.Read(string(cfg.DataDir))
 	}
@@ -158,7 +159,8 @@ func (s *site) snapshot(gen uint64) (*gateway.Snapshot, []conf.Problem) {
 		return nil, problems
 	}
 	return &gateway.Snapshot{Gen: gen, Chain: chain, Policy: pol, Domains: domains, Sealer: sealer, KeepRefused: s.cfg.Quarantine.KeepRefused, Budget: inspectBudget, Bound: bounded,
-		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where, OwnName: s.cfg.AllowOwnName}, nil
+		Limits: messageLimits(s.cfg), Trusted: s.cfg.TrustedNetworks, TLS: tlsPolicy(s.cfg), Geo: where, OwnName: s.cfg.AllowOwnName,
+		Home: s.cfg.Domains[0].Name}, nil
 }
 
 // sealer makes what seals forwarded mail; nil where nothing is to be sealed.
@@ -206,6 +208,9 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	}
 	if s.learned != nil {
 		deps.Learned = s.learned
+	}
+	if s.replays != nil {
+		deps.Replays = s.replays
 	}
 	if s.people != nil {
 		deps.People = s.people

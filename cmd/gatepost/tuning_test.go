@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,4 +65,25 @@ func fill(v reflect.Value, n int64) int64 {
 	}
 	v.SetInt(n)
 	return n + 1
+}
+
+// What must wait for a restart is named, and nothing else: not what only moved within the file.
+func TestWhatIsBoundToTheProcessIsNamed(t *testing.T) {
+	const base = "hostname: mx.example.com\ndomains: [{name: example.com, downstream: [\"127.0.0.1:1\"]}]\n"
+	load := func(text string) *config.Config {
+		c, problems := config.Parse("f", []byte(text))
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return c
+	}
+	for text, want := range map[string]string{
+		"": "", "\n\n# moved\nlimits: {recipients: 101}\ntimeouts: {greet_delay: 1s}\n": "", "listeners: [{address: \":25\", tls: observe}]\n": "",
+		"listeners: [{address: \":25\", tls: implicit}]\n": "listeners", "state: {gateways: 3}\n": "state", "admin: {session_idle: 20m}\n": "admin",
+		"dns: {servers: [127.0.0.1]}\n": "dns", "quarantine: {max_bytes: 1GiB}\nhold: {lifetime: 1d}\n": "quarantine hold", "store: {url: \"sqlite:x\"}\ndata_dir: /d\n": "data_dir store",
+	} {
+		if got := strings.Join(bound(load(base), load("# first\n"+base+text)), " "); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
 }

@@ -159,6 +159,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.replays.count(counter)
 	w.gate = access.New(crowd(w.cfg), counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
 	w.gate.OnStress(func(on bool, why string) { w.log.Warn("stress", "on", on, "because", why) })
 	w.gateway = gateway.New(gateway.Deps{

@@ -47,14 +47,18 @@ func (w *walk) active(it *item) {
 
 // flatXML looks at Office documents of 2003 in one XML file.
 func (w *walk) flatXML(it *item) {
-	if bytes.Contains(it.data, []byte("w:macrosPresent=\"yes\"")) || bytes.Contains(it.data, []byte("editdata.mso")) {
+	if bytes.Contains(it.data, []byte("w:macrosPresent=\"yes\"")) || bytes.Contains(it.data, []byte("editdata.mso")) || bytes.Contains(it.data, []byte("vbaProject.bin")) {
 		w.find(it, "attach.macro", "An office document holds macros.", "flat XML")
 	}
 	if bytes.Contains(it.data, []byte("/embeddings/")) || bytes.Contains(it.data, []byte("docOleData")) {
 		w.find(it, "attach.embedded-object", "An office document holds another file.", "flat XML")
 	}
-	if ddeField.Match(it.data) || bytes.Contains(it.data, []byte("DDELink")) {
+	if bytes.Contains(it.data, []byte("DDELink")) || ddeField.Match(it.data) {
 		w.find(it, "attach.dde", "An office document starts a program by DDE.", "flat XML")
+	}
+	w.fields(it, "flat XML", it.data)
+	if bytes.Contains(it.data, []byte("<Relationship ")) {
+		w.relations(it, "flat XML", it.data)
 	}
 }
 

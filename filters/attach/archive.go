@@ -222,6 +222,9 @@ func (w *walk) zipEntry(it *item, z *zipFile, e zipEntry) error {
 	if it.office {
 		w.officePart(it, e.name, data)
 	}
+	if target := string(data[:min(len(data), 4096)]); e.link && pathy(target) {
+		w.find(it, "attach.path-name", "A file name holds a path.", e.name+" is a link: "+target)
+	}
 	w.member(it, e.name, data)
 	if e.unicode != "" && e.unicode != e.name {
 		w.nameOnly(it, e.unicode)

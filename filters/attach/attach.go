@@ -116,7 +116,7 @@ func (w *walk) part(p *mail.Part) {
 		if plain {
 			w.eicar(it)
 			if p.Type != "text/plain" || program(r.Data) != "" {
-				w.active(it)
+				w.activeSafely(it)
 			}
 			continue
 		}
@@ -158,7 +158,7 @@ func (w *walk) look(it *item, list bool) {
 	}
 	w.mismatch(it, a.Type)
 	before := maps.Clone(w.said)
-	w.active(it)
+	w.activeSafely(it)
 	w.open(it)
 	for _, code := range slices.Sorted(maps.Keys(w.said)) {
 		if w.said[code] == before[code] {
@@ -173,6 +173,13 @@ func (w *walk) look(it *item, list bool) {
 	}
 	if list && len(w.facts.Attachments) < maxListed {
 		w.facts.Attachments = append(w.facts.Attachments, a)
+	}
+}
+
+// activeSafely is active, and what crashes it could not be looked into.
+func (w *walk) activeSafely(it *item) {
+	if err := w.guard(func(it *item) error { w.active(it); return nil }, it); err != nil {
+		w.blind(it, "document", err)
 	}
 }
 

@@ -88,7 +88,7 @@ func (w *walk) letterPart(outer *item, p *mail.Part, data []byte, list bool) {
 	it := &item{part: outer.part, names: p.Names(), declared: p.Type, path: path, data: data}
 	if !p.Attachment() && p.Name() == "" && strings.HasPrefix(p.Type, "text/") {
 		w.eicar(it)
-		w.active(it)
+		w.activeSafely(it)
 		return
 	}
 	w.look(it, list)

@@ -68,7 +68,7 @@ var rtfRemote = regexp.MustCompile(`^\\\*\\template\s+\S*(https?:|\\\\)`)
 
 // rtf states what an RTF document holds and examines its objects.
 func (w *walk) rtf(it *item) {
-	b, lower := it.data, bytes.ToLower(it.data)
+	b, lower := it.data, lowered(it.data)
 	for _, word := range []string{`\objdata`, `\object`, `\objclass`, `\objlink`, `\objautlink`, `\objupdate`} {
 		if bytes.Contains(lower, []byte(word)) {
 			w.find(it, "attach.embedded-object", "An office document holds another file.", "RTF object")
@@ -120,7 +120,19 @@ func rtfHex(b []byte) (out []byte, n int) {
 			high, half = unhex(c), !half
 		}
 	}
-	return out, i
+	return out, min(i, len(b))
+}
+
+// lowered is b with the letters of ASCII in lower case, octet for octet.
+func lowered(b []byte) []byte {
+	out := make([]byte, len(b))
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		out[i] = c
+	}
+	return out
 }
 
 // groupEnd is where the group that begins at an offset ends.

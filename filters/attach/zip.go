@@ -22,6 +22,7 @@ type zipEntry struct {
 	stamp         uint32 // DOS date and time
 	strength      byte   // of AES: 1 to 3 for 128, 192, 256 bits
 	inner         uint16 // method behind AES
+	link          bool   // Unix unpacks it as a symbolic link to what it holds
 }
 
 func (e zipEntry) encrypted() bool { return e.flags&1 != 0 || e.flags&(1<<13) != 0 || e.method == 99 }
@@ -158,6 +159,7 @@ func (z *zipFile) directory(count, end int64) {
 			packed: int64(le.Uint32(h[20:])), size: int64(le.Uint32(h[24:])), at: int64(le.Uint32(h[42:])),
 		}
 		z.extra(&e, h[46+n:46+n+x])
+		e.link = h[41]>>4 == 0xa && (h[5] == 3 || h[5] == 19) // the mode of Unix or macOS in the external attributes
 		e.at += z.base
 		if names[e.name] {
 			z.unsure("two entries are called %q", e.name)

@@ -16,8 +16,16 @@ import (
 type Config struct {
 	TrustedSealers    []string       `yaml:"trusted_sealers" doc:"Domains (d= of an ARC-Seal) whose word about how a message authenticated before they forwarded it is taken when DMARC fails. Default: none."`
 	TrustedForwarders []netip.Prefix `yaml:"trusted_forwarders" doc:"Networks of relays that bring mail for us, such as a second MX: their newest Received field is believed, and SPF and the reverse name are checked for the client that it names. Default: none."`
+	// Replays counts who gets what was signed; nil where nobody counts, as in a scan of files.
+	Replays Replays `yaml:"-"`
 	// Hostname is this gateway's name, for the SPF macro %{r}; it comes from the site's configuration.
 	Hostname string `yaml:"-"`
+}
+
+// A Replays counts to how many recipients a signature was brought of late, by the signature's token, and reports
+// whether they are more than one letter is likely to have (D-22).
+type Replays interface {
+	Replayed(ctx context.Context, token string, rcpts int) bool
 }
 
 // A Filter is the auth filter. It is immutable.
@@ -87,6 +95,7 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 	}
 	r.eval = dmarc.evaluate(domains, readable)
 	r.conclude(dmarc, domains, readable)
+	r.countReplays(ctx)
 	r.tell()
 	return filters.Facts{Auth: &r.auth, Findings: r.findings}, nil
 }
@@ -222,6 +231,18 @@ func (r *run) conclude(dmarc *dmarcCheck, domains []string, readable bool) {
 	}
 	if readable && len(domains) == 1 && r.eval.align.by != "" {
 		r.auth.Domain, r.auth.By = domains[0], r.eval.align.by
+	}
+}
+
+// countReplays counts genuine signatures that are brought to people whom the signed letter does not name (D-22).
+func (r *run) countReplays(ctx context.Context) {
+	if r.f.cfg.Replays == nil {
+		return
+	}
+	for i := range r.sigs {
+		if v := &r.sigs[i]; v.Result == resultPass && r.nobodyNamed(v) {
+			v.replayed = r.f.cfg.Replays.Replayed(ctx, v.Token, len(r.m.Rcpts))
+		}
 	}
 }
 

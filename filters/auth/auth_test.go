@@ -173,3 +173,29 @@ func FuzzMessage(f *testing.F) {
 		}
 	})
 }
+
+// A tally counts in a map.
+type tally map[string]int
+
+func (t tally) Replayed(_ context.Context, token string, rcpts int) bool {
+	t[token] += rcpts
+	return t[token] > 50
+}
+
+// D-22: one signature that is brought to many whom it does not name is told; a letter to those it names is not counted.
+func TestReplaysAreTold(t *testing.T) {
+	k, record := testKey(t, 1024)
+	z := table{"s._domainkey.example.com TXT": {record}}
+	message := pen{k, usualTags}.sign(t, letter("a@example.com"))
+	counts := tally{}
+	for n := 1; n <= 60; n++ {
+		f := session{zone: z, cfg: Config{Replays: counts}, rcpt: []string{fmt.Sprintf("stranger%d@example.net", n)}, message: message}.facts(t)
+		if got := has(f, "dkim.replay"); got != (n > 50) {
+			t.Fatalf("after %d strangers: %v", n, got)
+		}
+		f = session{zone: z, cfg: Config{Replays: counts}, rcpt: []string{"reader@example.net"}, message: message}.facts(t)
+		if has(f, "dkim.replay") {
+			t.Fatalf("the reader it names is no replay, after %d strangers", n)
+		}
+	}
+}

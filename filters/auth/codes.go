@@ -27,6 +27,7 @@ func Codes() []filters.Code {
 		{Name: "dkim.testing", Meaning: "The domain of a valid DKIM signature says that it is only testing.", Chinese: "有效 DKIM 签名的域声明仅在测试。"},
 		{Name: "dkim.future", Meaning: "A valid DKIM signature claims to have been made in the future.", Chinese: "有效的 DKIM 签名声称签署于将来。"},
 		{Name: "dkim.recipient-not-named", Meaning: "A valid DKIM signature covers To, and none of the recipients stands in To or Cc: a blind copy, a list, or a replay.", Chinese: "有效的 DKIM 签名覆盖收件人字段，但实际收件人均不在收件人或抄送中：可能是密送、邮件列表或重放。"},
+		{Name: "dkim.replay", Meaning: "One valid DKIM signature is being brought to many recipients whom the message does not name.", Chinese: "同一有效 DKIM 签名被投递给大量邮件中未列出的收件人。"},
 		{Name: "dkim.limit", Meaning: "There are more DKIM signatures than are looked at.", Chinese: "DKIM 签名数量超过检查上限。"},
 		{Name: "dmarc.pass", Meaning: "The author's domain is proven.", Chinese: "作者域已得到证实。"},
 		{Name: "dmarc.fail", Meaning: "The author's domain publishes a DMARC policy, and nothing proves that the message is its own.", Chinese: "作者域发布了 DMARC 策略，但没有任何证据表明邮件出自该域。"},

@@ -32,12 +32,13 @@ type dkimCheck struct {
 // A verified is one signature with what was found out about it.
 type verified struct {
 	filters.DKIM
-	sig     *signature
-	span    mail.Span
-	testing bool
-	future  bool     // signed after now
-	open    []string // important fields that are there and not signed, or more often than signed
-	partial bool     // l= is used
+	sig      *signature
+	span     mail.Span
+	testing  bool
+	future   bool     // signed after now
+	open     []string // important fields that are there and not signed, or more often than signed
+	partial  bool     // l= is used
+	replayed bool     // brought to many whom it does not name
 }
 
 // signatures reads the DKIM-Signature fields and returns those to verify, best first: those whose domain could

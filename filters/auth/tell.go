@@ -123,6 +123,9 @@ func (r *run) tellWeak(v *verified, proof filters.Evidence) {
 	if r.nobodyNamed(v) {
 		r.add("dkim.recipient-not-named", fmt.Sprintf("None of the recipients stands in the To and Cc that %s signed.", v.Domain), proof, evidence("envelope", "RCPT TO:<"+r.m.Rcpts[0].String()+">"))
 	}
+	if v.replayed {
+		r.add("dkim.replay", fmt.Sprintf("What %s signed once is being brought to many whom it does not name.", v.Domain), proof, evidence("envelope", "RCPT TO:<"+r.m.Rcpts[0].String()+">"))
+	}
 	if v.future {
 		r.add("dkim.future", fmt.Sprintf("The signature of %s claims to be made later than now.", v.Domain), proof)
 	}

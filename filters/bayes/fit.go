@@ -69,8 +69,8 @@ type table struct {
 
 // A row is the tokens of one lesson.
 type row struct {
-	numbers []int32 // of those that are not too seldom
-	scale   float32
+	numbers [2][]int32 // of those that are not too seldom: of all tokens but the subject's, and of those
+	scale   [2]float32
 	fold    int
 }
 
@@ -97,7 +97,7 @@ func newTable(lessons []Lesson) *table {
 		i = j
 	}
 	for _, l := range lessons {
-		t.rows = append(t.rows, row{t.number(l.Tokens), float32(scale(len(l.Tokens))), part(l.Tokens)})
+		t.rows = append(t.rows, row{t.number(l.Tokens), scales(l.Tokens), part(l.Tokens)})
 		t.spam = append(t.spam, l.Spam)
 	}
 	return t
@@ -113,17 +113,18 @@ func part(tokens []uint32) int {
 }
 
 // number finds the places of ascending tokens among the keys.
-func (t *table) number(tokens []uint32) []int32 {
-	row := make([]int32, 0, len(tokens))
+func (t *table) number(tokens []uint32) (n [2][]int32) {
+	n[0] = make([]int32, 0, len(tokens))
 	from := 0
 	for _, v := range tokens {
 		i, ok := slices.BinarySearch(t.keys[from:], v)
 		from += i
 		if ok {
-			row = append(row, int32(from))
+			n[v&subjectBit] = append(n[v&subjectBit], int32(from))
 		}
 	}
-	return slices.Clip(row)
+	n[0] = slices.Clip(n[0])
+	return n
 }
 
 // A fit is a model in the making.
@@ -161,11 +162,15 @@ func (f *fit) run(ctx context.Context, t *table, use func(int) bool) error {
 
 // score is what the model in the making says of a row.
 func (f *fit) score(r row) float64 {
-	var sum float32
-	for _, i := range r.numbers {
-		sum += f.weights[i]
+	z := f.bias
+	for k, numbers := range r.numbers {
+		var sum float32
+		for _, i := range numbers {
+			sum += f.weights[i]
+		}
+		z += float64(sum * r.scale[k])
 	}
-	return f.bias + float64(sum*r.scale)
+	return z
 }
 
 // step moves the weights of one lesson towards what it is (logistic regression, AdaGrad).
@@ -174,13 +179,15 @@ func (f *fit) step(r row, spam bool) {
 	if spam {
 		miss--
 	}
-	g := float32(miss) * r.scale
-	for _, i := range r.numbers {
-		w := f.weights[i]
-		d := g + decay*w
-		f.past[i] += d * d
-		w -= rate * d / (float32(math.Sqrt(float64(f.past[i]))) + 1e-6)
-		f.weights[i] = min(max(w, -heavy), heavy)
+	for k, numbers := range r.numbers {
+		g := float32(miss) * r.scale[k]
+		for _, i := range numbers {
+			w := f.weights[i]
+			d := g + decay*w
+			f.past[i] += d * d
+			w -= rate * d / (float32(math.Sqrt(float64(f.past[i]))) + 1e-6)
+			f.weights[i] = min(max(w, -heavy), heavy)
+		}
 	}
 	f.before += miss * miss
 	f.bias -= rate * miss / math.Sqrt(f.before)

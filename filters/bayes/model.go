@@ -101,18 +101,28 @@ const (
 
 func abs(w float32) float32 { return max(w, -w) }
 
-// score adds up the weights of a message's tokens. Long messages are no stronger than short ones, and what was never
-// taught makes a score weaker.
+// score adds up the weights of a message's tokens, those of the subject apart. Long messages are no stronger than short
+// ones, and what was never taught makes a score weaker.
 func (m *Model) score(tokens []uint32) float64 {
-	sum := 0.0
+	var sum [2]float64
 	for _, v := range tokens {
-		sum += float64(m.weight(v))
+		sum[v&subjectBit] += float64(m.weight(v))
 	}
-	return float64(m.bias) + sum*scale(len(tokens))
+	s := scales(tokens)
+	return float64(m.bias) + sum[0]*float64(s[0]) + sum[1]*float64(s[1])
 }
 
-// scale is by what the sum of the weights of n tokens is multiplied.
-func scale(n int) float64 { return 1 / math.Sqrt(float64(max(n, 1))) }
+// scales are by what the sums of the weights of the tokens are multiplied: of all tokens but the subject's, and of those.
+func scales(tokens []uint32) (s [2]float32) {
+	var n [2]int
+	for _, v := range tokens {
+		n[v&subjectBit]++
+	}
+	for i := range s {
+		s[i] = float32(1 / math.Sqrt(float64(max(n[i], 1))))
+	}
+	return s
+}
 
 // Probability is how likely a message with these tokens is spam, were spam and ham equally frequent: the score, on the
 // scale that lessons which the model had not seen confirmed.
@@ -129,12 +139,13 @@ func (m *Model) strongest(tokens []uint32, spam bool, n int) []uint32 {
 		weight float32
 	}
 	var list []one
+	scale := scales(tokens)
 	for _, v := range tokens {
-		w := m.weight(v)
+		w := m.weight(v) * scale[v&subjectBit]
 		if !spam {
 			w = -w
 		}
-		if w <= faint || len(list) == n && w <= list[n-1].weight {
+		if w <= 0 || len(list) == n && w <= list[n-1].weight {
 			continue
 		}
 		i, _ := slices.BinarySearchFunc(list, w, func(o one, w float32) int { return cmp.Compare(w, o.weight) })

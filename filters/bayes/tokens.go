@@ -52,6 +52,10 @@ type word struct {
 	text  string
 }
 
+// subjectBit is set in the tokens of the subject, which are weighed apart from all others: a subject is short, and says as
+// much as a long text.
+const subjectBit = 1
+
 // A reader walks through messages, one after the other, and collects their tokens.
 type reader struct {
 	seed   uint64
@@ -77,7 +81,10 @@ func (r *reader) words(s Seed, m *mail.Message, wanted map[uint32]*word) {
 
 // token adds one token; a and b are how it is written.
 func (r *reader) token(k place, h uint64, a, b string) {
-	v := uint32(finish(h) >> 32)
+	v := uint32(finish(h)>>32) &^ subjectBit
+	if k == inSubject {
+		v |= subjectBit
+	}
 	if r.wanted != nil {
 		if w := r.wanted[v]; w != nil && w.text == "" {
 			w.place, w.text = k, strings.TrimSpace(a+" "+b)
@@ -148,6 +155,7 @@ func (r *reader) message(m *mail.Message) {
 	r.count(inField, "to", len(to))
 	r.count(inField, "cc", len(cc))
 	r.fields(m)
+	r.messageID(m)
 	text := m.Text()
 	r.shape(m, text)
 	r.parts(m)
@@ -252,4 +260,47 @@ func (r *reader) recipients(to, cc []mail.Mailbox) {
 			r.pair(inField, "to", "name")
 		}
 	}
+}
+
+// messageID adds how the author's program makes its ids, and whether it makes them in the author's name.
+func (r *reader) messageID(m *mail.Message) {
+	id := m.MessageID()
+	local, domain, _ := strings.Cut(id, "@")
+	domain = strings.ToLower(domain)
+	switch {
+	case id == "":
+		r.pair(inField, "message-id", "none")
+		return
+	case strings.HasSuffix(domain, "outlook.com"):
+		return // Exchange gives these to mail that comes without
+	}
+	r.pair(inField, "message-id", outline(local))
+	authors := m.Authors()
+	if len(authors) > 0 && mail.OrganizationalDomain(domain) == mail.OrganizationalDomain(authors[0].Domain) {
+		r.pair(inField, "message-id", "of the author's domain")
+	} else {
+		r.pair(inField, "message-id", "of another domain")
+	}
+}
+
+// outline is the form of an identifier: runs of letters, of capitals and of digits become one sign each.
+func outline(s string) string {
+	var b strings.Builder
+	last := byte(0)
+	for i := 0; i < len(s) && b.Len() < 16; i++ {
+		c := s[i]
+		switch {
+		case c >= '0' && c <= '9':
+			c = '0'
+		case c >= 'A' && c <= 'Z':
+			c = 'A'
+		case c >= 'a' && c <= 'z':
+			c = 'a'
+		}
+		if c != last {
+			b.WriteByte(c)
+		}
+		last = c
+	}
+	return b.String()
 }

@@ -23,6 +23,7 @@ type Deps struct {
 	Resolver   auth.Resolver
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
+	Replays    auth.Replays    // counts who gets what was signed; nil: nobody counts
 	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
 	People     People          // who writes to this site; nil: nobody remembers
@@ -75,7 +76,7 @@ func entries() map[string]entry {
 		"auth": {filters.AtMessage, 25 * time.Second, auth.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c auth.Config
 			problems := s.Decode("auth", &c)
-			c.Hostname = d.AuthServID
+			c.Hostname, c.Replays = d.AuthServID, d.Replays
 			return auth.New(c, d.Resolver, d.OurDomains), problems
 		}},
 		"attach": {filters.AtMessage, 20 * time.Second, attach.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {

@@ -27,7 +27,7 @@ type Config struct {
 
 	Listeners Listeners `yaml:"listeners" default:"[{address: \":25\"}]" doc:"Where mail is received."`
 	TLS       TLS       `yaml:"tls" doc:"What the listeners show. Without certificates a self-signed one is made and kept in data_dir."`
-	Domains   []Domain  `yaml:"domains" required:"true" doc:"Whom mail is accepted for; everything else is relaying, and refused."`
+	Domains   []Domain  `yaml:"domains" required:"true" doc:"Whom mail is accepted for; everything else is relaying, and refused. Mail to <postmaster>, without a domain, goes to the postmaster of the first."`
 
 	TrustedNetworks Networks `yaml:"trusted_networks" default:"[]" doc:"Clients without greet delay, bot test, greylist and rate limit. They are still filtered and may not relay. A network of more than 4096 addresses needs to be written as {network: …, i_know: true}; private ones do not."`
 	AllowOwnName    bool     `yaml:"allow_own_name" doc:"Let clients greet with this gateway's own name or address. It cannot be theirs, so they are refused with 550 5.7.1; trusted networks and this machine may."`

@@ -78,11 +78,28 @@ func (d *Directory) Verify(ctx context.Context, rcpt mail.Address) forward.Stand
 	return standing
 }
 
-// Health is why the servers could not be asked the last time, and since when; nil if one answered.
-func (d *Directory) Health() (error, time.Time) {
+// Health is why the servers could not be asked the last time, nil if one answered, and since when.
+func (d *Directory) Health() (since time.Time, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.failed, d.since
+	return d.since, d.failed
+}
+
+// Probe logs in and asks for the base itself.
+func (d *Directory) Probe(ctx context.Context) error {
+	conn, _, err := d.connection(ctx)
+	if err != nil {
+		return err
+	}
+	result, err := conn.Search(ldap.NewSearchRequest(d.cfg.Base, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 10, true, "(objectClass=*)", []string{"1.1"}, nil))
+	switch {
+	case err != nil:
+		d.drop(conn)
+		return fmt.Errorf("search %s: %w", d.cfg.Base, err)
+	case len(result.Entries) == 0:
+		return fmt.Errorf("search %s: nothing is there that we may read", d.cfg.Base)
+	}
+	return nil
 }
 
 // Name is the servers and the base, for people.

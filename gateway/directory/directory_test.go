@@ -60,8 +60,11 @@ func TestRecipientsAreThoseOfTheDirectory(t *testing.T) {
 					t.Errorf("%s: %v, want %v", address, got, want)
 				}
 			}
-			if err, _ := d.Health(); err != nil {
+			if _, err := d.Health(); err != nil {
 				t.Errorf("health: %v", err)
+			}
+			if err := d.Probe(context.Background()); err != nil {
+				t.Errorf("probe: %v", err)
 			}
 		})
 	}
@@ -88,8 +91,11 @@ func TestAServerThatCannotBeAskedMakesNobodyUnknown(t *testing.T) { // K-11
 			if got := ask(t, d, "carl@example.com"); got != forward.CannotSay {
 				t.Errorf("carl: %v", got)
 			}
-			if err, since := d.Health(); err == nil || since.IsZero() {
+			if since, err := d.Health(); err == nil || since.IsZero() {
 				t.Error("health says that all is well")
+			}
+			if err := d.Probe(context.Background()); err == nil {
+				t.Error("the probe says that all is well")
 			}
 		})
 	}
@@ -123,7 +129,7 @@ func TestAnOldYesCountsWhileTheServerIsDownAndAnOldNoDoesNot(t *testing.T) { // 
 			t.Fatal("the server came back and is not asked")
 		}
 	}
-	if err, _ := d.Health(); err != nil {
+	if _, err := d.Health(); err != nil {
 		t.Errorf("health: %v", err)
 	}
 }

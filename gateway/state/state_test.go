@@ -331,3 +331,21 @@ func BenchmarkLocalTake(b *testing.B) {
 		l.Take(context.Background(), keys[i%1024], 1, Rate{1 << 40, time.Minute})
 	}
 }
+
+func TestStrangersCannotMakeTheMemoryGrow(t *testing.T) { // I-08
+	const most = 1000
+	l := NewLocal(most, time.Now)
+	ctx := t.Context()
+	for i := range 50 * most {
+		key := fmt.Sprint(i)
+		l.Take(ctx, key, 1, Rate{5, time.Minute})
+		l.Remember(ctx, key, time.Hour)
+		l.Wait(ctx, key, visitor, Terms{Delay: time.Minute, Window: time.Hour, Life: time.Hour})
+	}
+	if l.keys.Len() > most || l.marks.Len() > most || l.visits.Len() > most {
+		t.Errorf("%d counters, %d marks, %d visits", l.keys.Len(), l.marks.Len(), l.visits.Len())
+	}
+	if !l.Known(ctx, fmt.Sprint(50*most-1)) {
+		t.Error("the newest is forgotten")
+	}
+}

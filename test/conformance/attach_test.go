@@ -1,11 +1,16 @@
 package conformance
 
 import (
+	"archive/zip"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,11 +69,13 @@ func TestArchivesOfLibzipAreListedOrFlagged(t *testing.T) {
 	empty := map[string]bool{"testempty.zip": true, "empty-pkware.zip": true, "testdir.zip": true}
 	// Comments and unknown extra fields do not change which files a program sees: these must be listed.
 	harmless := map[string]bool{"incons-central-file-comment-utf8-ascii.zip": true, "incons-ef-local-dupe-utf8comment.zip": true, "incons-ef-local-id.zip": true}
+	count := map[string]int{}
 	eachFile(t, "archives-libzip", func(path, name string) {
 		if !strings.HasSuffix(name, ".zip") {
 			return
 		}
 		f := attached(t, path)
+		count["all"]++
 		flagged := said(f, "archive-") || said(f, "unscannable") || said(f, "type-mismatch")
 		if strings.HasPrefix(name, "incons-") && !flagged && !harmless[name] {
 			t.Errorf("%s is inconsistent and not flagged", name)
@@ -78,6 +85,72 @@ func TestArchivesOfLibzipAreListedOrFlagged(t *testing.T) {
 		}
 		if len(f.Attachments) < 2 && !flagged && !empty[name] {
 			t.Errorf("%s is clean and empty: %v", name, all(f))
+		}
+		if flagged || said(f, "encrypted") {
+			count["flagged"]++
+			return
+		}
+		count["listed"]++
+		if want, got := listing(t, path), inside(f); want != "" && !slices.Equal(strings.Fields(want), got) {
+			t.Errorf("%s holds %s, listed are %v", name, want, got)
+		}
+	})
+	t.Logf("%d archives: %d flagged, %d listed as archive/zip does", count["all"], count["flagged"], count["listed"])
+}
+
+// listing is the SHA-256 of every file in a ZIP archive as the standard library reads it; "" if it cannot.
+func listing(t *testing.T, path string) string {
+	t.Helper()
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return ""
+	}
+	defer z.Close()
+	var sums []string
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			return "" // by a method that only we read
+		}
+		b, err := io.ReadAll(r)
+		r.Close()
+		if err != nil {
+			return ""
+		}
+		if !f.FileInfo().IsDir() {
+			sums = append(sums, fmt.Sprintf("%x", sha256.Sum256(b)))
+		}
+	}
+	slices.Sort(sums)
+	return strings.Join(sums, " ")
+}
+
+// inside is the SHA-256 of every file that was examined right inside the attachment.
+func inside(f filters.Facts) (sums []string) {
+	for _, a := range f.Attachments {
+		if len(a.Path) == 2 {
+			sums = append(sums, a.SHA256)
+		}
+	}
+	slices.Sort(sums)
+	return sums
+}
+
+// The documents of the suite that lie in archives with the password infected-test.
+func TestDocumentsBehindAPasswordThatIsGivenAwayAreFlagged(t *testing.T) {
+	eachFile(t, "office-oletools", func(path, name string) {
+		if !strings.HasPrefix(name, "dde-") || !strings.HasSuffix(name, ".zip") {
+			return
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nThe password is infected-test\r\n--b\r\nContent-Type: application/zip; name=a.zip\r\n" +
+			"Content-Transfer-Encoding: base64\r\n\r\n" + base64.StdEncoding.EncodeToString(data) + "\r\n--b--\r\n"
+		f, err := attach.New(attach.Config{Passwords: true}).Check(context.Background(), &mail.Mail{Message: mail.Parse(mail.Memory(text))})
+		if err != nil || !said(f, "attach.dde") || !said(f, "password-in-text") {
+			t.Errorf("%s: %v, %v", name, all(f), err)
 		}
 	})
 }

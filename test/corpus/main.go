@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"text/tabwriter"
 
 	"gatepost/gateway/dns"
@@ -211,21 +210,13 @@ func (b *bench) rivals() error {
 	} else {
 		missing = append(missing, "Rspamd (apt-get install rspamd redis-server)")
 	}
-	results := make([][]scored, len(list))
-	errs := make([]error, len(list))
-	var all sync.WaitGroup
-	for i, r := range list {
-		all.Go(func() {
-			defer r.close()
-			results[i], errs[i] = b.measure(r)
-		})
-	}
-	all.Wait()
-	for i, r := range list {
-		if errs[i] != nil {
-			return errs[i]
+	for _, r := range list {
+		results, err := b.measure(r)
+		r.close()
+		if err != nil {
+			return err
 		}
-		for _, s := range results[i] {
+		for _, s := range results {
 			for _, at := range []float64{r.threshold(), s.tenth()} {
 				t.row(r.name()+", "+s.title, fmt.Sprintf("%.1f", at), s.above(at))
 			}

@@ -13,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -89,12 +91,25 @@ func (s *spamassassin) train(mail []sample) error {
 	return err
 }
 
+// shards is how many processes score at once.
+const shards = 4
+
 func (s *spamassassin) score(mail []sample) ([]float64, error) {
-	lines, err := s.call("score", mail)
-	if err != nil {
-		return nil, err
+	size := (len(mail) + shards - 1) / shards
+	parts := slices.Collect(slices.Chunk(mail, max(size, 1)))
+	scores, errs := make([][]float64, len(parts)), make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, part := range parts {
+		all.Go(func() {
+			lines, err := s.call("score", part)
+			if err == nil {
+				scores[i], err = numbers(lines, len(part))
+			}
+			errs[i] = err
+		})
 	}
-	return numbers(lines, len(mail))
+	all.Wait()
+	return slices.Concat(scores...), errors.Join(errs...)
 }
 
 func numbers(words []string, n int) ([]float64, error) {

@@ -153,6 +153,7 @@ func hold(ctx context.Context, o options) error {
 		return err
 	}
 	defer s.close()
+	time.Sleep(2 * time.Second) // what starting took is given back
 	before := resident(s.pid)
 	start := time.Now()
 	sessions, failed, first := crowd(ctx, s.addr, o.idle)

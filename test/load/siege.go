@@ -30,6 +30,7 @@ func siege(ctx context.Context, o options) error {
 		return err
 	}
 	defer s.close()
+	time.Sleep(2 * time.Second) // what starting took is given back
 	before := resident(s.pid)
 	attack, stop := context.WithCancel(ctx)
 	defer stop()

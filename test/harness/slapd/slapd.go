@@ -127,7 +127,20 @@ func (s *Server) Stop() {
 }
 
 // Hang makes the server keep its connections and answer nothing, until Stop.
-func (s *Server) Hang() { s.cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *Server) Hang() {
+	s.t.Helper()
+	s.cmd.Process.Signal(syscall.SIGSTOP)
+	harness.Eventually(s.t, "slapd is stopped", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+		for _, file := range threads {
+			b, err := os.ReadFile(file)
+			if _, rest, ok := strings.Cut(string(b), ") "); err == nil && ok && !strings.HasPrefix(rest, "T") {
+				return false
+			}
+		}
+		return len(threads) > 0
+	})
+}
 
 // free is an address that nobody listens on now.
 func free(t testing.TB) string {
