@@ -33,6 +33,7 @@ type job struct {
 	entries []string            // ids under which copies stand in the quarantine
 	light   map[string]*lighter // stripped messages by what is taken out
 	sealed  *string             // the ARC set, once it was made
+	note    string              // for the journal
 }
 
 // carry does what was decided and returns the one reply. Copies for people to look at are made durable first; what
@@ -50,6 +51,9 @@ func (j *job) carry(ctx context.Context) *smtp.Reply {
 	}
 	dec := &j.in.Decision
 	if dec.Action == policy.Reject || dec.Action == policy.Defer {
+		if dec.Action == policy.Reject && j.snap.KeepRefused {
+			j.keepCopy(ctx)
+		}
 		return j.refuseAll(replyOf(dec.Reply))
 	}
 	if err := j.g.Journal.Health(); err != nil {
@@ -237,6 +241,22 @@ func (j *job) keep(ctx context.Context, id string, copies []held) *smtp.Reply {
 	return nil
 }
 
+// keepCopy keeps a copy of what is about to be refused, where people see it. Nothing is promised to anybody by that: if it
+// cannot be kept, it is refused all the same.
+func (j *job) keepCopy(ctx context.Context) {
+	copies := make([]held, len(j.env.Rcpts))
+	for i, r := range j.env.Rcpts {
+		copies[i] = held{rcpt: r}
+	}
+	e := j.entry(j.env.ID, copies)
+	e.Refused = true
+	if err := j.g.Quarantine.Put(ctx, e, j.content); err != nil {
+		j.g.Log.LogAttrs(ctx, levelError, "quarantine cannot keep a copy of a refused message", idAttr(j.env.ID), errAttr(err))
+		return
+	}
+	j.note = "a copy is kept in the quarantine"
+}
+
 // withdraw takes back what keep did for a message that the client will send again. The books are set right even if the
 // client has gone.
 func (j *job) withdraw() {
@@ -309,6 +329,7 @@ func (j *job) refuseAll(r *smtp.Reply) *smtp.Reply {
 func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
 	rec.Reply, rec.Fates, rec.Generation = policyReply(r), j.fates, j.snap.Gen
 	rec.Because = j.because
+	rec.Note = j.note
 	rec.Decision, rec.Report = &j.in.Decision, j.snap.Policy.Kept(&j.in.Report)
 	rec.Size, rec.SHA256 = j.content.Size(), hexOf(j.content.Sum())
 	if f := j.in.Report.Message; f != nil {

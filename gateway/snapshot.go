@@ -27,6 +27,8 @@ type Snapshot struct {
 	Geo     Locator // where clients are; nil: nobody knows
 	// OwnName lets strangers greet with our own name or address, which cannot be theirs.
 	OwnName bool
+	// KeepRefused keeps copies in the quarantine of messages that are refused for what they are.
+	KeepRefused bool
 	// Bound, if set, bounds what the filters of one message may ask of the network.
 	Bound func(context.Context) context.Context
 }

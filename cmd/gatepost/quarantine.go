@@ -129,6 +129,9 @@ func (w *works) show(a *app, e *quarantine.Entry) error {
 	fmt.Fprintf(a.out, "%s  %s  %d bytes  class %s  score %s\nfrom %s (envelope <%s>)\nclient %s HELO %s\nsubject %s\n",
 		e.ID, e.Time.UTC().Format(time.RFC3339), e.Size, e.Class, e.Score, mail.Printable(e.Author, 320), mail.Printable(e.MailFrom, 320),
 		e.Client, mail.Printable(e.Helo, 255), mail.Printable(e.Subject, 300))
+	if e.Refused {
+		fmt.Fprintln(a.out, "refused: its sender was told no, and may have written again; a release delivers this copy all the same")
+	}
 	for _, r := range e.Rcpts {
 		fmt.Fprintf(a.out, "  %s: %s %s\n", mail.Printable(r.Address, 320), r.State, mail.Printable(r.Reply, 300))
 	}

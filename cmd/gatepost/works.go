@@ -100,9 +100,13 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 	}
 	c := w.cfg.Quarantine
 	r := c.Retention
+	keys, err := disk.ParseKeys(c.Key.Reveal())
+	if err != nil {
+		return fmt.Errorf("quarantine.key: %w", err)
+	}
 	w.quarantine, err = quarantine.New(ctx, quarantine.Config{MaxBytes: c.MaxBytes, Retention: quarantine.Retention{
 		Spam: dur(r.Spam), Phish: dur(r.Phish), Malware: dur(r.Malware), Policy: dur(r.Policy), Refused: dur(r.Refused),
-	}}, quarantine.Deps{Dir: filepath.Join(w.dir, "quarantine"), DB: w.db, Spool: w.spool})
+	}}, quarantine.Deps{Dir: filepath.Join(w.dir, "quarantine"), DB: w.db, Spool: w.spool, Keys: keys})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"gatepost/gateway/access"
 	"gatepost/gateway/admin"
+	"gatepost/gateway/disk"
 	"gatepost/gateway/smtp"
 	"gatepost/rules/conf"
 )
@@ -36,7 +37,19 @@ type State struct {
 type Quarantine struct {
 	Retention Retention    `yaml:"retention" doc:"How long a message is kept, by what is wrong with it."`
 	Digest    admin.Digest `yaml:"digest" doc:"Mail that tells people what is held for them. The hold on a message is decided on a page behind a signed link, never by the link itself."`
-	MaxBytes  conf.Size    `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
+	// Key is read anew at a restart.
+	Key conf.Secret `yaml:"key" doc:"Encrypts the content of what is held, with AES-256: keys of 64 hexadecimal digits, one a line, such as openssl rand -hex 32 makes, usually {file: PATH}. The first is for what comes in, the others open what is there: to change the key put a new one first. Without its key a message cannot be read again by anybody. What lists show (addresses, subject) and mail on hold are not encrypted by it."`
+	// KeepRefused is the answer to a wrong refusal.
+	KeepRefused bool      `yaml:"keep_refused" default:"false" doc:"Keep a copy, for retention.refused, of every message that is refused for its content: its sender is told no at once, and a reviewer can release it all the same."`
+	MaxBytes    conf.Size `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
+}
+
+// CheckConf looks at the keys, without a word of them in the problem.
+func (q *Quarantine) CheckConf(n conf.Node) []conf.Problem {
+	if _, err := disk.ParseKeys(q.Key.Reveal()); err != nil {
+		return []conf.Problem{n.Key("key").Problemf("%v", err)}
+	}
+	return nil
 }
 
 // Retention is a time for each class.

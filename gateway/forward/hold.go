@@ -83,7 +83,7 @@ const (
 )
 
 // OpenHold reads what is on hold. Files that were never acknowledged are removed; damaged ones are set aside under another
-// name and named in damaged. Nothing is sent before Run.
+// name, those that cannot be read now are left for the next start, and both are named in damaged. Nothing is sent before Run.
 func OpenHold(cfg HoldConfig) (h *Hold, damaged []string, err error) {
 	if cfg.Lifetime <= 0 {
 		cfg.Lifetime = 5 * 24 * time.Hour
@@ -152,8 +152,9 @@ func (h *Hold) loadName(name string) (damaged bool, err error) {
 			return true, fmt.Errorf("set damaged hold file aside: %w", err)
 		}
 		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("read hold file %s: %w", name, err)
+	case err != nil: // it stays where it is: the disk may read it another time, and one file must not keep the others back
+		h.trouble(id, fmt.Errorf("read hold file: %w", err))
+		return true, nil
 	}
 	return false, nil
 }

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -89,6 +88,35 @@ type holdFile struct {
 	content  int64 // offset
 	sound    int64 // offset of the end of the last sound record
 	size     int64
+	near     []byte // what was read last, while the file is taken in
+	nearAt   int64
+}
+
+// nearby is how much is read at once: a start reads hundreds of thousands of these files.
+const nearby = 4 << 10
+
+// look is ReadAt by way of what was read last.
+func (h *holdFile) look(p []byte, at int64) error {
+	if len(p) > nearby {
+		if n, err := h.ReadAt(p, at); n < len(p) {
+			return err
+		}
+		return nil
+	}
+	if at < h.nearAt || at+int64(len(p)) > h.nearAt+int64(len(h.near)) {
+		if h.near == nil {
+			h.near = make([]byte, 0, nearby)
+		}
+		n, err := h.ReadAt(h.near[:nearby], at)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		h.near, h.nearAt = h.near[:n], at
+	}
+	if n := copy(p, h.near[at-h.nearAt:]); n < len(p) {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
 }
 
 func record(kind byte, v any) ([]byte, error) {
@@ -155,7 +183,9 @@ func readHold(f File) (*holdFile, error) {
 		return nil, err
 	}
 	magic := make([]byte, len(holdMagic))
-	if _, err := f.ReadAt(magic, 0); err != nil || string(magic) != holdMagic {
+	if err := h.look(magic, 0); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("read hold file: %w", err)
+	} else if err != nil || string(magic) != holdMagic {
 		return nil, fmt.Errorf("%w: it does not begin as one", ErrHoldFile)
 	}
 	at, err := h.read(int64(len(holdMagic)), kindHead, &h.head)
@@ -176,8 +206,12 @@ func readHold(f File) (*holdFile, error) {
 	for { // a crash may have torn the last one; what it said is then said again
 		var p holdProgress
 		end, err := h.read(h.sound, kindDone, &p)
-		if err != nil {
+		if errors.Is(err, ErrHoldFile) {
+			h.near = nil
 			return h, nil
+		}
+		if err != nil {
+			return nil, err
 		}
 		if slices.ContainsFunc(append(p.Lost, p.Untold...), func(w said) bool { return w.Place < 0 || w.Place >= len(h.head.Rcpts) }) {
 			return nil, fmt.Errorf("%w: a recipient is out of place", ErrHoldFile)
@@ -194,22 +228,23 @@ func (h *holdFile) settled() bool {
 // read reads the record at an offset and returns the offset behind it.
 func (h *holdFile) read(at int64, kind byte, v any) (int64, error) {
 	var head [recordHead]byte
-	if _, err := h.ReadAt(head[:], at); err != nil {
+	if err := h.look(head[:], at); errors.Is(err, io.ErrUnexpectedEOF) {
 		return 0, fmt.Errorf("%w: a record is missing", ErrHoldFile)
+	} else if err != nil { // the disk's failure says nothing about the file
+		return 0, fmt.Errorf("read record: %w", err)
 	}
 	n := int64(binary.BigEndian.Uint32(head[1:]))
 	if head[0] != kind || n > maxHoldText || n > h.size-at-recordHead {
 		return 0, fmt.Errorf("%w: a record is out of place", ErrHoldFile)
 	}
 	text := make([]byte, n)
-	if _, err := h.ReadAt(text, at+recordHead); err != nil && err != io.EOF {
+	if err := h.look(text, at+recordHead); err != nil {
 		return 0, fmt.Errorf("read record: %w", err)
 	}
 	if checksum(kind, text) != binary.BigEndian.Uint32(head[5:]) {
 		return 0, fmt.Errorf("%w: checksum", ErrHoldFile)
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	if err := dec.Decode(v); err != nil {
+	if err := json.Unmarshal(text, v); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrHoldFile, err)
 	}
 	return at + recordHead + n, nil

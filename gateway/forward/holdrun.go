@@ -233,7 +233,11 @@ func (h *Hold) attempt(ctx context.Context, it *item) {
 		return
 	}
 	defer f.Close()
-	f.progress.Done = append(f.progress.Done, it.done...)
+	for _, place := range it.done {
+		if !slices.Contains(f.progress.Done, place) {
+			f.progress.Done = append(f.progress.Done, place)
+		}
+	}
 	if f.progress.Cancelled != "" {
 		if err := h.cancelled(it.id, f); err != nil {
 			h.trouble(it.id, err)
@@ -293,10 +297,13 @@ type attempted struct {
 func (h *Hold) settle(ctx context.Context, it *item, f *holdFile, a attempted) {
 	pause := retryPause(it.tries)
 	a.progress.Next = time.Now().Add(pause)
-	if len(a.progress.Done) == len(f.head.Rcpts) { // then its removal says so
+	if before := f.progress; len(a.progress.Lost) == 0 {
 		f.progress = a.progress
-		h.finish(it, f, a.reached)
-		return
+		if len(f.open()) == 0 { // then its removal says so
+			h.finish(it, f, a.reached)
+			return
+		}
+		f.progress = before
 	}
 	it.tries++
 	if err := f.advance(a.progress); err != nil { // this process at least remembers who has the message

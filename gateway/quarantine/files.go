@@ -147,7 +147,7 @@ func (s *Store) writeBlob(e *Entry, src mail.Source) (stored int64, err error) {
 	h := sha256.New()
 	err = disk.Place(s.fs, filepath.Join(s.shard(e.SHA256), e.SHA256+"."+e.ID+disk.Unfinished), name, func(w io.Writer) error {
 		c := &counter{w: w}
-		err := s.compress(c, h, src)
+		err := s.keys.Seal(c, func(w io.Writer) error { return s.compress(w, h, src) })
 		stored = c.n
 		if err == nil && hex.EncodeToString(h.Sum(nil)) != e.SHA256 {
 			err = fmt.Errorf("%w: content changed since it was received", ErrDamaged)
@@ -195,7 +195,10 @@ func (s *Store) expand(sum string, read func(io.Reader) error) (stored int64, er
 	}
 	stored, err = f.Size()
 	if err == nil {
-		err = s.codec.Expand(f, read)
+		var plain io.Reader
+		if plain, err = s.keys.Unseal(f); err == nil {
+			err = s.codec.Expand(plain, read)
+		}
 	}
 	return stored, errors.Join(err, f.Close())
 }

@@ -612,3 +612,49 @@ func sealed(b []byte) []byte {
 	line, _ := disk.AppendLine(nil, b)
 	return line
 }
+
+// TestContentIsSealedWithAKey: nothing of it is legible on disk, an old key still opens, and without its key a message is not
+// taken for damaged.
+func TestContentIsSealedWithAKey(t *testing.T) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	s := newSite(t, dir)
+	withKeys := func(text string) *Store {
+		keys, err := disk.ParseKeys(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := s.open(t, Config{})
+		q.keys = keys
+		return q
+	}
+	old, fresh := strings.Repeat("0a", 32), strings.Repeat("0b", 32)
+	put(t, withKeys(old), entry(1), message(1))
+	put(t, withKeys(fresh+"\n"+old), entry(2), message(2))
+	for i := range 2 {
+		e, err := s.open(t, Config{}).Entry(ctx, fmt.Sprintf("q%08d", i+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(s.open(t, Config{}).blob(e.SHA256))
+		if err != nil || !bytes.HasPrefix(b, []byte("gatepost-sealed 1\n")) {
+			t.Errorf("%.40q, %v", b, err)
+		}
+	}
+	q := withKeys(fresh + "\n" + old)
+	if bad, err := q.Verify(ctx, nil); err != nil || len(bad) != 0 {
+		t.Errorf("%v, %v", bad, err)
+	}
+	q = withKeys(fresh)
+	if _, err := q.Open(ctx, "q00000001"); !errors.Is(err, disk.ErrNoKey) {
+		t.Errorf("without the old key: %v", err)
+	}
+	c, err := q.Open(ctx, "q00000002")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if b, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size())); err != nil || !bytes.Equal(b, message(2)) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}

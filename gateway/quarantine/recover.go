@@ -156,6 +156,9 @@ func (s *Store) rebuild(ctx context.Context, sum, id string, r *Recovery) (bool,
 		return false, err
 	}
 	stored, err := s.verifyBlob(sum, e.Size)
+	if errors.Is(err, disk.ErrNoKey) {
+		return false, err // it may well be whole
+	}
 	if err != nil {
 		return false, errors.Join(s.setAside(s.recordFile(sum, id), r), s.setAsideBlob(ctx, sum, r))
 	}

@@ -29,6 +29,7 @@ type Store struct {
 	fs      disk.FS
 	dir     string
 	codec   disk.Codec
+	keys    *disk.Keys
 	used    atomic.Int64 // bytes of content, as of the last count and what this process put since
 	gauge   disk.Gauge
 	trouble disk.Trouble
@@ -40,11 +41,12 @@ type Deps struct {
 	DB    *db.DB       // of the index
 	Spool *spool.Spool // takes the content of messages that are opened
 	FS    disk.FS      // nil: the operating system's
+	Keys  *disk.Keys   // content is sealed with; nil: it is not
 }
 
 // New opens the quarantine in d.Dir and brings its tables up to date. The daemon calls Recover before it serves.
 func New(ctx context.Context, cfg Config, d Deps) (*Store, error) {
-	s := &Store{cfg: cfg, db: d.DB, spool: d.Spool, fs: d.FS, dir: d.Dir}
+	s := &Store{cfg: cfg, db: d.DB, spool: d.Spool, fs: d.FS, dir: d.Dir, keys: d.Keys}
 	s.View = View{s: s, all: true}
 	if s.fs == nil {
 		s.fs = disk.OS{}

@@ -120,11 +120,14 @@ func backlog(n, size int) error {
 		return fmt.Errorf("hold retry: %w: %s", err, out)
 	}
 	asked := time.Since(began)
-	for last := -1; sink.Count() < n; time.Sleep(100 * time.Millisecond) {
-		if since := time.Since(began); since > 30*time.Minute || sink.Count() == last && since > 5*time.Minute {
-			return fmt.Errorf("%d of %d went out in %s", sink.Count(), n, since)
+	last, moved := 0, time.Now()
+	for ; sink.Count() < n; time.Sleep(100 * time.Millisecond) {
+		if now := sink.Count(); now > last {
+			last, moved = now, time.Now()
 		}
-		last = sink.Count()
+		if time.Since(moved) > 2*time.Minute {
+			return fmt.Errorf("%d of %d went out in %s, and then no more", last, n, time.Since(began))
+		}
 	}
 	took := time.Since(began)
 	after, rss := usage(full.cmd.Process.Pid)
