@@ -141,16 +141,19 @@ func (w *walk) look(it *item, list bool) {
 	sum := sha256.Sum256(it.data)
 	a := describe(it, sum)
 	w.listed(it, sum)
-	if class := w.examineNames(it); class.Runs() && !it.office {
+	if class := w.examineNames(it); (class.Runs() || class == danger.Source) && !it.office {
 		w.named(it, class)
 	}
 	w.eicar(it)
 	if kind := program(it.data); kind != "" {
-		a.Executable = true
 		code, text := "attach.executable", "An attachment is a program by its content."
-		if strings.Contains(kind, "shortcut") {
+		switch {
+		case strings.Contains(kind, "shortcut"):
 			code, text = "attach.shortcut", "An attachment is a shortcut that runs something."
+		case kind == interpreted:
+			code, text = "attach.source", "An attachment is the text of a program for an interpreter."
 		}
+		a.Executable = code != "attach.source"
 		w.find(it, code, text, starts(kind, it.data))
 	}
 	if isISO(it.data) || diskImage(it.data) != "" {
@@ -185,7 +188,7 @@ func (w *walk) activeSafely(it *item) {
 
 // named states what opening the item would do by its name alone.
 func (w *walk) named(it *item, class danger.Class) {
-	code := map[danger.Class]string{danger.Program: "attach.executable-name", danger.Script: "attach.script", danger.Shortcut: "attach.shortcut", danger.DiskImage: "attach.disk-image"}[class]
+	code := map[danger.Class]string{danger.Program: "attach.executable-name", danger.Script: "attach.script", danger.Shortcut: "attach.shortcut", danger.DiskImage: "attach.disk-image", danger.Source: "attach.source"}[class]
 	w.find(it, code, "By its name an attachment is a "+string(class)+".", strings.Join(it.names, " | "))
 }
 

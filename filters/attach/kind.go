@@ -36,7 +36,7 @@ func program(b []byte) string {
 	case bytes.HasPrefix(b, []byte("ITSF\x03\x00\x00\x00")):
 		return "compiled HTML help (CHM)"
 	case bytes.HasPrefix(b, []byte("#!")) && len(b) > 3 && (b[2] == '/' || b[2] == ' '):
-		return "script with an interpreter line"
+		return interpreted
 	}
 	return ""
 }
@@ -55,3 +55,6 @@ func hasAnyPrefix(b []byte, prefixes ...string) bool {
 	}
 	return false
 }
+
+// interpreted is the kind of a program's text whose first line names its interpreter.
+const interpreted = "script with an interpreter line"

@@ -65,7 +65,7 @@ func (w *walk) examineNames(it *item) danger.Class {
 		for i, ext := range suffixes(n) {
 			c := w.table.Class(ext)
 			seen[ext] = seen[ext] || i == 0
-			if c.Runs() && !class.Runs() {
+			if c.Runs() && !class.Runs() || c == danger.Source && class == "" {
 				class = c
 			}
 			w.doubled(it, n, ext, c)
@@ -91,7 +91,7 @@ func (w *walk) examineFields(it *item) {
 		if v == "" {
 			continue
 		}
-		v = mail.DecodeWords(v)
+		v = mail.DecodeWords(strings.ReplaceAll(v, "\t", " ")) // a fold may leave its tab
 		if strings.IndexByte(v, '%') >= 0 {
 			if u, err := url.PathUnescape(v); err == nil {
 				v = u
@@ -108,7 +108,7 @@ func (w *walk) examineFields(it *item) {
 
 // doubled finds a harmless extension before a dangerous one, also with blanks between.
 func (w *walk) doubled(it *item, name, ext string, c danger.Class) {
-	if !c.Runs() {
+	if !c.Runs() && c != danger.Source {
 		return
 	}
 	folded := fold(name)

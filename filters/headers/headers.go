@@ -152,7 +152,7 @@ func (c *check) authors() {
 func (c *check) hiddenText() {
 	for _, name := range [...]string{"From", "Subject", "Reply-To", "Sender"} {
 		for _, f := range c.m.Fields(name) {
-			if mail.Hidden(mail.DecodeWords(mail.Unfold(f.Value))) {
+			if mail.Hidden(mail.DecodeWords(strings.ReplaceAll(mail.Unfold(f.Value), "\t", " "))) {
 				c.found("headers.hidden-characters", "A header that people read holds characters that cannot be seen or that turn the direction of text.", "header "+name, f.Span)
 				break
 			}

@@ -18,6 +18,7 @@ const (
 	Script    Class = "script"
 	Shortcut  Class = "shortcut"
 	DiskImage Class = "disk-image"
+	Source    Class = "source"   // a program's text, which runs only where somebody has an interpreter run it
 	Harmless  Class = "harmless" // what people open without a thought
 )
 
@@ -41,7 +42,7 @@ func Parse(text string) (Table, error) {
 		}
 		class := Class(words[0])
 		switch class {
-		case Program, Script, Shortcut, DiskImage, Harmless:
+		case Program, Script, Shortcut, DiskImage, Source, Harmless:
 		default:
 			return Table{}, fmt.Errorf("read line %d: unknown class %q", i+1, words[0])
 		}
@@ -59,4 +60,4 @@ func Parse(text string) (Table, error) {
 func (t Table) Class(ext string) Class { return t.classes[strings.ToLower(ext)] }
 
 // Runs reports whether opening a file of the class may run something.
-func (c Class) Runs() bool { return c != "" && c != Harmless }
+func (c Class) Runs() bool { return c != "" && c != Source && c != Harmless }
