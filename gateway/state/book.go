@@ -62,10 +62,7 @@ func OpenLocal(path string, keys int, now func() time.Time) (l *Local, damaged i
 			l.marks.Add(e.Key, end)
 		}
 	}
-	l.book = &book{path: path}
-	if err := l.rewrite(); err != nil {
-		return nil, damaged, err
-	}
+	l.book = &book{path: path} // Run writes it anew, and tells if it cannot: what may be forgotten never keeps mail from coming
 	return l, damaged, nil
 }
 
@@ -160,7 +157,7 @@ func (l *Local) Run(ctx context.Context, tell func(error)) {
 	for {
 		select {
 		case <-ctx.Done():
-			tell(errors.Join(l.flush(), l.book.f.Close()))
+			tell(errors.Join(l.flush(), l.book.close()))
 			return
 		case <-t.C:
 			tell(l.flush())
@@ -175,16 +172,26 @@ func (l *Local) flush() error {
 	l.book.buf = nil
 	stale := l.book.lines > 4*(l.marks.Len()+l.visits.Len())+slack
 	l.mu.Unlock()
-	if stale {
+	if stale || l.book.f == nil {
 		return l.rewrite()
 	}
 	if len(text) == 0 {
 		return nil
 	}
 	if _, err := l.book.f.Write(text); err != nil {
-		return fmt.Errorf("write state: %w", err)
+		return fmt.Errorf("write state: %w", errors.Join(err, l.book.close())) // the next flush writes all anew
 	}
 	return nil
+}
+
+// close closes the file, if there is one.
+func (b *book) close() error {
+	if b.f == nil {
+		return nil
+	}
+	f := b.f
+	b.f = nil
+	return f.Close()
 }
 
 // rewrite puts a file in place that holds what is known now, and nothing else.
