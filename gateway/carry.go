@@ -329,14 +329,16 @@ func (j *job) refuseAll(r *smtp.Reply) *smtp.Reply {
 func (j *job) describe(rec *journal.Record, r *smtp.Reply) {
 	rec.Reply, rec.Fates, rec.Generation = policyReply(r), j.fates, j.snap.Gen
 	rec.Because = j.because
-	rec.Note = j.note
 	rec.Decision, rec.Report = &j.in.Decision, j.snap.Policy.Kept(&j.in.Report)
 	rec.Size, rec.SHA256 = j.content.Size(), hexOf(j.content.Sum())
 	if f := j.in.Report.Message; f != nil {
 		rec.Subject, rec.Author, rec.MsgID = f.Subject, f.From, f.MessageID
 	}
 	rec.Micros = map[string]int64{"parse": j.in.Parsed.Microseconds(), "inspect": j.in.Took.Microseconds()}
-	rec.Note = j.consequence()
+	rec.Note = j.note
+	if rec.Note == "" {
+		rec.Note = j.consequence()
+	}
 	for _, t := range j.in.Report.Timings {
 		rec.Micros[t.Filter] = t.Micros
 	}

@@ -237,7 +237,7 @@ func TestAReleaseThatWasCutOffIsCarriedOutOnce(t *testing.T) { // FP-20, P-05
 
 // TestMailFlowsWhateverBecomesOfTheSharedState makes every call of Redis fail, and die.
 func TestMailFlowsWhateverBecomesOfTheSharedState(t *testing.T) { // FP-22, P-20
-	b := &bench{more: "state: {url: \"redis://127.0.0.1:1\"}\n"}
+	b := &bench{more: "state: {url: \"redis://127.0.0.1:1\"}\n", alien: true}
 	b.prepare(t, "defer")
 	b.Failpoints = "FP-22=err(EIO)"
 	b.Run()

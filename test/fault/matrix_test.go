@@ -70,6 +70,7 @@ type bench struct {
 	kept  *quarantine.Store
 	index *db.DB
 	more  string // of the configuration
+	alien bool   // clients are counted as strangers are
 }
 
 func newBench(t *testing.T, mode string) *bench {
@@ -82,8 +83,12 @@ func newBench(t *testing.T, mode string) *bench {
 
 // prepare does all but starting the gateway.
 func (b *bench) prepare(t *testing.T, mode string) {
+	trusted := "trusted_networks: [127.0.0.0/8]\n"
+	if b.alien {
+		trusted = ""
+	}
 	b.World = harness.Prepare(t, harness.Setup{
-		Zone: oracle.Zone, Domain: "    when_down: " + mode + "\n", Config: "trusted_networks: [127.0.0.0/8]\n" + b.more,
+		Zone: oracle.Zone, Domain: "    when_down: " + mode + "\n", Config: trusted + b.more,
 		Script: badsink.Script{On: func(e badsink.Event) *badsink.Action {
 			if m := b.now.Load(); m != nil && m.step == e.Step && (m.rcpt == "" || m.rcpt == e.Rcpt) {
 				act := m.act

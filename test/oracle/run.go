@@ -156,7 +156,11 @@ func (p Plan) live(s *Scene, c *clients, over <-chan struct{}) ([]Life, error) {
 		if life.Point == "FP-23" {
 			s.Signal(syscall.SIGHUP)
 		}
-		end := time.NewTimer(p.Life/4 + time.Duration(r.Int64N(int64(p.Life))))
+		lasts := p.Life/4 + time.Duration(r.Int64N(int64(p.Life)))
+		if life.Point != "" {
+			lasts = 5 * p.Life // what ends it is the point, which some mail has to come to first
+		}
+		end := time.NewTimer(lasts)
 		select {
 		case <-over:
 			end.Stop()
@@ -201,7 +205,7 @@ func (a *agenda) next(n int) string {
 	for range a.points { // the one that is due, and has not had its deaths before others
 		p := a.points[a.at%len(a.points)]
 		a.at++
-		if a.done() || a.deaths[p] < a.each && a.tries[p] < 4*a.each {
+		if a.done() || a.deaths[p] < a.each && a.tries[p] < 6*a.each {
 			a.tries[p]++
 			return p
 		}
@@ -215,7 +219,7 @@ func (a *agenda) died(point string) { a.deaths[point]++ }
 // done reports whether every point had its deaths, or was tried often enough: not every mode comes past every point.
 func (a *agenda) done() bool {
 	for _, p := range a.points {
-		if a.deaths[p] < a.each && a.tries[p] < 4*a.each {
+		if a.deaths[p] < a.each && a.tries[p] < 6*a.each {
 			return false
 		}
 	}
