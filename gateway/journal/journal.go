@@ -241,10 +241,20 @@ func (j *Journal) adopt(stem string) error {
 	if errors.Is(err, disk.ErrLocked) {
 		return f.Close()
 	}
-	if err == nil {
+	if err == nil && !j.gone(stem) {
 		err = j.seal.seal(stem, nil)
 	}
 	return errors.Join(err, f.Close())
+}
+
+// gone reports whether another process sealed a segment between our opening it and our lock.
+func (j *Journal) gone(stem string) bool {
+	f, err := j.fs.Open(filepath.Join(j.dir, stem+rawSuffix))
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	f.Close()
+	return false
 }
 
 // expire removes sealed segments whose newest record is older than limit.
