@@ -398,9 +398,6 @@ type (
 		Since time.Time `json:"since"`
 		Whole bool      `json:"whole"`
 	}
-	apiName struct {
-		Name string `json:"name"`
-	}
 )
 
 func apiPolicy(d *desk, v *visit) error {
@@ -449,7 +446,7 @@ func apiReplay(d *desk, v *visit) error {
 		return err
 	}
 	r.Differences.Differences = append([]policy.Difference{}, r.Differences.Differences...)
-	d.writeJSON(v, http.StatusOK, apiReplayBody{r.Differences, r.Since, r.Whole})
+	d.writeJSON(v, http.StatusOK, apiReplayBody(r))
 	return nil
 }
 

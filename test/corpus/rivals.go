@@ -229,7 +229,7 @@ func (r *rspamd) wait() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("Rspamd does not answer: %w", err)
+	return fmt.Errorf("ask Rspamd: %w", err)
 }
 
 func (r *rspamd) name() string       { return "Rspamd " + r.version }
