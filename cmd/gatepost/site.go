@@ -122,7 +122,7 @@ const scanConfig = `{version: 1, hostname: gatepost.invalid, domains: [{name: ga
 
 // buildSite compiles a configuration.
 func buildSite(a *app, cfg *config.Config) (*site, error) {
-	resolver, err := dns.New(dns.Config{Servers: cfg.DNS.Servers, Timeout: conf.Duration(cfg.DNS.Timeout)})
+	resolver, err := dns.New(dns.Config{Servers: cfg.DNS.Servers, Trusted: cfg.DNS.Trusted, Timeout: conf.Duration(cfg.DNS.Timeout)})
 	if err != nil {
 		return nil, err
 	}
@@ -358,7 +358,7 @@ func (s *site) routes() []forward.Domain {
 	for _, d := range s.cfg.Domains {
 		list = append(list, forward.Domain{
 			Name: d.Name, Downstream: d.Downstream, TLS: d.TLS, Pins: d.Pins, Protocol: d.Protocol,
-			Recipients: d.Recipients.Mode, WhenDown: d.WhenDown,
+			Recipients: d.Recipients.Mode, WhenDown: d.WhenDown, Chunking: d.Chunking,
 		})
 	}
 	return list

@@ -14,6 +14,7 @@ import (
 // DNS says whom to ask.
 type DNS struct {
 	Servers []string      `yaml:"servers" default:"[]" doc:"Name servers, ADDRESS or ADDRESS:PORT; without any, those of /etc/resolv.conf. A caching resolver on this machine is best."`
+	Trusted []string      `yaml:"trusted_servers" default:"[]" doc:"Addresses of name servers elsewhere whose word that an answer is authentic (DNSSEC) is taken, as that of those on this machine is. Nobody may sit between: downstream_tls: dane rests on it."`
 	Timeout time.Duration `yaml:"timeout" default:"2s" min:"100ms" max:"30s" doc:"How long one try waits for an answer; a question gets two tries."`
 }
 

@@ -17,9 +17,10 @@ func stringReader(s string) io.Reader { return strings.NewReader(s) }
 type Domain struct {
 	Name       string   // canonical
 	Downstream []string // host:port, or unix:/path, in order of preference
-	TLS        string   // off, opportunistic, required, verify, pin; empty: off for this host, verify for any other
+	TLS        string   // off, opportunistic, required, verify, pin, dane; empty: off for this host, verify for any other
 	Pins       []string // for pin: SHA-256 of the SubjectPublicKeyInfo, in hexadecimal or base64
 	Protocol   string   // smtp, lmtp; empty: smtp
+	Chunking   bool     // content goes by BDAT where the next hop offers it, else by DATA
 	Announce   string   // xforward, xclient: how the next hop is told of the client where it offers that; empty: not
 	Recipients string   // downstream, any, file, ldap
 	WhenDown   string   // defer, hold

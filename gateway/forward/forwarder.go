@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Hostname      string           // given in EHLO; required
 	TLS           *tls.Config      // roots and client certificates for next hops
+	TLSA          Anchors          // for next hops with TLS mode dane
 	Own           []netip.AddrPort // addresses of our own listeners, to which mail is never sent
 	Connections   int              // at once to one next hop: 20
 	PerConnection int              // transactions on one connection: 100
@@ -78,7 +79,7 @@ func New(cfg Config, domains []Domain) (*Forwarder, error) {
 			if err != nil {
 				return nil, fmt.Errorf("route of %s: %w", d.Name, err)
 			}
-			key := fmt.Sprint(opts.Address, opts.LMTP, opts.Security.Mode, opts.Security.Pins, opts.Announce)
+			key := fmt.Sprint(opts.Address, opts.LMTP, opts.Security.Mode, opts.Security.Pins, opts.Announce, opts.Chunking)
 			if f.byKey[key] == nil {
 				f.byKey[key] = newHop(&f.cfg, opts)
 				f.hops = append(f.hops, f.byKey[key])
@@ -94,8 +95,8 @@ func New(cfg Config, domains []Domain) (*Forwarder, error) {
 func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 	opts := smtp.ClientOptions{
 		Address: address, Hello: c.Hostname, LMTP: d.Protocol == "lmtp",
-		Security:  smtp.Security{Mode: smtp.Protection(d.TLS), Config: c.TLS},
-		Announce:  smtp.Announce(d.Announce),
+		Security: smtp.Security{Mode: smtp.Protection(d.TLS), Config: c.TLS},
+		Announce: smtp.Announce(d.Announce), Chunking: d.Chunking,
 		Deadlines: c.Deadlines, Dial: c.Dial,
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil && !strings.HasPrefix(address, "unix:/") {
@@ -112,6 +113,12 @@ func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 	}
 	switch opts.Security.Mode {
 	case smtp.Unprotected, smtp.Opportunistic, smtp.Encrypted, smtp.Verified:
+	case smtp.DANE:
+		find, err := c.tlsa(address)
+		if err != nil {
+			return opts, err
+		}
+		opts.Security.TLSA = find
 	case smtp.Pinned:
 		if len(d.Pins) == 0 {
 			return opts, fmt.Errorf("mode pin needs pins")
