@@ -37,6 +37,11 @@ type Delivery struct {
 	// Whole sends only if the next hop accepts every recipient: a sender who waits for one reply for all then gets a
 	// true one, and none has a copy already when the sender tries again.
 	Whole bool
+	// Vouched tells that the sender is who it says and that nothing is wrong with the message: should it be refused for
+	// good after it was put on hold, the sender may be told.
+	Vouched bool
+	// Via, if not empty, is the domain whose next hop carries the message, whatever domain its recipients are in.
+	Via string
 }
 
 // An Outcome is what the next hop said for one recipient.

@@ -275,10 +275,10 @@ func (f *Forwarder) Send(ctx context.Context, d Delivery) []Outcome {
 		if out[first].Reply != nil {
 			continue
 		}
-		route := f.routes[d.Rcpts[first].Domain()]
+		route := f.way(&d, first)
 		part := deliverable{Delivery: &d, places: make([]int, 0, len(d.Rcpts)-done)}
 		for i := first; i < len(d.Rcpts); i++ {
-			if out[i].Reply == nil && f.routes[d.Rcpts[i].Domain()].same(route) {
+			if out[i].Reply == nil && f.way(&d, i).same(route) {
 				part.places = append(part.places, i)
 			}
 		}
@@ -286,6 +286,14 @@ func (f *Forwarder) Send(ctx context.Context, d Delivery) []Outcome {
 		f.carry(ctx, route, part, out)
 	}
 	return out
+}
+
+// way is the route of the recipient numbered i; nil if there is none.
+func (f *Forwarder) way(d *Delivery, i int) *Route {
+	if d.Via != "" {
+		return f.routes[d.Via]
+	}
+	return f.routes[d.Rcpts[i].Domain()]
 }
 
 // same reports whether r and o lead to the same next hops in the same order.
