@@ -264,8 +264,8 @@ func TestMailFlowsWhateverBecomesOfTheSharedState(t *testing.T) { // FP-22, P-20
 // TestASenderIsToldOnceWhereverTheProcessEnds kills it between the steps by which refused mail ends and its sender is told,
 // with what is on hold sealed.
 func TestASenderIsToldOnceWhereverTheProcessEnds(t *testing.T) { // FP-16, FP-17, FP-21, J-07, P-05
-	for _, rule := range []string{"FP-21=kill9", "FP-16=kill9@1", "FP-16=kill9@2", "FP-17=kill9", "FP-24=kill9@3", "FP-24=kill9@4", ""} {
-		t.Run(rule, func(t *testing.T) {
+	for _, rule := range []string{"FP-21=kill9", "FP-16=kill9@2", "FP-16=kill9@3", "FP-17=kill9", "FP-24=kill9@2", "FP-24=kill9@3", ""} {
+		t.Run("at "+rule, func(t *testing.T) {
 			b := &bench{more: "hold: {notify_senders: authenticated}\n", key: strings.Repeat("0123456789abcdef", 4)}
 			b.prepare(t, "hold")
 			b.now.Store(&misdeed{step: badsink.Connect, act: badsink.Action{Reset: true}})
