@@ -55,7 +55,7 @@ func (h *Hold) end(ctx context.Context, it *item, f *holdFile, reached bool) {
 	progress := f.progress
 	progress.Tellings++
 	progress.Last = mail.Printable(last.Reply.Error(), 512)
-	if !over && ctx.Err() != nil {
+	if !over && ctx.Err() != nil && last.Err != nil { // we are told to stop
 		h.postpone(it, 0, reached)
 		return
 	}
