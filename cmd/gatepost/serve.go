@@ -23,7 +23,8 @@ import (
 
 // serveCmd is `gatepost serve`.
 type serveCmd struct {
-	CPUProfile string `name:"cpuprofile" placeholder:"FILE" help:"Write a CPU profile of the whole run, for make load."`
+	CPUProfile   string `name:"cpuprofile" placeholder:"FILE" help:"Write a CPU profile of the whole run, for make load."`
+	AllocProfile string `name:"allocprofile" placeholder:"FILE" help:"Write at the end what was allocated in the whole run, for make load."`
 }
 
 // drainLimit is how long DATA in progress may take to finish once the gateway is told to stop (P-19).
@@ -42,7 +43,19 @@ func (c *serveCmd) Run(a *app) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	return serve(a)
+	if c.AllocProfile == "" {
+		return serve(a)
+	}
+	return errors.Join(serve(a), writeAllocs(c.AllocProfile))
+}
+
+// writeAllocs writes what was allocated since the start.
+func writeAllocs(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
 
 // serve runs the gateway until the context ends.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -40,15 +41,15 @@ func table() map[int]process {
 	return all
 }
 
-// usage adds up the CPU seconds and the resident memory of a process and all below it.
-func usage(root int) (cpu float64, rss int64) {
-	if root == 0 {
+// usage adds up the CPU seconds and the resident memory of processes and all below them.
+func usage(roots ...int) (cpu float64, rss int64) {
+	if len(roots) == 0 {
 		return 0, 0
 	}
 	all := table()
 	var ticks int64
 	for pid := range all {
-		if !below(all, pid, root) {
+		if !slices.ContainsFunc(roots, func(root int) bool { return below(all, pid, root) }) {
 			continue
 		}
 		ticks += all[pid].ticks

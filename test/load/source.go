@@ -16,6 +16,8 @@ import (
 // A letter is one message ready for the wire: dots stuffed, with the final dot.
 type letter struct {
 	from string
+	to   string
+	helo string
 	ip   string // client address on loopback
 	wire []byte
 }
@@ -64,8 +66,8 @@ func send(ctx context.Context, addr string, l letter) error {
 		return err
 	}
 	steps := []struct{ say, want string }{
-		{"EHLO client.example\r\n", "250"}, {"MAIL FROM:<" + l.from + ">\r\n", "250"},
-		{"RCPT TO:<bob@example.com>\r\n", "250"}, {"DATA\r\n", "354"},
+		{"EHLO " + l.helo + "\r\n", "250"}, {"MAIL FROM:<" + l.from + ">\r\n", "250"},
+		{"RCPT TO:<" + l.to + ">\r\n", "250"}, {"DATA\r\n", "354"},
 	}
 	for _, s := range steps {
 		if _, err := conn.Write([]byte(s.say)); err != nil {
