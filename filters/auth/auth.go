@@ -35,11 +35,12 @@ type Filter struct {
 	own     map[string]bool
 	sealers map[string]bool
 	scratch *buffers
+	read    readings
 }
 
 // New makes the filter. own holds the domains that this site accepts mail for.
 func New(cfg Config, r Resolver, own map[string]bool) *Filter {
-	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}}
+	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}, read: newReadings()}
 	for _, d := range cfg.TrustedSealers {
 		f.sealers[strings.ToLower(strings.TrimSuffix(d, "."))] = true
 	}
@@ -144,11 +145,11 @@ func (r *run) spfOf(ctx context.Context, c client) (path, helo filters.SPF) {
 	tasks.start(func() {
 		q := q
 		q.Sender = "postmaster@" + c.helo
-		helo = CheckSPF(ctx, r.f.r, q)
+		helo = checkSPF(ctx, r.f.r, q, r.f.read.spf)
 	})
 	if !env.From.IsNull() {
 		q.Sender = env.From.Local() + "@" + env.From.Domain()
-		path = CheckSPF(ctx, r.f.r, q)
+		path = checkSPF(ctx, r.f.r, q, r.f.read.spf)
 	}
 	tasks.wait()
 	if env.From.IsNull() {
@@ -168,7 +169,7 @@ func (r *run) checkDKIM(ctx context.Context, b *block, unread error, domains []s
 	defer cancel()
 	s := r.f.scratch.take()
 	defer r.f.scratch.give(s)
-	c := &dkimCheck{b: b, r: r.f.r, now: r.now, scratch: s}
+	c := &dkimCheck{b: b, r: r.f.r, now: r.now, scratch: s, keys: r.f.read.keys}
 	r.sigs, r.skipped = c.signatures(domains)
 	if err := c.verifyAll(ctx, r.sigs); err != nil {
 		return err
