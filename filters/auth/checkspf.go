@@ -21,7 +21,9 @@ type SPFQuery struct {
 
 // CheckSPF evaluates RFC 7208 in full: an error anywhere in a record is found whatever matched before it, and lookups
 // are bounded (10 terms, 2 voids, 20 s).
-func CheckSPF(ctx context.Context, r Resolver, q SPFQuery) filters.SPF { return checkSPF(ctx, r, q, nil) }
+func CheckSPF(ctx context.Context, r Resolver, q SPFQuery) filters.SPF {
+	return checkSPF(ctx, r, q, nil)
+}
 
 // checkSPF is CheckSPF with records that were read before.
 func checkSPF(ctx context.Context, r Resolver, q SPFQuery, read *recent[*spfRecord]) filters.SPF {
