@@ -49,6 +49,9 @@ func NewServer(cfg Config, h Handler) *Server {
 	if cfg.Stress == nil {
 		cfg.Stress = func() bool { return false }
 	}
+	if cfg.Served == nil {
+		cfg.Served = func(time.Duration) {}
+	}
 	if cfg.Panicked == nil {
 		cfg.Panicked = func(any, []byte) {}
 	}
