@@ -239,7 +239,7 @@ func (b *bench) steady(ctx context.Context) error {
 	const total, rounds = 5000, 5
 	s := b.systems[len(b.systems)-1]
 	before := b.taken.last()
-	var rss []string
+	var memory []string
 	for range rounds {
 		cmd := exec.CommandContext(ctx, find("smtp-source"), "-s", "20", "-m", fmt.Sprint(total/rounds), "-l", "5120",
 			"-f", "news@sender00.example", "-t", "bob@example.com", "-M", "client.example", s.addr)
@@ -247,10 +247,10 @@ func (b *bench) steady(ctx context.Context) error {
 			return fmt.Errorf("smtp-source: %w: %s", err, out)
 		}
 		_, now := usage(s.roots...)
-		rss = append(rss, fmt.Sprintf("%.0f", float64(now)/1e6))
+		memory = append(memory, fmt.Sprintf("%.0f", float64(now)/1e6))
 	}
 	delivered := b.arrived(ctx, before+total) - before
-	fmt.Printf("\nsmtp-source: %d messages of 5 KB in 20 sessions, %d arrived at smtp-sink, 0 errors; RSS after each fifth: %s MB\n", total, delivered, strings.Join(rss, ", "))
+	fmt.Printf("\nsmtp-source: %d messages of 5 KB in 20 sessions, %d arrived at smtp-sink, 0 errors; memory after each fifth: %s MB\n", total, delivered, strings.Join(memory, ", "))
 	if delivered != total {
 		return fmt.Errorf("%d of %d messages arrived", delivered, total)
 	}
@@ -318,10 +318,10 @@ func (b *bench) run(ctx context.Context, s system, n int) (figure, error) {
 		return figure{}, fmt.Errorf("%d of %d messages arrived", got, n)
 	}
 	wall := time.Since(start)
-	after, rss := usage(s.roots...)
+	after, memory := usage(s.roots...)
 	return figure{
 		rate: float64(n) / wall.Seconds(), cpu: (after - before) / float64(n) * 1000,
-		p50: took[n/2], p99: took[n*99/100], rss: rss, errors: failed,
+		p50: took[n/2], p99: took[n*99/100], memory: memory, errors: failed,
 	}, nil
 }
 

@@ -76,7 +76,7 @@ type figure struct {
 	rate     float64 // messages a second
 	cpu      float64 // CPU seconds per 1,000 messages
 	p50, p99 time.Duration
-	rss      int64 // bytes resident after the run
+	memory   int64 // bytes resident after the run
 	errors   int
 }
 
@@ -97,13 +97,13 @@ func measure(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("| system | messages/s | CPU s per 1,000 | p50 ms | p99 ms | RSS MB | errors |\n|---|---|---|---|---|---|---|")
+	fmt.Println("| system | messages/s | CPU s per 1,000 | p50 ms | p99 ms | memory MB | errors |\n|---|---|---|---|---|---|---|")
 	for i, f := range figures {
-		cpu, rss := "–", "–"
+		cpu, memory := "–", "–"
 		if len(b.systems[i].roots) > 0 {
-			cpu, rss = fmt.Sprintf("%.2f", f.cpu), fmt.Sprintf("%.0f", float64(f.rss)/1e6)
+			cpu, memory = fmt.Sprintf("%.2f", f.cpu), fmt.Sprintf("%.0f", float64(f.memory)/1e6)
 		}
-		fmt.Printf("| %s | %.0f | %s | %.1f | %.1f | %s | %d |\n", b.systems[i].name, f.rate, cpu, ms(f.p50), ms(f.p99), rss, f.errors)
+		fmt.Printf("| %s | %.0f | %s | %.1f | %.1f | %s | %d |\n", b.systems[i].name, f.rate, cpu, ms(f.p50), ms(f.p99), memory, f.errors)
 	}
 	fmt.Println()
 	ours := figures[len(figures)-1]

@@ -34,6 +34,7 @@ func (b *bench) withRspamd(sink string) error {
 			return fmt.Errorf("wait for rspamd: %w", err)
 		}
 	}
+	settle(cmd.Process.Pid)
 	p, err := launchPostfix("relayhost = "+bracketed(sink), "in_flow_delay = 0", "smtpd_milters = unix:"+socket, "milter_default_action = tempfail")
 	if err != nil {
 		return err
@@ -45,6 +46,23 @@ func (b *bench) withRspamd(sink string) error {
 	}
 	b.systems = append(b.systems, system{name: "Postfix + Rspamd, milter: SPF, DKIM, DMARC, ARC, rules", addr: p.Address, roots: []int{pid, cmd.Process.Pid}})
 	return nil
+}
+
+// settle waits until a program that has started has nothing to do any more: Rspamd compiles its patterns, and is slower
+// before.
+func settle(pid int) {
+	idle := 0
+	last, _ := usage(pid)
+	for range 180 {
+		time.Sleep(time.Second)
+		now, _ := usage(pid)
+		if idle++; now-last > 0.05 {
+			idle = 0
+		}
+		if last = now; idle == 5 {
+			return
+		}
+	}
 }
 
 // writeRspamd writes what Rspamd is to do otherwise than it comes.
