@@ -61,6 +61,9 @@ func (c *Chain) Names() []string {
 	return names
 }
 
+// Has reports whether any filter runs at a stage.
+func (c *Chain) Has(at Stage) bool { return len(c.stages[at].links) > 0 }
+
 // A Warmer is a filter that can ask early what a message from an envelope will raise, so that the answers are at hand when
 // its content has come.
 type Warmer interface {

@@ -36,11 +36,12 @@ type Filter struct {
 	sealers map[string]bool
 	scratch *buffers
 	read    readings
+	early   *early
 }
 
 // New makes the filter. own holds the domains that this site accepts mail for.
 func New(cfg Config, r Resolver, own map[string]bool) *Filter {
-	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}, read: newReadings()}
+	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}, read: newReadings(), early: &early{}}
 	for _, d := range cfg.TrustedSealers {
 		f.sealers[strings.ToLower(strings.TrimSuffix(d, "."))] = true
 	}
@@ -82,8 +83,12 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
 
 	var tasks tasks
-	tasks.start(func() { r.checkSPF(ctx) })
-	tasks.start(func() { r.iprev = f.checkIPRev(ctx, r.client) })
+	if p, ok := f.early.take(m.ID); ok && r.client.steps == 0 {
+		r.auth.SPF, r.auth.SPFHelo, r.spfClient, r.iprev = p.path, p.helo, r.client.ip, p.iprev
+	} else {
+		tasks.start(func() { r.checkSPF(ctx) })
+		tasks.start(func() { r.iprev = f.checkIPRev(ctx, r.client) })
+	}
 	tasks.start(func() { dmarc.prepare(domains) })
 	cryptoErr := r.checkDKIM(ctx, b, err, domains)
 	tasks.wait()
@@ -102,7 +107,7 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 }
 
 // Warm asks the DNS the questions that a message from this envelope will raise, so that the answers are at hand when its
-// content has come. It finds out nothing; call it in the background once MAIL is accepted.
+// content has come, and keeps for Check what the envelope alone says. Call it in the background once MAIL is accepted.
 func (f *Filter) Warm(ctx context.Context, env *mail.Envelope) {
 	if f.forwards(env.Remote) {
 		return // whom it had the message from stands in the content
@@ -111,9 +116,12 @@ func (f *Filter) Warm(ctx context.Context, env *mail.Envelope) {
 	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
 	var tasks tasks
 	tasks.start(func() { r.checkSPF(ctx) })
-	tasks.start(func() { f.checkIPRev(ctx, r.client) })
+	tasks.start(func() { r.iprev = f.checkIPRev(ctx, r.client) })
 	dmarc.prepare([]string{env.From.Domain()})
 	tasks.wait()
+	if p := (preview{r.auth.SPF, r.auth.SPFHelo, r.iprev}); env.ID != "" && p.final() {
+		f.early.put(env.ID, p)
+	}
 }
 
 // checkSPF evaluates both identities; they are kept apart (D-01). Behind a trusted forwarder that rewrites the

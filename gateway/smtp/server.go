@@ -20,7 +20,7 @@ type Server struct {
 	handler Handler
 	counts  counters
 	tuning  atomic.Pointer[tuning]
-	pool    sync.Pool // of *[bigBuffer]byte
+	pool    buffers
 
 	mu        sync.Mutex
 	open      map[*conn]struct{}
@@ -57,7 +57,6 @@ func NewServer(cfg Config, h Handler) *Server {
 	}
 	s := &Server{
 		cfg: cfg, handler: h,
-		pool:      sync.Pool{New: func() any { return new([bigBuffer]byte) }},
 		open:      make(map[*conn]struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		pause:     make(chan struct{}),
