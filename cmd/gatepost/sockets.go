@@ -99,7 +99,7 @@ func (h *heritage) listen(address string, keepAlive time.Duration) (net.Listener
 
 // bind listens at an address now, for listen to give it out later.
 func (h *heritage) bind(address string) error {
-	l, err := h.listen(address)
+	l, err := h.listen(address, 0)
 	if err == nil {
 		h.left[address] = append(h.left[address], l)
 	}
