@@ -43,8 +43,15 @@ func toUTF8(name string, b []byte) (text string, known bool) {
 func charsetName(s string) string {
 	s = strings.Trim(s, " \t\r\n\"'<>")
 	s, _, _ = strings.Cut(s, "*")
-	if len(s) > 40 {
+	switch {
+	case len(s) > 40:
 		return "x-too-long"
+	case len(s) == 5 && strings.EqualFold(s, "utf-8"):
+		return "utf-8"
+	case len(s) == 8 && strings.EqualFold(s, "us-ascii"):
+		return "us-ascii"
+	case len(s) == 10 && strings.EqualFold(s, "iso-8859-1"):
+		return "iso-8859-1"
 	}
 	return strings.ToLower(s)
 }

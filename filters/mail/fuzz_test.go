@@ -34,6 +34,9 @@ func FuzzHeader(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := plainIsAlike(data); err != nil {
+			t.Fatal(err)
+		}
 		var at int64
 		for _, x := range h.fields {
 			if x.Span.Start < at || x.Span.End > h.span.End || !isFieldName(x.Name) || !bytes.HasPrefix(data[x.Span.Start:], []byte(x.Name)) {
@@ -92,6 +95,9 @@ func FuzzMailbox(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		frugal(t, len(s), func() { ParseMailboxes(s) })
+		if err := plainBoxIsAlike(s); err != nil {
+			t.Fatal(err)
+		}
 		for _, m := range ParseMailboxes(s) {
 			if Hidden(m.Name) || Hidden(m.Address) || !strings.Contains(m.Address, "@") {
 				t.Fatalf("%q: %+v", s, m)

@@ -27,6 +27,11 @@ type Field struct {
 	Span  Span   // the whole field with its final line end
 }
 
+// named reports whether f has that name, in any case.
+func (f *Field) named(name string) bool {
+	return len(f.Name) == len(name) && f.Name[0]|0x20 == name[0]|0x20 && strings.EqualFold(f.Name, name)
+}
+
 // A Defect is one way in which bytes break the standards, above all one that mail programs read differently.
 type Defect struct {
 	Code string // such as "mime.boundary-twice"; the list is in codes.go
@@ -51,9 +56,29 @@ type Message struct {
 	budget int64 // octets of decoded content that may still be kept
 	err    error
 
-	authors func() []Mailbox
-	text    func() string
-	links   func() []Link
+	authors []Mailbox
+	text    lazy[string]
+	links   lazy[[]Link]
+}
+
+// A lazy value is made when it is first asked for.
+type lazy[T any] struct {
+	once  sync.Once
+	value T
+}
+
+func (l *lazy[T]) get(read func() T) T {
+	l.once.Do(func() { l.value = read() })
+	return l.value
+}
+
+// parsed is what every parse needs, in one piece of memory.
+type parsed struct {
+	Message
+	root   Part
+	source space
+	author [1]Mailbox
+	leaf   [1]*Part
 }
 
 // keptContent bounds the decoded content that one message keeps in memory. What does not fit is decoded again when
@@ -64,41 +89,38 @@ const keptContent = 4 << 20
 // parse ends there and Err says why.
 func Parse(src Source) *Message {
 	m := newMessage(src)
-	s, err := newSpace(src)
-	if err != nil {
-		m.fail(err)
-		s = &space{data: []byte{}}
-	}
-	m.parse(s)
-	return m
+	m.fail(m.source.open(src))
+	m.parse(&m.source)
+	return &m.Message
 }
 
-func newMessage(src Source) *Message {
-	m := &Message{Source: src, budget: keptContent}
-	m.authors = sync.OnceValue(m.readAuthors)
-	m.text = sync.OnceValue(m.readText)
-	m.links = sync.OnceValue(m.readLinks)
-	return m
+func newMessage(src Source) *parsed {
+	return &parsed{Message: Message{Source: src, budget: keptContent}}
 }
 
 // parse reads the whole message from s.
-func (m *Message) parse(s *space) {
+func (m *parsed) parse(s *space) {
 	m.space = s
-	w := &walker{m: m, work: 40*s.size + 1<<20, decoded: 2*s.size + 1<<20, parts: 1}
+	w := walkers.Get().(*walker)
+	*w = walker{m: &m.Message, work: 40*s.size + 1<<20, decoded: 2*s.size + 1<<20, parts: 1}
 	w.lineEnds()
 	var err error
 	m.block, err = readHeader(s, Span{0, s.size}, &w.d, ofMessage)
 	m.fail(err)
 	m.Header = m.block.fields
+	m.authors = m.addresses(m.author[:0], "From")
 	w.checkFields()
-	m.Root = w.part(s, m.block.fields, m.block.hidden, Span{m.block.body, s.size}, "")
-	w.queue = append(make([]job, 0, 8), job{p: m.Root, borders: m.block.others})
+	m.Root = &m.root
+	w.part(m.Root, s, m.block, s.size, "")
+	w.queue = append(w.first[:0], job{p: m.Root, borders: m.block.others})
 	w.run()
 	m.Defects = w.d.list
+	*w = walker{} // what is kept for the next message must not keep this one
+	walkers.Put(w)
 	if m.err != nil {
 		m.Defects = append(m.Defects, Defect{"source.unreadable", defectIndex["source.unreadable"].Meaning, Span{}})
 	}
-	m.leaves = leaves(nil, m.Root)
+	m.leaves = leaves(m.leaf[:0], m.Root)
 }
 
 // fail keeps the first error of reading the Source.
@@ -138,7 +160,7 @@ func (m *Message) Fields(name string) []Field {
 	var list []Field
 	for _, fs := range [2][]Field{m.block.fields, m.block.hidden} {
 		for _, f := range fs {
-			if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+			if f.named(name) {
 				list = append(list, f)
 			}
 		}
@@ -149,7 +171,7 @@ func (m *Message) Fields(name string) []Field {
 // Get is the first field of that name: unfolded, not decoded; empty if there is none.
 func (m *Message) Get(name string) string {
 	for _, f := range m.block.fields {
-		if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+		if f.named(name) {
 			return Unfold(f.Value)
 		}
 	}
@@ -214,17 +236,22 @@ func squeezeComments(s string) string {
 
 // Authors are all addresses that a reader may be shown as the author: from every From field, those that only
 // lenient programs see included.
-func (m *Message) Authors() []Mailbox { return m.authors() }
-
-func (m *Message) readAuthors() []Mailbox { return m.Addresses("From") }
+func (m *Message) Authors() []Mailbox { return m.authors }
 
 // Addresses are all addresses in all fields of that name, read tolerantly.
-func (m *Message) Addresses(name string) []Mailbox {
-	var list []Mailbox
-	for _, f := range m.Fields(name) {
-		for _, b := range ParseMailboxes(f.Value[:min(len(f.Value), maxField)]) {
-			b.Span = f.Span
-			list = append(list, b)
+func (m *Message) Addresses(name string) []Mailbox { return m.addresses(nil, name) }
+
+func (m *Message) addresses(list []Mailbox, name string) []Mailbox {
+	for _, fs := range [2][]Field{m.block.fields, m.block.hidden} {
+		for _, f := range fs {
+			if !f.named(name) {
+				continue
+			}
+			first := len(list)
+			list = appendMailboxes(list, f.Value[:min(len(f.Value), maxField)])
+			for i := range list[first:] {
+				list[first+i].Span = f.Span
+			}
 		}
 	}
 	return list

@@ -126,7 +126,7 @@ func metaCharset(b []byte) string {
 
 // Text is what a reader sees of the whole message: of alternatives the one that programs prefer, of HTML the visible
 // words; at most 256 KiB, cut between characters.
-func (m *Message) Text() string { return m.text() }
+func (m *Message) Text() string { return m.text.get(m.readText) }
 
 func (m *Message) readText() string {
 	var b strings.Builder
@@ -191,7 +191,7 @@ func (p *Part) holdsHTML() bool {
 }
 
 // Links are the URLs of all text parts in all readings, without repetitions: at most 5,000, of at most 1,000 hosts.
-func (m *Message) Links() []Link { return m.links() }
+func (m *Message) Links() []Link { return m.links.get(m.readLinks) }
 
 func (m *Message) readLinks() []Link {
 	var list []Link
