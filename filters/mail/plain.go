@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"encoding/binary"
+	"unicode/utf8"
 )
 
 // A cut is where one field of a plain header begins and where its colon stands, as offsets into the block.
@@ -101,9 +102,11 @@ func allBlank(line []byte) bool {
 	return true
 }
 
+// The octets of a machine word: their high bits, and one in each.
+const highBits, ones = 0x8080808080808080, 0x0101010101010101
+
 // isPlainASCII reports whether b is ASCII without NUL.
 func isPlainASCII(b []byte) bool {
-	const high, ones = 0x8080808080808080, 0x0101010101010101
 	var seen uint64 // the high bit of an octet is set by one above 127, and by a borrow from NUL
 	for ; len(b) >= 32; b = b[32:] {
 		w, x := binary.NativeEndian.Uint64(b), binary.NativeEndian.Uint64(b[8:])
@@ -113,5 +116,22 @@ func isPlainASCII(b []byte) bool {
 	for _, c := range b {
 		seen |= uint64(c | (c - 1))
 	}
-	return seen&high == 0
+	return seen&highBits == 0
+}
+
+// isASCIIText reports whether b is ASCII.
+func isASCIIText(b []byte) bool {
+	for ; len(b) >= 32; b = b[32:] {
+		w, x := binary.NativeEndian.Uint64(b), binary.NativeEndian.Uint64(b[8:])
+		y, z := binary.NativeEndian.Uint64(b[16:]), binary.NativeEndian.Uint64(b[24:])
+		if (w|x|y|z)&highBits != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
