@@ -159,9 +159,9 @@ func (m *Message) reserve(size int64) bool {
 func (m *Message) Fields(name string) []Field {
 	var list []Field
 	for _, fs := range [2][]Field{m.block.fields, m.block.hidden} {
-		for _, f := range fs {
-			if f.named(name) {
-				list = append(list, f)
+		for i := range fs {
+			if fs[i].named(name) {
+				list = append(list, fs[i])
 			}
 		}
 	}
@@ -170,8 +170,8 @@ func (m *Message) Fields(name string) []Field {
 
 // Get is the first field of that name: unfolded, not decoded; empty if there is none.
 func (m *Message) Get(name string) string {
-	for _, f := range m.block.fields {
-		if f.named(name) {
+	for i := range m.block.fields {
+		if f := &m.block.fields[i]; f.named(name) {
 			return Unfold(f.Value)
 		}
 	}
@@ -243,7 +243,8 @@ func (m *Message) Addresses(name string) []Mailbox { return m.addresses(nil, nam
 
 func (m *Message) addresses(list []Mailbox, name string) []Mailbox {
 	for _, fs := range [2][]Field{m.block.fields, m.block.hidden} {
-		for _, f := range fs {
+		for i := range fs {
+			f := &fs[i]
 			if !f.named(name) {
 				continue
 			}
