@@ -14,18 +14,20 @@ import (
 // An htmlReader turns HTML into what a reader sees and what is hidden. It follows the tokens and keeps a short
 // stack of styles: a tree would cost more and can be made too deep to build.
 type htmlReader struct {
-	view   *View
-	shown  spaced
-	hidden spaced
-	tokens int
-	open   []opened
-	css    map[string]bool // ".class", "#id" and "tag" that a style sheet hides
-	base   *url.URL
-	anchor *Link // the link whose words are being read; nil or &link
-	link   Link
-	words  spaced
-	attrs  attributes // of the element that is being read
-	odd    string     // the name of the last element that HTML does not know
+	view    *View
+	shown   spaced
+	hidden  spaced
+	tokens  int
+	open    []opened
+	css     map[string]bool // ".class", "#id" and "tag" that a style sheet hides
+	base    *url.URL
+	anchor  *Link // the link whose words are being read; nil or &link
+	link    Link
+	words   spaced
+	attrs   attributes // of the element that is being read
+	input   []byte     // what is read
+	scanner htmlScanner
+	odd     string // the name of the last element that HTML does not know
 
 	inComment bool // what is read stands in a conditional comment
 	comments  int  // conditional comments that were looked into
@@ -46,10 +48,16 @@ func newHTMLReader(v *View) *htmlReader {
 // release gives r back. Nothing that it made of a text may stand in its room.
 func (r *htmlReader) release() {
 	kept := htmlReader{open: r.open[:0]}
+	if cap(r.scanner.text) <= maxRoom {
+		kept.scanner.text = r.scanner.text[:0]
+	}
 	for _, s := range [...]struct{ to, from *spaced }{{&kept.shown, &r.shown}, {&kept.hidden, &r.hidden}, {&kept.words, &r.words}} {
 		if cap(s.from.buf) <= maxRoom {
 			s.to.buf = s.from.buf[:0]
 		}
+	}
+	if cap(r.input) <= maxRoom {
+		kept.input = r.input[:0]
 	}
 	clear(r.open)
 	*r = kept
@@ -119,7 +127,8 @@ func (s *spaced) String() string { return string(bytes.TrimSpace(s.buf)) }
 func (v *View) readHTML(text string) {
 	r := newHTMLReader(v)
 	r.open = append(r.open, opened{ink: black, paper: white})
-	r.run(strings.NewReader(text))
+	r.input = append(r.input[:0], text...)
+	r.scan(r.input)
 	r.endAnchor()
 	v.Text, v.Hidden = r.shown.String(), r.hidden.String()
 	r.release()
@@ -159,7 +168,7 @@ func (r *htmlReader) text(s []byte) {
 	top := r.top()
 	switch top.tag {
 	case atom.Style:
-		r.styleSheet(s)
+		r.styleSheet(oneNewline(s))
 		return
 	case atom.Script, atom.Iframe, atom.Noembed, atom.Noframes, atom.Template, atom.Title:
 		r.hidden.add(s)
@@ -204,6 +213,18 @@ func (r *htmlReader) textLinks(s []byte, where string) {
 // start reads a start tag.
 func (r *htmlReader) start(z *html.Tokenizer, closed bool) {
 	name, more := z.TagName()
+	r.begin(name)
+	for n := 0; more && n < 256; n++ {
+		var key, val []byte
+		key, val, more = z.TagAttr()
+		r.tokens++
+		r.attrs.read(key, val)
+	}
+	r.opened(closed)
+}
+
+// begin takes the name of a start tag, whose attributes follow.
+func (r *htmlReader) begin(name []byte) {
 	tag := atom.Lookup(name)
 	a, top := &r.attrs, r.top()
 	*a = attributes{reader: r, tag: tag, name: tag.String(), element: opened{tag: tag, hidden: top.hidden, ink: top.ink, paper: top.paper}}
@@ -219,20 +240,19 @@ func (r *htmlReader) start(z *html.Tokenizer, closed bool) {
 	if r.css[a.name] {
 		a.element.hidden = true
 	}
-	for n := 0; more && n < 256; n++ {
-		var key, val []byte
-		key, val, more = z.TagAttr()
-		r.tokens++
-		a.read(key, val)
-	}
+}
+
+// opened takes the end of a start tag.
+func (r *htmlReader) opened(closed bool) {
+	a := &r.attrs
 	a.finish()
-	if breaks(tag) {
+	if breaks(a.tag) {
 		r.shown.newline()
 		if r.anchor != nil {
 			r.words.gap = true
 		}
 	}
-	if closed && a.element.name == "" || void(tag) {
+	if closed && a.element.name == "" || void(a.tag) {
 		return
 	}
 	if len(r.open) < maxOpen {
@@ -294,7 +314,7 @@ func (r *htmlReader) conditional(s []byte) {
 	sub := newHTMLReader(r.view)
 	sub.css, sub.base, sub.tokens, sub.inComment = r.css, r.base, r.tokens, true
 	sub.open = append(sub.open, opened{hidden: true, ink: black, paper: white})
-	sub.run(bytes.NewReader(bytes.TrimSuffix(inner, []byte("<![endif]"))))
+	sub.scan(bytes.TrimSuffix(inner, []byte("<![endif]")))
 	sub.endAnchor()
 	r.tokens, r.css = sub.tokens, sub.css
 	for i := links; i < len(r.view.Links); i++ {
