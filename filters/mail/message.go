@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"bytes"
 	"io"
 	"iter"
 	"net/mail"
@@ -32,6 +33,12 @@ func (f *Field) named(name string) bool {
 	return len(f.Name) == len(name) && f.Name[0]|0x20 == name[0]|0x20 && strings.EqualFold(f.Name, name)
 }
 
+// fieldKey is the same for all spellings of a name, and other for most others.
+func fieldKey(name string) byte {
+	n := len(name)
+	return byte(n) ^ (name[0]|0x20)<<3 ^ (name[n/2]|0x20)<<1 ^ (name[n-1] | 0x20)
+}
+
 // A Defect is one way in which bytes break the standards, above all one that mail programs read differently.
 type Defect struct {
 	Code string // such as "mime.boundary-twice"; the list is in codes.go
@@ -50,6 +57,7 @@ type Message struct {
 
 	space  *space
 	block  headerBlock
+	keys   []byte // fieldKey of each field of block
 	leaves []*Part
 
 	mu     sync.Mutex
@@ -79,6 +87,7 @@ type parsed struct {
 	source space
 	author [1]Mailbox
 	leaf   [1]*Part
+	key    [64]byte
 }
 
 // keptContent bounds the decoded content that one message keeps in memory. What does not fit is decoded again when
@@ -107,7 +116,10 @@ func (m *parsed) parse(s *space) {
 	var err error
 	m.block, err = readHeader(s, Span{0, s.size}, &w.d, ofMessage)
 	m.fail(err)
-	m.Header = m.block.fields
+	m.Header, m.keys = m.block.fields, m.key[:0]
+	for i := range m.Header {
+		m.keys = append(m.keys, fieldKey(m.Header[i].Name))
+	}
 	m.authors = m.addresses(m.author[:0], "From")
 	w.checkFields()
 	m.Root = &m.root
@@ -158,24 +170,50 @@ func (m *Message) reserve(size int64) bool {
 // programs see, such as one hidden behind a bare CR.
 func (m *Message) Fields(name string) []Field {
 	var list []Field
-	for _, fs := range [2][]Field{m.block.fields, m.block.hidden} {
-		for i := range fs {
-			if fs[i].named(name) {
-				list = append(list, fs[i])
-			}
-		}
+	for f := range m.named(name) {
+		list = append(list, *f)
 	}
 	return list
 }
 
 // Get is the first field of that name: unfolded, not decoded; empty if there is none.
 func (m *Message) Get(name string) string {
-	for i := range m.block.fields {
-		if f := &m.block.fields[i]; f.named(name) {
-			return Unfold(f.Value)
-		}
+	if i := m.next(name, 0); i >= 0 {
+		return Unfold(m.block.fields[i].Value)
 	}
 	return ""
+}
+
+// next is the index of the first field of that name in the block at from or behind it; -1 if there is none.
+func (m *Message) next(name string, from int) int {
+	if name == "" {
+		return -1
+	}
+	for key := fieldKey(name); ; from++ {
+		n := bytes.IndexByte(m.keys[from:], key)
+		if n < 0 {
+			return -1
+		}
+		if from += n; m.block.fields[from].named(name) {
+			return from
+		}
+	}
+}
+
+// named iterates over what Fields returns.
+func (m *Message) named(name string) iter.Seq[*Field] {
+	return func(yield func(*Field) bool) {
+		for i := m.next(name, 0); i >= 0; i = m.next(name, i+1) {
+			if !yield(&m.block.fields[i]) {
+				return
+			}
+		}
+		for i := range m.block.hidden {
+			if f := &m.block.hidden[i]; f.named(name) && !yield(f) {
+				return
+			}
+		}
+	}
 }
 
 // Decoded is the first field of that name as text: unfolded, encoded-words decoded. Characters that cannot be seen
@@ -242,17 +280,11 @@ func (m *Message) Authors() []Mailbox { return m.authors }
 func (m *Message) Addresses(name string) []Mailbox { return m.addresses(nil, name) }
 
 func (m *Message) addresses(list []Mailbox, name string) []Mailbox {
-	for _, fs := range [2][]Field{m.block.fields, m.block.hidden} {
-		for i := range fs {
-			f := &fs[i]
-			if !f.named(name) {
-				continue
-			}
-			first := len(list)
-			list = appendMailboxes(list, f.Value[:min(len(f.Value), maxField)])
-			for i := range list[first:] {
-				list[first+i].Span = f.Span
-			}
+	for f := range m.named(name) {
+		first := len(list)
+		list = appendMailboxes(list, f.Value[:min(len(f.Value), maxField)])
+		for i := range list[first:] {
+			list[first+i].Span = f.Span
 		}
 	}
 	return list
