@@ -14,15 +14,21 @@ var signed = [256]bool{'=': true, ':': true, 'j': true, 'J': true, 'v': true, 'V
 // readSigns looks at each octet once, in any case: a regular expression would take ten times as long, and nearly no
 // page holds any of the words.
 func readSigns(b []byte) (s pageSigns) {
+	last := byte(0)
 	for i, c := range b {
-		if !signed[c] {
+		before := last
+		if last = c; !signed[c] {
 			continue
 		}
 		switch c {
 		case '=':
-			s.saves = s.saves || endsIn(trimSpace(b[:i]), "download")
+			if before|0x20 == 'd' || before <= ' ' {
+				s.saves = s.saves || endsIn(trimSpace(b[:i]), "download")
+			}
 		case ':':
-			s.dataLink = s.dataLink || endsIn(b[:i], "data") && refersTo(b[:i-len("data")])
+			if before|0x20 == 'a' {
+				s.dataLink = s.dataLink || endsIn(b[:i], "data") && refersTo(b[:i-len("data")])
+			}
 		case 'j', 'J':
 			s.saves = s.saves || endsIn(b[:i], "createob") && endsIn(b[:min(len(b), i+7)], "jecturl")
 		default:

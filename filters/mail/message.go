@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"iter"
-	"net/mail"
 	"strings"
 	"sync"
 	"time"
@@ -65,6 +64,7 @@ type Message struct {
 	err    error
 
 	authors []Mailbox
+	date    lazy[time.Time]
 	text    lazy[string]
 	links   lazy[[]Link]
 }
@@ -231,45 +231,6 @@ func (m *Message) MessageID() string {
 		id, _, _ = strings.Cut(id, ">")
 	}
 	return Visible(id[:min(len(id), 998)])
-}
-
-// maxDate bounds what is read of a date: parsers for what is rarely long are rarely linear.
-const maxDate = 1 << 10
-
-// Date is the Date field; the zero time if it is missing or cannot be read.
-func (m *Message) Date() time.Time {
-	s := m.Get("Date")
-	if s == "" || len(s) > maxDate {
-		return time.Time{}
-	}
-	if t, err := mail.ParseDate(s); err == nil {
-		return t
-	}
-	s = strings.Join(strings.Fields(squeezeComments(s)), " ")
-	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t
-		}
-	}
-	return time.Time{}
-}
-
-// dateLayouts are what mail programs wrote instead of RFC 5322 section 3.3.
-var dateLayouts = [...]string{
-	"Mon, 2 Jan 2006 15:04:05", "Mon, 2 Jan 2006 15:04 -0700", "Mon, 2 Jan 06 15:04:05 -0700", "Mon, 2-Jan-2006 15:04:05 -0700",
-	"Mon Jan 2 15:04:05 2006", "Mon Jan 2 15:04:05 2006 -0700", "Mon Jan 2 15:04:05 MST 2006", "2 Jan 2006 15:04:05 MST",
-	"Monday, 2 January 2006 15:04:05 -0700", "2006-01-02 15:04:05 -0700", time.RFC3339, "Mon, 2 Jan 2006 15:04:05 GMT-0700",
-}
-
-func squeezeComments(s string) string {
-	for i := strings.IndexByte(s, '('); i >= 0; i = strings.IndexByte(s, '(') {
-		end := commentEnd(s, i)
-		if end == 0 {
-			return s[:i]
-		}
-		s = s[:i] + s[end:]
-	}
-	return s
 }
 
 // Authors are all addresses that a reader may be shown as the author: from every From field, those that only

@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"fmt"
+	"net/mail"
 	"reflect"
 	"strings"
 	"testing"
@@ -73,6 +74,60 @@ func TestTheQuickWayReadsAlike(t *testing.T) {
 	if 10*plain < 9*headers || 10*simple < 7*authors {
 		t.Errorf("of %d headers %d are plain, of %d authors %d", headers, plain, authors, simple)
 	}
+}
+
+// plainDateIsAlike says how plainDate differs from the library.
+func plainDateIsAlike(s string) error {
+	got, ok := plainDate(s)
+	if !ok {
+		return nil
+	}
+	want, err := mail.ParseDate(s)
+	_, east := want.Zone()
+	if _, zone := got.Zone(); err != nil || !got.Equal(want) || zone != east {
+		return fmt.Errorf("%q is %v, not %v, %v", s, got, want, err)
+	}
+	return nil
+}
+
+// Dates are read as the library reads them.
+func TestPlainDatesAreReadAlike(t *testing.T) {
+	dates, plain := 0, 0
+	for _, c := range []string{"mime-corpus", "phishing-pot-300/eml", "spamham-spamassassin/ham", "spamham-spamassassin/spam", "ham-modern-usrp/eml"} {
+		messages(t, corpora(t, c), func(name string, data []byte) {
+			date := Parse(Memory(crlf(data))).Get("Date")
+			if err := plainDateIsAlike(date); err != nil {
+				t.Errorf("%s/%s: %v", c, name, err)
+			}
+			dates++
+			if _, ok := plainDate(date); ok {
+				plain++
+			}
+		}, ".eml", ".raw")
+	}
+	if 10*plain < 8*dates {
+		t.Errorf("of %d dates %d are plain", dates, plain)
+	}
+	for _, s := range oddDates {
+		if err := plainDateIsAlike(s); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+var oddDates = []string{"Mon, 2 Jan 2006 15:04:05 -0700", "02 Jan 2006 15:04:05 +0000 (UTC)", "30 Feb 2006 15:04:05 +0000", "29 Feb 2004 23:59:59 -2359", "on , 2 Jan 2006 15:04:05 -0700", "n Tu, 2 Jan 2006 15:04:05 -0700",
+	"0 Jan 2006 15:04:05 +0000", "1 anF 2006 15:04:05 +0000", "1 Jan 0000 15:04:05 +0000", "1 Jan 2006 24:04:05 +0000", "1 Jan 2006 15:04:60 +0000", "1 Jan 2006 15:04:05 +2400", "1 Jan 2006 15:04:05 +0060", "32 Jan 2006 15:04:05 +0000", "1 Jan 2006 15:04:05 -0000 ()"}
+
+// FuzzDate: a date that is read in the quick way is read as the library reads it.
+func FuzzDate(f *testing.F) {
+	for _, s := range oddDates {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if err := plainDateIsAlike(s); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // The quick way leaves to the full way whatever a program could read in another way.
