@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -9,12 +10,18 @@ import (
 
 // A need is what every match of an expression holds.
 type need struct {
-	whole []string   // the match is one of these; nil if it could be too many things
-	parts [][]string // of each list, the match holds at least one
+	whole []string // the match is one of these; nil if it could be too many things
+	parts []list   // of each, the match holds at least one
+}
+
+// A list is fixed texts of which a match holds at least one.
+type list struct {
+	words []string
+	lead  int // the most octets of the match that stand before it
 }
 
 // maxWhole bounds the texts that a need spells out.
-const maxWhole = 32
+const maxWhole = 64
 
 // required finds what every match of a tree holds.
 func required(t *syntax.Regexp) need {
@@ -84,34 +91,48 @@ func repeat(t *syntax.Regexp) need {
 // concat joins what stands one behind the other as long as it can be spelled out, and keeps all of it that tells something.
 func concat(subs []*syntax.Regexp) need {
 	run := need{whole: []string{""}}
-	var parts [][]string
-	open := true // all was spelled out so far
+	var parts []list
+	open := true         // all was spelled out so far
+	before, lead := 0, 0 // the most octets before s, and before what run spells out
 	for _, s := range subs {
 		n := required(s)
+		long, _ := reach(s)
 		if n.whole != nil {
 			if joined := product(run.whole, n.whole); joined != nil {
 				run.whole = joined
+				before += long
 				continue
 			}
 		}
 		open = false
-		parts = append(parts, run.all()...)
-		run.whole = []string{""}
+		parts = append(parts, behind(run.all(), lead)...)
+		run.whole, lead = []string{""}, before
 		if n.whole != nil {
 			run.whole = n.whole
 		} else {
-			parts = append(parts, n.all()...)
+			parts = append(parts, behind(n.all(), before)...)
+			lead += long
 		}
+		before += long
 	}
 	if open {
 		return run
 	}
-	return need{parts: append(parts, run.all()...)}
+	return need{parts: append(parts, behind(run.all(), lead)...)}
+}
+
+// behind are lists of what stands behind up to lead octets.
+func behind(lists []list, lead int) []list {
+	for i := range lists {
+		lists[i].lead += lead
+	}
+	return lists
 }
 
 // alternate is one of several; one that holds nothing long enough lets everything through.
 func alternate(subs []*syntax.Regexp) need {
-	var whole, part []string
+	var whole []string
+	var part list
 	spelled, telling := true, true
 	for _, s := range subs {
 		n := required(s)
@@ -120,17 +141,17 @@ func alternate(subs []*syntax.Regexp) need {
 			whole = append(whole, n.whole...)
 		}
 		b := n.best()
-		telling = telling && b != nil && len(part)+len(b) <= maxChoices
+		telling = telling && b.words != nil && len(part.words)+len(b.words) <= maxChoices
 		if telling {
-			part = append(part, b...)
+			part = list{append(part.words, b.words...), max(part.lead, b.lead)}
 		}
 	}
 	if !spelled {
 		whole = nil
 	}
 	n := need{whole: whole}
-	if telling && len(part) > 0 {
-		n.parts = [][]string{part}
+	if telling && len(part.words) > 0 {
+		n.parts = []list{part}
 	}
 	return n
 }
@@ -157,36 +178,59 @@ func limited(list []string) []string {
 }
 
 // all are the lists that tell something: those whose shortest text is long enough to be looked for.
-func (n need) all() [][]string {
-	var list [][]string
+func (n need) all() []list {
+	var lists []list
 	for _, p := range n.parts {
-		if shortest(p) >= minLiteral {
-			list = append(list, cut(p))
+		if shortest(p.words) >= minLiteral {
+			lists = append(lists, list{cut(p.words), p.lead})
 		}
 	}
 	if shortest(n.whole) >= minLiteral {
-		list = append(list, cut(n.whole))
+		lists = append(lists, list{words: cut(n.whole)})
 	}
-	return list
+	return lists
 }
 
-// best is the most telling of all: the one whose shortest text is the longest; nil if there is none.
-func (n need) best() []string {
-	var best []string
+// best is the one of all that costs least to look for; without words if there is none.
+func (n need) best() list {
+	var best list
 	for _, p := range n.all() {
-		if l, b := shortest(p), shortest(best); l > b || l == b && len(p) < len(best) {
+		if best.words == nil || p.cost() < best.cost() {
 			best = p
 		}
 	}
 	return best
 }
 
-// telling are the most telling lists, at most maxNeeds.
-func (n need) telling() [][]string {
-	list := n.all()
-	slices.SortStableFunc(list, func(a, b []string) int { return shortest(b) - shortest(a) })
-	return list[:min(len(list), maxNeeds)]
+// telling are the lists worth looking for, the best first: at most maxNeeds, and behind the first only those that are seldom
+// there.
+func (n need) telling() []list {
+	lists := n.all()
+	slices.SortStableFunc(lists, func(a, b list) int { return cmp.Compare(a.cost(), b.cost()) })
+	kept := lists[:min(len(lists), 1)]
+	for _, l := range lists[len(kept):] {
+		if len(kept) < maxNeeds && l.often() < maxOften {
+			kept = append(kept, l)
+		}
+	}
+	return kept
 }
+
+// maxOften is how often what is asked for beside the best list may stand in ordinary mail: once in so many octets.
+const maxOften = 1.0 / 2000
+
+// often is about how often one of the words stands at a place of ordinary mail.
+func (l list) often() float64 {
+	sum := 0.0
+	for _, w := range l.words {
+		sum += often(w)
+	}
+	return sum
+}
+
+// cost compares lists by what it costs to look for them: where one of the words stands, the expression is tried at every
+// place that a match could begin at.
+func (l list) cost() float64 { return l.often() * float64(8+min(l.lead, maxMatch)) }
 
 // shortest is the length of the shortest text, up to the length that is looked for.
 func shortest(list []string) int {

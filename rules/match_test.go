@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
+	"regexp/syntax"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -49,7 +52,7 @@ func naive(s *Set, texts []Text) []place {
 			if p.phrase != "" {
 				loc = wholeWord(text, p)
 			} else {
-				loc = p.re.FindStringIndex(text)
+				loc = expressionOf(p).FindStringIndex(text)
 			}
 			if loc != nil {
 				found[n] = place{int32(i), int32(loc[0]), int32(loc[1]), p.exact}
@@ -58,6 +61,31 @@ func naive(s *Set, texts []Text) []place {
 		}
 	}
 	return found
+}
+
+// expressions are what package regexp makes of patterns, by source.
+var expressions sync.Map
+
+// expressionOf is the regular expression of a pattern, made by package regexp.
+func expressionOf(p *pattern) *regexp.Regexp {
+	key := [2]any{p.source, p.exact}
+	if re, ok := expressions.Load(key); ok {
+		return re.(*regexp.Regexp)
+	}
+	flags := syntax.Perl
+	if !p.exact {
+		flags |= syntax.FoldCase
+	}
+	tree, err := syntax.Parse(p.source[1:len(p.source)-1], flags)
+	if err != nil {
+		panic(err)
+	}
+	if !p.exact {
+		tree = folded(tree)
+	}
+	re := regexp.MustCompile(tree.String())
+	expressions.Store(key, re)
+	return re
 }
 
 // wholeWord finds a phrase letter by letter.
@@ -274,23 +302,27 @@ func BenchmarkCompileShipped(b *testing.B) {
 	}
 }
 
-func TestAnAutomatonFindsEveryWord(t *testing.T) {
-	words := []string{"he", "she", "his", "hers", "usher", "abcd", "bc", "abcdabce", "bcd"}
-	a := newAutomaton(words)
-	for _, text := range []string{"ushers", "xxabcdabcexx", "hishishe", "", "abcabcd"} {
-		var got, want []string
-		a.scan([]byte(text), func(w int32, end int) { got = append(got, fmt.Sprint(words[w], end)) })
-		for end := 1; end <= len(text); end++ {
-			for _, w := range words {
-				if strings.HasSuffix(text[:end], w) {
-					want = append(want, fmt.Sprint(w, end))
+func TestAFinderFindsEveryWord(t *testing.T) {
+	for _, words := range [][]string{
+		{"she", "his", "hers", "usher", "abcd", "bcd", "abcdabce", "cdab", "abc", "0123456789abcdef", "efghijklmnop"},
+		{"usher", "abcd"}, {"she"}, nil,
+	} {
+		f := newFinder(words)
+		for _, text := range []string{"ushers", "xxabcdabcexx", "hishishe", "", "sh", "she", "abcabcd", "x0123456789abcdefghijklmnopq", "0123456789abcde", "abc\x00d"} {
+			var got, want []string
+			f.scan(append([]byte(text), make([]byte, pad)...), func(w int32, start, end int) { got = append(got, fmt.Sprint(words[w], start, end)) })
+			for end := 1; end <= len(text); end++ {
+				for _, w := range words {
+					if strings.HasSuffix(text[:end], w) {
+						want = append(want, fmt.Sprint(w, end-len(w), end))
+					}
 				}
 			}
-		}
-		slices.Sort(got)
-		slices.Sort(want)
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: %v, not %v", text, got, want)
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %v, not %v", text, got, want)
+			}
 		}
 	}
 }

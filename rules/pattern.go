@@ -3,7 +3,6 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 const (
 	maxPattern = 1000 // octets as written
 	maxMatch   = 4096 // octets that a regular expression may match
-	maxProgram = 2000 // instructions of a compiled regular expression
+	maxProgram = 2000 // steps of a regular expression, each as often as it may be repeated
 	minLiteral = 3    // octets of a fixed text by which a pattern is looked for
 	maxLiteral = 16   // octets of it that are looked for
 	maxChoices = 100  // fixed texts of which a match holds at least one
@@ -30,13 +29,12 @@ type pattern struct {
 	phrase      string // folded; empty for a regular expression
 	left, right bool   // the phrase must begin, or end, at the border of a word
 
-	re      *regexp.Regexp
-	steps   int   // of the compiled expression
+	program *program
 	reach   int   // the most octets that a match has
 	unbound error // a match may have any length, which only short places allow
 
-	needs [][]string // fixed texts, folded: a match holds at least one of each list, the most telling first. None: the pattern is tried on every text of its places
-	also  [][]int32  // the words of all needs but the first, by number
+	needs []list    // fixed texts, folded: a match holds at least one of each list, the most telling first. None: the pattern is tried on every text of its places
+	also  [][]int32 // the words of all needs but the first, by number
 }
 
 // newPattern compiles what a rule wrote: /a regular expression/, or a phrase.
@@ -69,7 +67,7 @@ func (p *pattern) words(s string) error {
 	}
 	p.reach = len(p.phrase)
 	if !p.exact {
-		p.needs = [][]string{{p.phrase[:min(len(p.phrase), maxLiteral)]}}
+		p.needs = []list{{words: cut([]string{p.phrase})}}
 	}
 	return nil
 }
@@ -94,14 +92,10 @@ func (p *pattern) expression(s string) error {
 	if matchesNothing(tree) {
 		return errors.New("the regular expression matches an empty text, so it is everywhere")
 	}
-	prog, err := syntax.Compile(tree.Simplify())
-	if err != nil || len(prog.Inst) > maxProgram {
+	if size(tree)+2 > maxProgram {
 		return fmt.Errorf("the regular expression is too large: more than %d steps; shorten its repetitions", maxProgram)
 	}
-	p.steps = len(prog.Inst)
-	if p.re, err = regexp.Compile(tree.String()); err != nil {
-		return fmt.Errorf("compile regular expression: %w", err)
-	}
+	p.program = newProgram(tree)
 	if !p.exact && p.unbound == nil && !anchored(tree) {
 		p.needs = required(tree).telling()
 	}

@@ -24,10 +24,10 @@ type Set struct {
 	asks     []condition // of rules, in their order
 	places   map[string]int
 	patterns []pattern
-	words    *automaton
-	owners   [][]int32        // of each word, the patterns that are looked for by it
-	beside   []bool           // of each word, whether patterns ask for it beside another
-	direct   map[int][]int32  // by place, the patterns that are tried on every text
+	finders  []*finder        // by place
+	besides  int              // words that patterns ask for beside another
+	direct   [][]int32        // by place: the patterns that are tried on every text
+	users    [][]int32        // by pattern: the rules that ask for it
 	byKey    map[string]int32 // while compiling
 	scratch  sync.Pool        // *matcher
 }
@@ -113,7 +113,7 @@ func Compile(packs ...Pack) (*Set, []conf.Problem) {
 
 // build compiles rules that were read.
 func build(docs []*ruleDoc) (*Set, []conf.Problem) {
-	s := &Set{places: map[string]int{}, direct: map[int][]int32{}, byKey: map[string]int32{}}
+	s := &Set{places: map[string]int{}, byKey: map[string]int32{}}
 	var problems []conf.Problem
 	for _, r := range docs {
 		in, found := atPlaces(r.Node, r.In)
@@ -222,46 +222,95 @@ func (s *Set) pattern(t textDoc, in []string, exact bool) (int32, *conf.Problem)
 	return n, nil
 }
 
-// link makes the automaton.
+// link makes the finders.
 func (s *Set) link() {
+	beside := map[string]int32{}
+	for n := range s.patterns {
+		p := &s.patterns[n]
+		for _, need := range p.needs[min(len(p.needs), 1):] {
+			numbers := make([]int32, len(need.words))
+			for i, w := range need.words {
+				at, ok := beside[w]
+				if !ok {
+					at = int32(len(beside))
+					beside[w] = at
+				}
+				numbers[i] = at
+			}
+			p.also = append(p.also, numbers)
+		}
+	}
+	s.besides = len(beside)
+	s.finders, s.direct = make([]*finder, len(s.places)), make([][]int32, len(s.places))
+	for at := range s.finders {
+		s.finders[at] = s.finder(at, beside)
+	}
+	s.users = make([][]int32, len(s.patterns))
+	for n := range s.asks {
+		s.asks[n].each(func(pattern int32) {
+			if list := s.users[pattern]; len(list) == 0 || list[len(list)-1] != int32(n) {
+				s.users[pattern] = append(list, int32(n))
+			}
+		})
+	}
+	s.scratch.New = func() any { return newMatcher(s) }
+}
+
+// finder makes the finder for a place, and notes the patterns that it cannot find.
+func (s *Set) finder(place int, beside map[string]int32) *finder {
 	var words []string
-	known := map[string]int32{}
-	number := func(w string) int32 {
+	var owners [][]int32
+	known := map[string]int{}
+	number := func(w string) int {
 		at, ok := known[w]
 		if !ok {
-			at = int32(len(words))
+			at = len(words)
 			known[w] = at
-			words, s.owners, s.beside = append(words, w), append(s.owners, nil), append(s.beside, false)
+			words, owners = append(words, w), append(owners, nil)
 		}
 		return at
 	}
 	for n := range s.patterns {
 		p := &s.patterns[n]
-		if !p.local() {
-			for at := range len(s.places) {
-				if p.places.has(at) {
-					s.direct[at] = append(s.direct[at], int32(n))
-				}
-			}
+		switch {
+		case !p.places.has(place):
+			continue
+		case !p.local():
+			s.direct[place] = append(s.direct[place], int32(n))
 			continue
 		}
-		for _, w := range p.needs[0] {
+		for _, w := range p.needs[0].words {
 			at := number(w)
-			if own := s.owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
-				s.owners[at] = append(own, int32(n))
+			if own := owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
+				owners[at] = append(own, int32(n))
 			}
 		}
 		for _, need := range p.needs[1:] {
-			list := make([]int32, len(need))
-			for i, w := range need {
-				list[i] = number(w)
-				s.beside[list[i]] = true
+			for _, w := range need.words {
+				number(w)
 			}
-			p.also = append(p.also, list)
 		}
 	}
-	s.words = newAutomaton(words)
-	s.scratch.New = func() any { return newMatcher(s) }
+	f := newFinder(words)
+	f.owners = owners
+	for n, w := range words {
+		if at, ok := beside[w]; ok {
+			f.beside[n] = at
+		}
+	}
+	return f
+}
+
+// each calls do with the patterns of which one must be there for the condition to hold.
+func (c *condition) each(do func(pattern int32)) {
+	for _, n := range c.match {
+		do(n)
+	}
+	for _, list := range [...][]condition{c.all, c.any} {
+		for i := range list {
+			list[i].each(do)
+		}
+	}
 }
 
 // Places lists the places that rules look into.

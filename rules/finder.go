@@ -1,0 +1,142 @@
+package rules
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// A finder finds all of many words in one pass over a text. Of each word it knows four octets in a row that are seldom in
+// mail; a bit for the hash of what stands at each place of the text says whether some word's octets may stand there, and only
+// then are the words that have them compared. A word of three octets is looked for by all of them.
+type finder struct {
+	bits   []uint64 // a bit for each hash of octets that are looked for
+	shift  uint8    // makes a hash of that many bits of a product
+	short  bool     // there are words of three octets
+	slots  []slot   // by hash, then the next that is free
+	spread uint8    // as shift, for slots
+	spots  []spot
+	owners [][]int32 // by word: the patterns that are looked for by it
+	beside []int32   // by word: its number among those that patterns ask for beside another; -1: none does
+}
+
+// A slot says which words are looked for by some octets.
+type slot struct {
+	key      uint32
+	from, to int32 // in spots
+}
+
+// A spot is a word and which of its octets it is looked for by.
+type spot struct {
+	low, high uint64 // the word, 16 octets at most
+	word      int32
+	size      uint8
+	at        uint8 // where in the word the octets stand
+}
+
+// pad is how many octets are read behind the end of a text.
+const pad = maxLiteral
+
+// sift spreads octets over the bits of a product.
+const sift = 0x9E3779B1
+
+// three is the key of three octets: no four of a folded text have it.
+func three(v uint32) uint32 { return v | 0xFF000000 }
+
+// newFinder makes ready to look for words, each of 3 to 16 octets and there once. Their numbers are their places in the list.
+func newFinder(words []string) *finder {
+	f := &finder{owners: make([][]int32, len(words)), beside: make([]int32, len(words))}
+	lists := make(map[uint32][]spot, len(words))
+	var order []uint32
+	for n, w := range words {
+		f.beside[n] = -1
+		s, key := newSpot(w, func(key uint32) int { return len(lists[key]) })
+		s.word = int32(n)
+		f.short = f.short || s.size == 3
+		if len(lists[key]) == 0 {
+			order = append(order, key)
+		}
+		lists[key] = append(lists[key], s)
+	}
+	size := bits.Len(uint(len(order)))
+	f.shift = uint8(32 - min(max(size+5, 9), 20))
+	f.bits = make([]uint64, 1<<(32-f.shift)/64)
+	f.spread = uint8(32 - min(size+1, 20))
+	f.slots = make([]slot, 1<<(32-f.spread))
+	for _, key := range order {
+		list := lists[key]
+		h := key * sift
+		f.bits[h>>f.shift/64] |= 1 << (h >> f.shift % 64)
+		at := h >> f.spread
+		for f.slots[at].to > 0 {
+			at = (at + 1) % uint32(len(f.slots))
+		}
+		f.slots[at] = slot{key, int32(len(f.spots)), int32(len(f.spots) + len(list))}
+		f.spots = append(f.spots, list...)
+	}
+	return f
+}
+
+// newSpot chooses the octets that a word is looked for by: those that are seldom in mail, and in few other words.
+func newSpot(word string, taken func(key uint32) int) (spot, uint32) {
+	var b [maxLiteral + 4]byte
+	n := copy(b[:maxLiteral], word)
+	s := spot{low: binary.LittleEndian.Uint64(b[:]), high: binary.LittleEndian.Uint64(b[8:]), size: uint8(n)}
+	if n == 3 {
+		return s, three(binary.LittleEndian.Uint32(b[:]))
+	}
+	best, least := uint32(0), 0.0
+	for at := 0; at+4 <= n; at++ {
+		key := binary.LittleEndian.Uint32(b[at:])
+		if cost := often(word[at:at+4]) + crowd*float64(taken(key)); at == 0 || cost < least {
+			best, least, s.at = key, cost, uint8(at)
+		}
+	}
+	return s, best
+}
+
+// crowd is what it costs to compare one more word, measured in how often octets stand in mail.
+const crowd = 1.0 / 20_000
+
+// scan calls found with each word's number and where it stands. Behind the text lie pad octets that may be read.
+func (f *finder) scan(padded []byte, found func(word int32, start, end int)) {
+	if len(f.spots) == 0 {
+		return
+	}
+	table, shift, short := f.bits, f.shift&31, f.short
+	for i := 0; i+pad < len(padded); i++ {
+		v := binary.LittleEndian.Uint32(padded[i:])
+		if h := v * sift >> shift; table[h/64]>>(h%64)&1 != 0 {
+			f.compare(padded, i, v, found)
+		}
+		if short {
+			if h := three(v) * sift >> shift; table[h/64]>>(h%64)&1 != 0 {
+				f.compare(padded, i, three(v), found)
+			}
+		}
+	}
+}
+
+// compare reports the words that are looked for by the octets at i and stand there.
+func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32, start, end int)) {
+	mask := uint32(len(f.slots) - 1)
+	at := key * sift >> f.spread
+	for ; f.slots[at].key != key; at = (at + 1) & mask {
+		if f.slots[at].to == 0 {
+			return
+		}
+	}
+	text := len(padded) - pad
+	for k := f.slots[at].from; k < f.slots[at].to; k++ {
+		s := &f.spots[k]
+		start := i - int(s.at)
+		end := start + int(s.size)
+		if start < 0 || end > text {
+			continue
+		}
+		low := binary.LittleEndian.Uint64(padded[start:]) ^ s.low
+		high := binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high
+		if n := 8 * uint(s.size); n >= 64 && low == 0 && high<<(128-n) == 0 || n < 64 && low<<(64-n) == 0 {
+			found(s.word, start, end)
+		}
+	}
+}
