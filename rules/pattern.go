@@ -89,7 +89,7 @@ func (p *pattern) expression(s string) error {
 		return errors.New(`\B and (?m) are not supported here: texts are folded into one line`)
 	}
 	p.reach, p.unbound = reach(tree)
-	if matchesNothing(tree) {
+	if matchesNothing(tree, false) {
 		return errors.New("the regular expression matches an empty text, so it is everywhere")
 	}
 	if size(tree)+2 > maxProgram {
@@ -147,19 +147,22 @@ func anchored(t *syntax.Regexp) bool {
 	return false
 }
 
-// matchesNothing reports whether the tree matches the empty text, without asking for a place.
-func matchesNothing(t *syntax.Regexp) bool {
+// matchesNothing reports whether the tree matches the empty text; at edges also where it asks for a place.
+func matchesNothing(t *syntax.Regexp, edges bool) bool {
+	nothing := func(sub *syntax.Regexp) bool { return matchesNothing(sub, edges) }
 	switch t.Op {
 	case syntax.OpEmptyMatch, syntax.OpStar, syntax.OpQuest:
 		return true
+	case syntax.OpBeginText, syntax.OpEndText, syntax.OpWordBoundary:
+		return edges
 	case syntax.OpRepeat:
-		return t.Min == 0 || matchesNothing(t.Sub[0])
+		return t.Min == 0 || nothing(t.Sub[0])
 	case syntax.OpCapture, syntax.OpPlus:
-		return matchesNothing(t.Sub[0])
+		return nothing(t.Sub[0])
 	case syntax.OpConcat:
-		return !slices.ContainsFunc(t.Sub, func(s *syntax.Regexp) bool { return !matchesNothing(s) })
+		return !slices.ContainsFunc(t.Sub, func(s *syntax.Regexp) bool { return !nothing(s) })
 	case syntax.OpAlternate:
-		return slices.ContainsFunc(t.Sub, matchesNothing)
+		return slices.ContainsFunc(t.Sub, nothing)
 	}
 	return false
 }

@@ -235,7 +235,7 @@ func (p *program) repeat(t *syntax.Regexp, n times, next int32) int32 {
 		for range n.most - n.least {
 			next = p.either(p.emit(t, next), last, n.lazy)
 		}
-	case n.least == 0 && matchesNothing(t):
+	case n.least == 0 && matchesNothing(t, true):
 		next = p.either(p.loop(t, n.lazy, next), next, n.lazy) // see golang.org/issue/46123
 	case n.least == 0:
 		at := p.add(step{op: split})

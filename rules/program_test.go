@@ -59,6 +59,7 @@ func FuzzProgramsMatchAsPackageRegexpDoes(f *testing.F) {
 		}
 		f.Add(tree, text)
 	}
+	f.Add([]byte("877B8C8"), []byte("770")) // a loop over an edge
 	f.Fuzz(func(t *testing.T, tree, letters []byte) {
 		if len(tree) > 200 || len(letters) > 300 {
 			return
