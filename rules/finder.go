@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // A finder finds all of many words in one pass over a text. Of each word it knows four octets in a row that are seldom in
@@ -47,9 +48,9 @@ func newFinder(words []string) *finder {
 	f := &finder{owners: make([][]int32, len(words)), beside: make([]int32, len(words))}
 	lists := make(map[uint32][]spot, len(words))
 	var order []uint32
-	for n, w := range words {
+	for _, n := range byLength(words) {
 		f.beside[n] = -1
-		s, key := newSpot(w, func(key uint32) int { return len(lists[key]) })
+		s, key := newSpot(words[n], func(key uint32) int { return len(lists[key]) })
 		s.word = int32(n)
 		f.short = f.short || s.size == 3
 		if len(lists[key]) == 0 {
@@ -58,7 +59,7 @@ func newFinder(words []string) *finder {
 		lists[key] = append(lists[key], s)
 	}
 	size := bits.Len(uint(len(order)))
-	f.shift = uint8(32 - min(max(size+5, 9), 20))
+	f.shift = uint8(32 - min(max(size+6, 9), 20))
 	f.bits = make([]uint64, 1<<(32-f.shift)/64)
 	f.spread = uint8(32 - min(size+1, 20))
 	f.slots = make([]slot, 1<<(32-f.spread))
@@ -76,7 +77,17 @@ func newFinder(words []string) *finder {
 	return f
 }
 
-// newSpot chooses the octets that a word is looked for by: those that are seldom in mail, and in few other words.
+// byLength are the numbers of words, the shortest first: they have the least choice of octets, and others may share theirs.
+func byLength(words []string) []int {
+	numbers := make([]int, len(words))
+	for n := range numbers {
+		numbers[n] = n
+	}
+	slices.SortStableFunc(numbers, func(a, b int) int { return len(words[a]) - len(words[b]) })
+	return numbers
+}
+
+// newSpot chooses the octets that a word is looked for by: those that are seldom in mail, or that are looked for anyway.
 func newSpot(word string, taken func(key uint32) int) (spot, uint32) {
 	var b [maxLiteral + 4]byte
 	n := copy(b[:maxLiteral], word)
@@ -87,15 +98,24 @@ func newSpot(word string, taken func(key uint32) int) (spot, uint32) {
 	best, least := uint32(0), 0.0
 	for at := 0; at+4 <= n; at++ {
 		key := binary.LittleEndian.Uint32(b[at:])
-		if cost := often(word[at:at+4]) + crowd*float64(taken(key)); at == 0 || cost < least {
+		cost := often(word[at : at+4])
+		switch n := taken(key); {
+		case n == 0:
+			cost *= alone
+		case n >= crowd:
+			cost += 1
+		}
+		if at == 0 || cost < least {
 			best, least, s.at = key, cost, uint8(at)
 		}
 	}
 	return s, best
 }
 
-// crowd is what it costs to compare one more word, measured in how often octets stand in mail.
-const crowd = 1.0 / 20_000
+const (
+	alone = 1  // what it costs to look for other octets than before, beside comparing one more word where they stand
+	crowd = 64 // words that should be looked for by the same octets at most
+)
 
 // scan calls found with each word's number and where it stands. Behind the text lie pad octets that may be read.
 func (f *finder) scan(padded []byte, found func(word int32, start, end int)) {
@@ -134,8 +154,12 @@ func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32
 			continue
 		}
 		low := binary.LittleEndian.Uint64(padded[start:]) ^ s.low
-		high := binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high
-		if n := 8 * uint(s.size); n >= 64 && low == 0 && high<<(128-n) == 0 || n < 64 && low<<(64-n) == 0 {
+		if n := 8 * uint(s.size); n < 64 {
+			low <<= 64 - n
+		} else if low == 0 {
+			low = (binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high) << (128 - n)
+		}
+		if low == 0 {
 			found(s.word, start, end)
 		}
 	}

@@ -17,7 +17,19 @@ type need struct {
 // A list is fixed texts of which a match holds at least one.
 type list struct {
 	words []string
-	lead  int // the most octets of the match that stand before it
+	lead  lead
+}
+
+// A lead is the most octets of a match that stand before a fixed text.
+type lead struct{ any, ascii int } // in any text, and in one of ASCII alone
+
+func (l lead) add(more lead) lead { return lead{l.any + more.any, l.ascii + more.ascii} }
+
+// leadOf is the most octets that a match of a tree has.
+func leadOf(t *syntax.Regexp) lead {
+	wide, _ := reach(t, utf8.UTFMax)
+	narrow, _ := reach(t, 1)
+	return lead{wide, narrow}
 }
 
 // maxWhole bounds the texts that a need spells out.
@@ -92,39 +104,39 @@ func repeat(t *syntax.Regexp) need {
 func concat(subs []*syntax.Regexp) need {
 	run := need{whole: []string{""}}
 	var parts []list
-	open := true         // all was spelled out so far
-	before, lead := 0, 0 // the most octets before s, and before what run spells out
+	open := true           // all was spelled out so far
+	var before, start lead // before s, and before what run spells out
 	for _, s := range subs {
 		n := required(s)
-		long, _ := reach(s)
+		long := leadOf(s)
 		if n.whole != nil {
 			if joined := product(run.whole, n.whole); joined != nil {
 				run.whole = joined
-				before += long
+				before = before.add(long)
 				continue
 			}
 		}
 		open = false
-		parts = append(parts, behind(run.all(), lead)...)
-		run.whole, lead = []string{""}, before
+		parts = append(parts, behind(run.all(), start)...)
+		run.whole, start = []string{""}, before
 		if n.whole != nil {
 			run.whole = n.whole
 		} else {
 			parts = append(parts, behind(n.all(), before)...)
-			lead += long
+			start = before.add(long)
 		}
-		before += long
+		before = before.add(long)
 	}
 	if open {
 		return run
 	}
-	return need{parts: append(parts, behind(run.all(), lead)...)}
+	return need{parts: append(parts, behind(run.all(), start)...)}
 }
 
-// behind are lists of what stands behind up to lead octets.
-func behind(lists []list, lead int) []list {
+// behind are lists of what stands behind others.
+func behind(lists []list, before lead) []list {
 	for i := range lists {
-		lists[i].lead += lead
+		lists[i].lead = lists[i].lead.add(before)
 	}
 	return lists
 }
@@ -143,7 +155,7 @@ func alternate(subs []*syntax.Regexp) need {
 		b := n.best()
 		telling = telling && b.words != nil && len(part.words)+len(b.words) <= maxChoices
 		if telling {
-			part = list{append(part.words, b.words...), max(part.lead, b.lead)}
+			part = list{append(part.words, b.words...), lead{max(part.lead.any, b.lead.any), max(part.lead.ascii, b.lead.ascii)}}
 		}
 	}
 	if !spelled {
@@ -230,7 +242,7 @@ func (l list) often() float64 {
 
 // cost compares lists by what it costs to look for them: where one of the words stands, the expression is tried at every
 // place that a match could begin at.
-func (l list) cost() float64 { return l.often() * float64(8+min(l.lead, maxMatch)) }
+func (l list) cost() float64 { return l.often() * float64(8+min(l.lead.ascii, maxMatch)) }
 
 // shortest is the length of the shortest text, up to the length that is looked for.
 func shortest(list []string) int {

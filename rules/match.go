@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -61,6 +62,7 @@ func (s *Set) Match(ctx context.Context, texts []Text) (hits []Hit, complete boo
 type matcher struct {
 	set     *Set
 	text    []byte     // the text being looked at, folded, and pad octets more
+	ascii   bool       // it is ASCII
 	found   []place    // by pattern: where it was found first; text -1 if it was not
 	touched []int32    // patterns whose found is set
 	near    [][]window // by pattern: where in the text a match may begin
@@ -120,6 +122,7 @@ func (m *matcher) look(i int, t Text) {
 	var padding [pad]byte
 	padded := append(fold(m.text[:0], content), padding[:]...)
 	m.text = padded[:len(padded)-pad]
+	m.ascii = isASCII(m.text)
 	f := m.set.finders[at]
 	f.scan(padded, func(word int32, start, end int) {
 		if n := f.beside[word]; n >= 0 {
@@ -147,6 +150,21 @@ func (m *matcher) look(i int, t Text) {
 			m.whole(i, n, content)
 		}
 	}
+}
+
+// isASCII reports whether a text is ASCII.
+func isASCII(text []byte) bool {
+	for ; len(text) >= 8; text = text[8:] {
+		if binary.LittleEndian.Uint64(text)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	for _, b := range text {
+		if b >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // clip is as much of a text as is looked at, cut between letters.
@@ -179,7 +197,11 @@ func (m *matcher) candidate(i int, n int32, start int) {
 		}
 		return
 	}
-	w := window{int32(max(start-p.needs[0].lead, 0)), int32(start)}
+	lead := p.needs[0].lead.any
+	if m.ascii {
+		lead = p.needs[0].lead.ascii
+	}
+	w := window{int32(max(start-lead, 0)), int32(start)}
 	list := m.near[n]
 	if len(list) == 0 {
 		m.tries = append(m.tries, n)
@@ -243,6 +265,13 @@ func (m *matcher) search(p *pattern, text []byte, w window, reach int) (start, e
 	m.runner.work += int(w.last-w.first) / 8
 	size := 0
 	for at := int(w.first); at <= int(w.last); at += size {
+		if p.program.only != 0 {
+			n := bytes.IndexByte(text[at:min(int(w.last)+1, len(text))], p.program.only)
+			if n < 0 {
+				break
+			}
+			at += n
+		}
 		if size = 1; at < len(text) && text[at] >= utf8.RuneSelf {
 			_, size = utf8.DecodeRune(text[at:])
 		}

@@ -88,7 +88,7 @@ func (p *pattern) expression(s string) error {
 	if !known(tree) {
 		return errors.New(`\B and (?m) are not supported here: texts are folded into one line`)
 	}
-	p.reach, p.unbound = reach(tree)
+	p.reach, p.unbound = reach(tree, utf8.UTFMax)
 	if matchesNothing(tree, false) {
 		return errors.New("the regular expression matches an empty text, so it is everywhere")
 	}
@@ -167,8 +167,8 @@ func matchesNothing(t *syntax.Regexp, edges bool) bool {
 	return false
 }
 
-// reach is the most octets that a match of the tree has.
-func reach(t *syntax.Regexp) (int, error) {
+// reach is the most octets that a match of the tree has in a text whose letters have at most wide octets.
+func reach(t *syntax.Regexp, wide int) (int, error) {
 	n, err := 0, error(nil)
 	add := func(more int) {
 		if n += more; n > maxMatch && err == nil {
@@ -178,7 +178,7 @@ func reach(t *syntax.Regexp) (int, error) {
 	subs := func() int {
 		sum := 0
 		for _, s := range t.Sub {
-			m, e := reach(s)
+			m, e := reach(s, wide)
 			if e != nil && err == nil {
 				err = e
 			}
@@ -195,10 +195,10 @@ func reach(t *syntax.Regexp) (int, error) {
 		add(len(string(t.Rune)))
 	case syntax.OpCharClass:
 		if len(t.Rune) > 0 {
-			add(utf8.RuneLen(t.Rune[len(t.Rune)-1]))
+			add(min(utf8.RuneLen(t.Rune[len(t.Rune)-1]), wide))
 		}
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		add(utf8.UTFMax)
+		add(wide)
 	case syntax.OpStar, syntax.OpPlus:
 		if m := subs(); m > 0 {
 			add(maxMatch + 1)

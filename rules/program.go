@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"math/bits"
 	"regexp/syntax"
 	"slices"
 	"unicode"
@@ -13,6 +14,7 @@ type program struct {
 	steps []step
 	start int32
 	first *octets // what a match may begin with; nil: anything
+	only  byte    // the one octet of ASCII in first; 0: there are others
 	begin bool    // a match begins where the text does
 }
 
@@ -47,6 +49,19 @@ type octets [4]uint64
 
 func (o *octets) add(b byte)      { o[b/64] |= 1 << (b % 64) }
 func (o *octets) has(b byte) bool { return o[b/64]&(1<<(b%64)) != 0 }
+
+// one is the octet of a set that holds one alone.
+func (o *octets) one() (byte, bool) {
+	if o == nil || bits.OnesCount64(o[0])+bits.OnesCount64(o[1])+bits.OnesCount64(o[2])+bits.OnesCount64(o[3]) != 1 {
+		return 0, false
+	}
+	for i, set := range o {
+		if set != 0 {
+			return byte(64*i + bits.TrailingZeros64(set)), true
+		}
+	}
+	return 0, false
+}
 
 // admits reports whether what stands at pos may be the beginning of what o is of.
 func (o *octets) admits(text []byte, pos int) bool {
@@ -109,6 +124,9 @@ func newProgram(t *syntax.Regexp) *program {
 	p.start = p.emit(t, p.add(step{op: matched}))
 	w := walk{program: p, seen: make([]int32, len(p.steps))}
 	p.first = w.first(p.start)
+	if b, ok := p.first.one(); ok && b < utf8.RuneSelf {
+		p.only = b
+	}
 	for i := range p.steps {
 		switch s := &p.steps[i]; s.op {
 		case split:
