@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -43,36 +44,50 @@ const sift = 0x9E3779B1
 // three is the key of three octets: no four of a folded text have it.
 func three(v uint32) uint32 { return v | 0xFF000000 }
 
-// newFinder makes ready to look for words, each of 3 to 16 octets and there once. Their numbers are their places in the list.
-func newFinder(words []string) *finder {
-	f := &finder{owners: make([][]int32, len(words)), beside: make([]int32, len(words))}
-	lists := make(map[uint32][]spot, len(words))
-	var order []uint32
+// A lookedFor is a word with the octets that it is looked for by.
+type lookedFor struct {
+	spot
+	key uint32
+}
+
+// lookFor chooses the octets by which words are looked for. Each word has 3 to 16 octets and is there once.
+func lookFor(words []string) []lookedFor {
+	list := make([]lookedFor, len(words))
+	taken := make(map[uint32]int, len(words))
 	for _, n := range byLength(words) {
-		f.beside[n] = -1
-		s, key := newSpot(words[n], func(key uint32) int { return len(lists[key]) })
-		s.word = int32(n)
-		f.short = f.short || s.size == 3
-		if len(lists[key]) == 0 {
-			order = append(order, key)
-		}
-		lists[key] = append(lists[key], s)
+		list[n] = choose(words[n], taken)
+		taken[list[n].key]++
 	}
-	size := bits.Len(uint(len(order)))
-	f.shift = uint8(32 - min(max(size+6, 9), 20))
+	return list
+}
+
+// newFinder makes ready to look for words; their numbers are their places in the list.
+func newFinder(words []lookedFor) *finder {
+	f := &finder{owners: make([][]int32, len(words)), beside: make([]int32, len(words)), spots: make([]spot, len(words))}
+	order := make([]int32, len(words))
+	for n := range order {
+		order[n], f.beside[n] = int32(n), -1
+		f.short = f.short || words[n].size == 3
+	}
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(cmp.Compare(words[a].key, words[b].key), int(a-b)) })
+	size := bits.Len(uint(len(words)))
+	f.shift = uint8(32 - min(max(size+5, 9), 20))
 	f.bits = make([]uint64, 1<<(32-f.shift)/64)
 	f.spread = uint8(32 - min(size+1, 20))
 	f.slots = make([]slot, 1<<(32-f.spread))
-	for _, key := range order {
-		list := lists[key]
-		h := key * sift
-		f.bits[h>>f.shift/64] |= 1 << (h >> f.shift % 64)
-		at := h >> f.spread
+	for i := 0; i < len(order); {
+		key, from := words[order[i]].key, i
+		for ; i < len(order) && words[order[i]].key == key; i++ {
+			f.spots[i] = words[order[i]].spot
+			f.spots[i].word = order[i]
+		}
+		h := key * sift >> f.shift
+		f.bits[h/64] |= 1 << (h % 64)
+		at := key * sift >> f.spread
 		for f.slots[at].to > 0 {
 			at = (at + 1) % uint32(len(f.slots))
 		}
-		f.slots[at] = slot{key, int32(len(f.spots)), int32(len(f.spots) + len(list))}
-		f.spots = append(f.spots, list...)
+		f.slots[at] = slot{key, int32(from), int32(i)}
 	}
 	return f
 }
@@ -87,33 +102,34 @@ func byLength(words []string) []int {
 	return numbers
 }
 
-// newSpot chooses the octets that a word is looked for by: those that are seldom in mail, or that are looked for anyway.
-func newSpot(word string, taken func(key uint32) int) (spot, uint32) {
+// choose chooses the octets that a word is looked for by: those that are seldom in mail, or that are looked for anyway.
+func choose(word string, taken map[uint32]int) lookedFor {
 	var b [maxLiteral + 4]byte
 	n := copy(b[:maxLiteral], word)
-	s := spot{low: binary.LittleEndian.Uint64(b[:]), high: binary.LittleEndian.Uint64(b[8:]), size: uint8(n)}
+	best := lookedFor{spot: spot{low: binary.LittleEndian.Uint64(b[:]), high: binary.LittleEndian.Uint64(b[8:]), size: uint8(n)}}
 	if n == 3 {
-		return s, three(binary.LittleEndian.Uint32(b[:]))
+		best.key = three(binary.LittleEndian.Uint32(b[:]))
+		return best
 	}
-	best, least := uint32(0), 0.0
+	least := 0.0
 	for at := 0; at+4 <= n; at++ {
 		key := binary.LittleEndian.Uint32(b[at:])
 		cost := often(word[at : at+4])
-		switch n := taken(key); {
+		switch n := taken[key]; {
 		case n == 0:
-			cost *= alone
+			cost *= 1 + alone
 		case n >= crowd:
 			cost += 1
 		}
 		if at == 0 || cost < least {
-			best, least, s.at = key, cost, uint8(at)
+			best.key, least, best.at = key, cost, uint8(at)
 		}
 	}
-	return s, best
+	return best
 }
 
 const (
-	alone = 1  // what it costs to look for other octets than before, beside comparing one more word where they stand
+	alone = 1  // what it costs to look for more octets, measured in comparing one word more where they stand
 	crowd = 64 // words that should be looked for by the same octets at most
 )
 

@@ -307,7 +307,7 @@ func TestAFinderFindsEveryWord(t *testing.T) {
 		{"she", "his", "hers", "usher", "abcd", "bcd", "abcdabce", "cdab", "abc", "0123456789abcdef", "efghijklmnop"},
 		{"usher", "abcd"}, {"she"}, nil,
 	} {
-		f := newFinder(words)
+		f := newFinder(lookFor(words))
 		for _, text := range []string{"ushers", "xxabcdabcexx", "hishishe", "", "sh", "she", "abcabcd", "x0123456789abcdefghijklmnopq", "0123456789abcde", "abc\x00d"} {
 			var got, want []string
 			f.scan(append([]byte(text), make([]byte, pad)...), func(w int32, start, end int) { got = append(got, fmt.Sprint(words[w], start, end)) })

@@ -83,5 +83,9 @@ func often(text string) float64 {
 		}
 		row, last = k+1, r
 	}
-	return math.Exp2(-float64(halves) / 2)
+	share := 1 / float64(uint64(1)<<min(halves/2, 60))
+	if halves%2 == 1 {
+		share /= math.Sqrt2
+	}
+	return share
 }

@@ -34,6 +34,7 @@ type pattern struct {
 	unbound error // a match may have any length, which only short places allow
 
 	needs []list    // fixed texts, folded: a match holds at least one of each list, the most telling first. None: the pattern is tried on every text of its places
+	asked [][]int32 // the words of needs by number, while the set is compiled
 	also  [][]int32 // the words of all needs but the first, by number
 }
 

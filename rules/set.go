@@ -224,26 +224,25 @@ func (s *Set) pattern(t textDoc, in []string, exact bool) (int32, *conf.Problem)
 
 // link makes the finders.
 func (s *Set) link() {
-	beside := map[string]int32{}
+	d := &dictionary{numbers: map[string]int32{}}
 	for n := range s.patterns {
 		p := &s.patterns[n]
-		for _, need := range p.needs[min(len(p.needs), 1):] {
+		for i, need := range p.needs {
 			numbers := make([]int32, len(need.words))
-			for i, w := range need.words {
-				at, ok := beside[w]
-				if !ok {
-					at = int32(len(beside))
-					beside[w] = at
+			for k, w := range need.words {
+				numbers[k] = d.number(w)
+				if i > 0 && d.beside[numbers[k]] < 0 {
+					d.beside[numbers[k]] = int32(s.besides)
+					s.besides++
 				}
-				numbers[i] = at
 			}
-			p.also = append(p.also, numbers)
+			p.asked = append(p.asked, numbers)
 		}
 	}
-	s.besides = len(beside)
+	d.lookedFor, d.local = lookFor(d.words), make([]int32, len(d.words))
 	s.finders, s.direct = make([]*finder, len(s.places)), make([][]int32, len(s.places))
 	for at := range s.finders {
-		s.finders[at] = s.finder(at, beside)
+		s.finders[at] = s.finder(at, d)
 	}
 	s.users = make([][]int32, len(s.patterns))
 	for n := range s.asks {
@@ -253,23 +252,50 @@ func (s *Set) link() {
 			}
 		})
 	}
+	for n := range s.patterns {
+		p := &s.patterns[n]
+		for _, need := range p.asked[min(len(p.asked), 1):] {
+			for k, w := range need {
+				need[k] = d.beside[w]
+			}
+			p.also = append(p.also, need)
+		}
+		p.asked = nil
+	}
 	s.scratch.New = func() any { return newMatcher(s) }
 }
 
-// finder makes the finder for a place, and notes the patterns that it cannot find.
-func (s *Set) finder(place int, beside map[string]int32) *finder {
-	var words []string
-	var owners [][]int32
-	known := map[string]int{}
-	number := func(w string) int {
-		at, ok := known[w]
-		if !ok {
-			at = len(words)
-			known[w] = at
-			words, owners = append(words, w), append(owners, nil)
-		}
-		return at
+// A dictionary is the words of all patterns while the finders are made.
+type dictionary struct {
+	words     []string
+	numbers   map[string]int32
+	beside    []int32 // by word: its number among those that patterns ask for beside another; -1: none does
+	lookedFor []lookedFor
+	local     []int32 // by word: its number in the finder being made, and one more; 0: it is not there yet
+}
+
+func (d *dictionary) number(word string) int32 {
+	n, ok := d.numbers[word]
+	if !ok {
+		n = int32(len(d.words))
+		d.numbers[word] = n
+		d.words, d.beside = append(d.words, word), append(d.beside, -1)
 	}
+	return n
+}
+
+// finder makes the finder for a place, and notes the patterns that it cannot find.
+func (s *Set) finder(place int, d *dictionary) *finder {
+	clear(d.local)
+	var words []int32
+	local := func(word int32) int32 {
+		if d.local[word] == 0 {
+			words = append(words, word)
+			d.local[word] = int32(len(words))
+		}
+		return d.local[word] - 1
+	}
+	var owners [][]int32
 	for n := range s.patterns {
 		p := &s.patterns[n]
 		switch {
@@ -279,24 +305,24 @@ func (s *Set) finder(place int, beside map[string]int32) *finder {
 			s.direct[place] = append(s.direct[place], int32(n))
 			continue
 		}
-		for _, w := range p.needs[0].words {
-			at := number(w)
-			if own := owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
-				owners[at] = append(own, int32(n))
-			}
-		}
-		for _, need := range p.needs[1:] {
-			for _, w := range need.words {
-				number(w)
+		for i, need := range p.asked {
+			for _, w := range need {
+				at := local(w)
+				owners = append(owners, make([][]int32, len(words)-len(owners))...)
+				if own := owners[at]; i == 0 && (len(own) == 0 || own[len(own)-1] != int32(n)) {
+					owners[at] = append(own, int32(n))
+				}
 			}
 		}
 	}
-	f := newFinder(words)
+	list := make([]lookedFor, len(words))
+	for n, w := range words {
+		list[n] = d.lookedFor[w]
+	}
+	f := newFinder(list)
 	f.owners = owners
 	for n, w := range words {
-		if at, ok := beside[w]; ok {
-			f.beside[n] = at
-		}
+		f.beside[n] = d.beside[w]
 	}
 	return f
 }
