@@ -31,24 +31,52 @@ func fold(dst []byte, s string) []byte {
 // Fold is s as patterns see it.
 func Fold(s string) string { return string(fold(nil, s)) }
 
-// unfold finds the octets of s that folded to [start, end) of its folding.
-func unfold(s string, start, end int) (int, int) {
-	f := folder{limit: growth * len(s), out: make([]byte, 0, min(end+64, growth*len(s)))}
-	from := f.run(s, start+1)
-	size := 1
-	if from < len(s) && s[from] >= utf8.RuneSelf {
-		_, size = utf8.DecodeRuneInString(s[from:])
+// A mark is a place of a text where its folding can be taken up again.
+type mark struct {
+	text   int32 // its place among the texts
+	at     int   // octets of the text before it
+	folded int   // octets of the folding before it
+	space  bool  // the last of these is a space
+}
+
+// between is how many octets of a text lie between marks.
+const between = 1 << 10
+
+// foldMarked is fold, and appends marks to list.
+func foldMarked(dst []byte, s string, text int, list []mark) ([]byte, []mark) {
+	f := folder{out: dst, limit: len(dst) + growth*len(s)}
+	for at := 0; at < len(s); {
+		if at > 0 {
+			list = append(list, mark{int32(text), at, len(f.out) - len(dst), f.space})
+		}
+		end := min(at+between, len(s))
+		for end < len(s) && !utf8.RuneStart(s[end]) {
+			end++
+		}
+		f.run(s[at:end], -1)
+		at = end
 	}
-	if len(f.out) >= end {
-		return from, min(from+size, len(s))
+	return f.out, list
+}
+
+// unfold finds the octets of s that folded to [start, end) of its folding; m is a mark at or before start, the zero mark the
+// beginning. What buf holds is overwritten.
+func unfold(buf []byte, s string, m mark, start, end int) (int, int) {
+	f := folder{out: slices.Grow(buf[:0], m.folded)[:m.folded], space: m.space, limit: growth * len(s)}
+	from := m.at + f.run(s[m.at:], start+1)
+	to := from
+	behind := func(at int) int {
+		if at < len(s) && s[at] >= utf8.RuneSelf {
+			_, size := utf8.DecodeRuneInString(s[at:])
+			return at + size
+		}
+		return min(at+1, len(s))
 	}
-	g := folder{limit: growth * len(s), out: f.out[:0]}
-	to := g.run(s, end)
-	size = 1
-	if to < len(s) && s[to] >= utf8.RuneSelf {
-		_, size = utf8.DecodeRuneInString(s[to:])
+	if len(f.out) < end {
+		to = behind(from)
+		to += f.run(s[to:], end)
 	}
-	return from, min(to+size, len(s))
+	return from, behind(to)
 }
 
 // run folds s. If want is positive it stops at the letter that brought the output to that length and returns its offset.

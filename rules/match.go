@@ -63,6 +63,7 @@ type matcher struct {
 	set     *Set
 	text    []byte     // the text being looked at, folded, and pad octets more
 	ascii   bool       // it is ASCII
+	marks   []mark     // of all texts, in order
 	found   []place    // by pattern: where it was found first; text -1 if it was not
 	touched []int32    // patterns whose found is set
 	near    [][]window // by pattern: where in the text a match may begin
@@ -98,7 +99,7 @@ func (m *matcher) reset() {
 	for _, n := range m.touched {
 		m.found[n].text = -1
 	}
-	m.touched, m.runner.work, m.spent = m.touched[:0], 0, false
+	m.touched, m.marks, m.runner.work, m.spent = m.touched[:0], m.marks[:0], 0, false
 }
 
 // asked are the rules that ask for something that was found, in their order: no other holds.
@@ -120,7 +121,8 @@ func (m *matcher) look(i int, t Text) {
 	}
 	content := clip(t)
 	var padding [pad]byte
-	padded := append(fold(m.text[:0], content), padding[:]...)
+	m.text, m.marks = foldMarked(m.text[:0], content, i, m.marks)
+	padded := append(m.text, padding[:]...)
 	m.text = padded[:len(padded)-pad]
 	m.ascii = isASCII(m.text)
 	f := m.set.finders[at]
@@ -383,11 +385,22 @@ func (m *matcher) show(texts []Text, patterns []int32) []Proof {
 		f := m.found[n]
 		start, end := int(f.start), int(f.end)
 		if !f.exact {
-			start, end = unfold(clip(texts[f.text]), start, end)
+			start, end = unfold(m.text, clip(texts[f.text]), m.before(f), start, end)
 		}
 		list = append(list, Proof{Text: int(f.text), Start: start, End: end})
 	}
 	return list
+}
+
+// before is the last mark before a place.
+func (m *matcher) before(p place) mark {
+	n, _ := slices.BinarySearchFunc(m.marks, p, func(m mark, p place) int {
+		return cmp.Or(cmp.Compare(m.text, p.text), cmp.Compare(m.folded, int(p.start)+1))
+	})
+	if n == 0 || m.marks[n-1].text != p.text {
+		return mark{}
+	}
+	return m.marks[n-1]
 }
 
 // Quote is what a proof points at, with some of what stands around it.

@@ -210,9 +210,25 @@ func FuzzFold(f *testing.F) {
 		if start < 0 || start >= end || end > len(folded) {
 			return
 		}
-		from, to := unfold(s, start, end)
+		from, to := unfold(nil, s, mark{}, start, end)
 		if from < 0 || to <= from || to > len(s) {
 			t.Fatalf("[%d, %d) of %q is [%d, %d) of %q", start, end, folded, from, to, s)
+		}
+		if again := fold(nil, s[:from]); len(again) > start {
+			t.Fatalf("%q folds to more than %d octets", s[:from], start)
+		}
+		long := strings.Repeat("x", between-1) + s + strings.Repeat(" ", 2*between) + s
+		m := matcher{}
+		m.text, m.marks = foldMarked(nil, long, 0, nil)
+		if string(m.text) != Fold(long) {
+			t.Fatalf("with marks %q folds to %q", long, m.text)
+		}
+		for _, at := range []int{start, between + start, len(m.text) - 1} {
+			at, end := min(at, len(m.text)-1), min(at+end-start, len(m.text))
+			f1, t1 := unfold(nil, long, mark{}, at, end)
+			if f2, t2 := unfold(nil, long, m.before(place{start: int32(at)}), at, end); f1 != f2 || t1 != t2 {
+				t.Fatalf("[%d, %d) of %q is [%d, %d), by its marks [%d, %d)", at, end, m.text, f1, t1, f2, t2)
+			}
 		}
 	})
 }
