@@ -18,7 +18,6 @@ type finder struct {
 	spread uint8    // as shift, for slots
 	spots  []spot
 	owners [][]int32 // by word: the patterns that are looked for by it
-	beside []int32   // by word: its number among those that patterns ask for beside another; -1: none does
 }
 
 // A slot says which words are looked for by some octets.
@@ -63,10 +62,10 @@ func lookFor(words []string) []lookedFor {
 
 // newFinder makes ready to look for words; their numbers are their places in the list.
 func newFinder(words []lookedFor) *finder {
-	f := &finder{owners: make([][]int32, len(words)), beside: make([]int32, len(words)), spots: make([]spot, len(words))}
+	f := &finder{owners: make([][]int32, len(words)), spots: make([]spot, len(words))}
 	order := make([]int32, len(words))
 	for n := range order {
-		order[n], f.beside[n] = int32(n), -1
+		order[n] = int32(n)
 		f.short = f.short || words[n].size == 3
 	}
 	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(cmp.Compare(words[a].key, words[b].key), int(a-b)) })
@@ -133,8 +132,8 @@ const (
 	crowd = 64 // words that should be looked for by the same octets at most
 )
 
-// scan calls found with each word's number and where it stands. Behind the text lie pad octets that may be read.
-func (f *finder) scan(padded []byte, found func(word int32, start, end int)) {
+// scan calls found with each word's number and where it begins. Behind the text lie pad octets that may be read.
+func (f *finder) scan(padded []byte, found func(word int32, start int)) {
 	if len(f.spots) == 0 {
 		return
 	}
@@ -153,7 +152,7 @@ func (f *finder) scan(padded []byte, found func(word int32, start, end int)) {
 }
 
 // compare reports the words that are looked for by the octets at i and stand there.
-func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32, start, end int)) {
+func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32, start int)) {
 	mask := uint32(len(f.slots) - 1)
 	at := key * sift >> f.spread
 	for ; f.slots[at].key != key; at = (at + 1) & mask {
@@ -176,7 +175,7 @@ func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32
 			low = (binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high) << (128 - n)
 		}
 		if low == 0 {
-			found(s.word, start, end)
+			found(s.word, start)
 		}
 	}
 }

@@ -17,19 +17,27 @@ type need struct {
 // A list is fixed texts of which a match holds at least one.
 type list struct {
 	words []string
-	lead  lead
+	lead  most // of the match, before it
 }
 
-// A lead is the most octets of a match that stand before a fixed text.
-type lead struct{ any, ascii int } // in any text, and in one of ASCII alone
+// A most is how many octets something has at most: in any text, and in one of ASCII alone.
+type most struct{ any, ascii int }
 
-func (l lead) add(more lead) lead { return lead{l.any + more.any, l.ascii + more.ascii} }
+func (n most) add(more most) most { return most{n.any + more.any, n.ascii + more.ascii} }
 
-// leadOf is the most octets that a match of a tree has.
-func leadOf(t *syntax.Regexp) lead {
+// in is the number for a text.
+func (n most) in(ascii bool) int {
+	if ascii {
+		return n.ascii
+	}
+	return n.any
+}
+
+// mostOf is how many octets a match of a tree has at most.
+func mostOf(t *syntax.Regexp) most {
 	wide, _ := reach(t, utf8.UTFMax)
 	narrow, _ := reach(t, 1)
-	return lead{wide, narrow}
+	return most{wide, narrow}
 }
 
 // maxWhole bounds the texts that a need spells out.
@@ -105,10 +113,10 @@ func concat(subs []*syntax.Regexp) need {
 	run := need{whole: []string{""}}
 	var parts []list
 	open := true           // all was spelled out so far
-	var before, start lead // before s, and before what run spells out
+	var before, start most // before s, and before what run spells out
 	for _, s := range subs {
 		n := required(s)
-		long := leadOf(s)
+		long := mostOf(s)
 		if n.whole != nil {
 			if joined := product(run.whole, n.whole); joined != nil {
 				run.whole = joined
@@ -134,7 +142,7 @@ func concat(subs []*syntax.Regexp) need {
 }
 
 // behind are lists of what stands behind others.
-func behind(lists []list, before lead) []list {
+func behind(lists []list, before most) []list {
 	for i := range lists {
 		lists[i].lead = lists[i].lead.add(before)
 	}
@@ -155,7 +163,7 @@ func alternate(subs []*syntax.Regexp) need {
 		b := n.best()
 		telling = telling && b.words != nil && len(part.words)+len(b.words) <= maxChoices
 		if telling {
-			part = list{append(part.words, b.words...), lead{max(part.lead.any, b.lead.any), max(part.lead.ascii, b.lead.ascii)}}
+			part = list{append(part.words, b.words...), most{max(part.lead.any, b.lead.any), max(part.lead.ascii, b.lead.ascii)}}
 		}
 	}
 	if !spelled {
@@ -214,18 +222,19 @@ func (n need) best() list {
 	return best
 }
 
-// telling are the lists worth looking for, the best first: at most maxNeeds, and behind the first only those that are seldom
-// there.
-func (n need) telling() []list {
+// telling is the list that is best looked for, and others that are seldom there.
+func (n need) telling() (best list, also []list) {
 	lists := n.all()
 	slices.SortStableFunc(lists, func(a, b list) int { return cmp.Compare(a.cost(), b.cost()) })
-	kept := lists[:min(len(lists), 1)]
-	for _, l := range lists[len(kept):] {
-		if len(kept) < maxNeeds && l.often() < maxOften {
-			kept = append(kept, l)
+	if len(lists) == 0 {
+		return list{}, nil
+	}
+	for _, l := range lists[1:] {
+		if len(also) < maxAlso && len(l.words) <= maxBeside && l.often() < maxOften {
+			also = append(also, l)
 		}
 	}
-	return kept
+	return lists[0], also
 }
 
 // maxOften is how often what is asked for beside the best list may stand in ordinary mail: once in so many octets.

@@ -68,8 +68,6 @@ type matcher struct {
 	touched []int32    // patterns whose found is set
 	near    [][]window // by pattern: where in the text a match may begin
 	tries   []int32    // patterns with windows, in the order of their first
-	at      [][]int32  // by word that patterns ask for beside another: where in the text it ends
-	seen    []int32    // words with such ends
 	runner  runner
 	rules   []int32 // those that may hold
 	proof   []int32
@@ -87,7 +85,7 @@ type place struct {
 type window struct{ first, last int32 }
 
 func newMatcher(s *Set) *matcher {
-	m := &matcher{set: s, found: make([]place, len(s.patterns)), near: make([][]window, len(s.patterns)), at: make([][]int32, s.besides)}
+	m := &matcher{set: s, found: make([]place, len(s.patterns)), near: make([][]window, len(s.patterns))}
 	for i := range m.found {
 		m.found[i].text = -1
 	}
@@ -126,13 +124,7 @@ func (m *matcher) look(i int, t Text) {
 	m.text = padded[:len(padded)-pad]
 	m.ascii = isASCII(m.text)
 	f := m.set.finders[at]
-	f.scan(padded, func(word int32, start, end int) {
-		if n := f.beside[word]; n >= 0 {
-			if len(m.at[n]) == 0 {
-				m.seen = append(m.seen, n)
-			}
-			m.at[n] = append(m.at[n], int32(end))
-		}
+	f.scan(padded, func(word int32, start int) {
 		for _, n := range f.owners[word] {
 			if m.found[n].text < 0 {
 				m.candidate(i, n, start)
@@ -143,10 +135,7 @@ func (m *matcher) look(i int, t Text) {
 		m.try(i, n)
 		m.near[n] = m.near[n][:0]
 	}
-	for _, n := range m.seen {
-		m.at[n] = m.at[n][:0]
-	}
-	m.tries, m.seen = m.tries[:0], m.seen[:0]
+	m.tries = m.tries[:0]
 	for _, n := range m.set.direct[at] {
 		if m.found[n].text < 0 {
 			m.whole(i, n, content)
@@ -199,11 +188,7 @@ func (m *matcher) candidate(i int, n int32, start int) {
 		}
 		return
 	}
-	lead := p.needs[0].lead.any
-	if m.ascii {
-		lead = p.needs[0].lead.ascii
-	}
-	w := window{int32(max(start-lead, 0)), int32(start)}
+	w := window{int32(max(start-p.needs.lead.in(m.ascii), 0)), int32(start)}
 	list := m.near[n]
 	if len(list) == 0 {
 		m.tries = append(m.tries, n)
@@ -235,14 +220,10 @@ func wordy(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b == '_'
 }
 
-// try looks for pattern n where its matches may begin and all that they hold is near.
+// try looks for pattern n where its matches may begin.
 func (m *matcher) try(i int, n int32) {
 	p := &m.set.patterns[n]
-	for _, also := range p.also {
-		if !m.anywhere(also) {
-			return
-		}
-	}
+	reach := p.reach.in(m.ascii)
 	// Words of a pattern are found a little out of the order in which they stand.
 	list := m.near[n]
 	slices.SortFunc(list, func(a, b window) int { return cmp.Compare(a.first, b.first) })
@@ -250,11 +231,14 @@ func (m *matcher) try(i int, n int32) {
 	next := int32(0) // places before it were tried
 	for _, w := range list {
 		w.first = max(w.first, next)
-		if w.first > w.last || !m.within(p, w) {
+		if w.first > w.last {
 			continue
 		}
 		next = w.last + 1
-		if start, end := m.search(p, m.text, w, p.reach); end >= 0 {
+		if !m.within(p, m.text[w.first:min(int(w.last)+reach, len(m.text))]) {
+			continue
+		}
+		if start, end := m.search(p, m.text, w, reach); end >= 0 {
 			m.note(n, place{text: int32(i), start: int32(start), end: int32(end)})
 			return
 		}
@@ -292,19 +276,11 @@ func (m *matcher) search(p *pattern, text []byte, w window, reach int) (start, e
 	return 0, noMatch
 }
 
-// anywhere reports whether one of the words stands in the text.
-func (m *matcher) anywhere(words []int32) bool {
-	return slices.ContainsFunc(words, func(w int32) bool { return len(m.at[w]) > 0 })
-}
-
-// within reports whether something of each of the pattern's other needs ends where a match that begins in the window may.
-func (m *matcher) within(p *pattern, w window) bool {
+// within reports whether something of each of the pattern's other needs stands in a piece of the text.
+func (m *matcher) within(p *pattern, piece []byte) bool {
 	for _, also := range p.also {
-		if !slices.ContainsFunc(also, func(word int32) bool {
-			ends := m.at[word]
-			at, _ := slices.BinarySearch(ends, w.first+1)
-			return at < len(ends) && int(ends[at]) <= int(w.last)+p.reach
-		}) {
+		m.runner.work += len(piece) / 8
+		if !slices.ContainsFunc(also.words, func(word string) bool { return bytes.Contains(piece, []byte(word)) }) {
 			return false
 		}
 	}

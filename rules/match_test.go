@@ -3,7 +3,9 @@ package rules
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"regexp"
 	"regexp/syntax"
 	"runtime"
@@ -12,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -257,15 +260,70 @@ func TestMatchingAllocatesLittle(t *testing.T) {
 	}
 }
 
-// many is a pack of n rules like those that are shipped, no two of which look for the same.
+// many is a pack of n rules of the kinds that are shipped, made of the words that those look for.
 func many(n int) Pack {
-	words := strings.Fields("account verify parcel invoice reward claim casino bonus lottery transfer wallet urgent deliver mailbox password expire survey voucher loan credit pharmacy")
+	rnd := rand.New(rand.NewPCG(3, 4))
+	words := vocabulary()
+	word := func() string { return words[rnd.IntN(len(words))] }
+	oneOf := func(n int) string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = word()
+		}
+		return "(" + strings.Join(list, "|") + ")"
+	}
+	phrases := []func() string{
+		func() string { return word() + " " + word() },
+		func() string { return word() + " " + word() + " " + word() },
+		func() string { return word() + " " + word() + "*" },
+		func() string { return "*" + word() + " " + word() },
+	}
+	expressions := []func() string{
+		func() string { return "/" + oneOf(3) + " .{0,40}" + oneOf(4) + "/" },
+		func() string { return "/" + word() + " (your |the |this )?" + oneOf(2) + "s?/" },
+		func() string { return `/\\b` + oneOf(4) + " " + oneOf(2) + `\\b/` },
+		func() string { return `/(\\$|£|€) ?[0-9,.]{2,9} ?` + oneOf(2) + "/" },
+		func() string { return "/" + word() + ".{0,20}" + word() + ".{0,60}" + word() + "/" },
+		func() string { return "/<" + word() + "[^>]{0,100}" + word() + ` ?= ?['#]?` + word() + "/" },
+		func() string { return "/" + word() + " [a-z0-9._-]{1,40}@" + word() + "/" },
+	}
 	var b strings.Builder
 	for i := range n {
-		x, y, z := words[i%len(words)], words[(i/3+7)%len(words)], words[(i/7+11)%len(words)]
-		b.WriteString(strings.Replace(rule("r", fmt.Sprintf(`match: [%s %s %d, "%s%d*", "/%s%d .{0,20}%s/", "/(%s|%s)x%d ?%s/"], hits: [%s%d]`, x, y, i, y, i, z, i, x, x, y, i, z, y, i)), "name: r", "name: r"+itoa(i), 1))
+		first := fmt.Sprintf("%s %s %d", word(), word(), i)
+		list := []string{first}
+		for range 5 {
+			kinds := phrases
+			if rnd.IntN(4) == 0 { // of the shipped patterns, one in four
+				kinds = expressions
+			}
+			list = append(list, kinds[rnd.IntN(len(kinds))]())
+		}
+		in := []string{"[subject, body]", "[subject, body]", "[body, html]", "[subject]"}[rnd.IntN(4)]
+		b.WriteString(rule("r"+itoa(i), fmt.Sprintf(`in: %s, match: ["%s"], hits: ["%s"]`, in, strings.Join(list, `", "`), first)))
 	}
 	return pack(b.String())
+}
+
+// vocabulary is the words of the shipped packs.
+func vocabulary() []string {
+	packs, err := Shipped()
+	if err != nil {
+		panic(err)
+	}
+	known := map[string]bool{}
+	var words []string
+	for _, p := range packs {
+		for line := range strings.Lines(string(p.Data)) {
+			_, line, _ = strings.Cut(line, "match: [")
+			for _, w := range regexp.MustCompile("[a-z]{4,12}").FindAllString(line, -1) {
+				if !known[w] {
+					known[w] = true
+					words = append(words, w)
+				}
+			}
+		}
+	}
+	return words
 }
 
 // letter is a text of the length and kind of an ordinary message.
@@ -274,29 +332,84 @@ func letter() []Text {
 	return []Text{{"subject", "The parcel and the invoice"}, {"body", body[:8000]}}
 }
 
-func BenchmarkMatch(b *testing.B) {
-	for _, n := range []int{100, 1000, 4000} {
+// realMail is messages as they are sent, each as a body and as HTML; without the corpora, a letter.
+func realMail(b *testing.B) (list [][]Text, octets int64) {
+	b.Helper()
+	for _, folder := range []string{"spamham-spamassassin/ham", "spamham-spamassassin/spam", "ham-modern-usrp/eml"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", "shared", "corpora", folder, "*"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, file := range files[:min(len(files), 40)] {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				b.Fatal(err)
+			}
+			list = append(list, []Text{{"subject", "The parcel and the invoice"}, {"body", string(data)}, {"html", string(data)}})
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, letter())
+	}
+	for _, texts := range list {
+		for _, t := range texts {
+			octets += int64(len(t.Content))
+		}
+	}
+	return list, octets
+}
+
+// A round is all letters once, in turn with sets of other sizes: what machines have to do besides blurs all alike.
+func BenchmarkAThousandRulesBesideAHundred(b *testing.B) {
+	sizes := []int{100, 1000, 3000}
+	var sets []*Set
+	for _, n := range sizes {
 		s, problems := Compile(many(n))
 		if len(problems) > 0 {
 			b.Fatal(problems[0])
 		}
-		texts := letter()
-		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
-			b.SetBytes(8000)
-			b.ReportAllocs()
-			for b.Loop() {
+		sets = append(sets, s)
+	}
+	list, octets := realMail(b)
+	took := make([]time.Duration, len(sets))
+	for b.Loop() {
+		for i, s := range sets {
+			start := time.Now()
+			for _, texts := range list {
 				s.Match(context.Background(), texts)
+			}
+			took[i] += time.Since(start)
+		}
+	}
+	for i, n := range sizes {
+		b.ReportMetric(float64(took[i])/float64(b.N)/float64(octets), "ns/octet-of-"+itoa(n))
+		b.ReportMetric(float64(took[i])/float64(took[0]), "times-100-of-"+itoa(n))
+	}
+}
+
+func BenchmarkMatch(b *testing.B) {
+	s := shippedSet(b)
+	for _, c := range []struct {
+		name  string
+		texts []Text
+	}{
+		{"letter", letter()},
+		{"bait", []Text{{"body", strings.Repeat("only just before to be removed $ 100 account was click here <font ", maxLong/64)}}},
+		{"one-octet", []Text{{"body", strings.Repeat("=", maxLong)}}},
+		{"far", []Text{{"body", strings.Repeat("Ｆｒｅｅ мoney 免费 ", maxLong/32)}}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			size := 0
+			for _, t := range c.texts {
+				size += len(t.Content)
+			}
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				s.Match(context.Background(), c.texts)
 			}
 		})
 	}
-	s := shippedSet(b)
-	b.Run("shipped", func(b *testing.B) {
-		b.SetBytes(8000)
-		b.ReportAllocs()
-		for b.Loop() {
-			s.Match(context.Background(), letter())
-		}
-	})
 }
 
 func BenchmarkFold(b *testing.B) {
@@ -326,11 +439,11 @@ func TestAFinderFindsEveryWord(t *testing.T) {
 		f := newFinder(lookFor(words))
 		for _, text := range []string{"ushers", "xxabcdabcexx", "hishishe", "", "sh", "she", "abcabcd", "x0123456789abcdefghijklmnopq", "0123456789abcde", "abc\x00d"} {
 			var got, want []string
-			f.scan(append([]byte(text), make([]byte, pad)...), func(w int32, start, end int) { got = append(got, fmt.Sprint(words[w], start, end)) })
+			f.scan(append([]byte(text), make([]byte, pad)...), func(w int32, start int) { got = append(got, fmt.Sprint(words[w], start)) })
 			for end := 1; end <= len(text); end++ {
 				for _, w := range words {
 					if strings.HasSuffix(text[:end], w) {
-						want = append(want, fmt.Sprint(w, end-len(w), end))
+						want = append(want, fmt.Sprint(w, end-len(w)))
 					}
 				}
 			}

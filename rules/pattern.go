@@ -17,7 +17,8 @@ const (
 	minLiteral = 3    // octets of a fixed text by which a pattern is looked for
 	maxLiteral = 16   // octets of it that are looked for
 	maxChoices = 100  // fixed texts of which a match holds at least one
-	maxNeeds   = 4    // lists of them that are looked for
+	maxAlso    = 2    // lists of them that are asked for where one of another stands…
+	maxBeside  = 4    // …of at most so many texts
 )
 
 // A pattern is one phrase or regular expression, compiled.
@@ -30,12 +31,14 @@ type pattern struct {
 	left, right bool   // the phrase must begin, or end, at the border of a word
 
 	program *program
-	reach   int   // the most octets that a match has
+	reach   most
 	unbound error // a match may have any length, which only short places allow
 
-	needs []list    // fixed texts, folded: a match holds at least one of each list, the most telling first. None: the pattern is tried on every text of its places
-	asked [][]int32 // the words of needs by number, while the set is compiled
-	also  [][]int32 // the words of all needs but the first, by number
+	// Fixed texts, folded, of which a match holds at least one. None: the pattern is tried on every text of its places.
+	needs list
+	also  []list // other such texts, which are rarely there
+
+	words []int32 // of needs, by number, while the set is compiled
 }
 
 // newPattern compiles what a rule wrote: /a regular expression/, or a phrase.
@@ -47,11 +50,11 @@ func newPattern(source string, exact bool) (*pattern, error) {
 	if len(source) > 1 && source[0] == '/' && source[len(source)-1] == '/' {
 		return p, p.expression(source[1 : len(source)-1])
 	}
-	return p, p.words(source)
+	return p, p.ofWords(source)
 }
 
-// words compiles a phrase.
-func (p *pattern) words(s string) error {
+// ofWords compiles a phrase.
+func (p *pattern) ofWords(s string) error {
 	rest, open := strings.CutPrefix(s, "*")
 	rest, after := strings.CutSuffix(rest, "*")
 	p.left, p.right = !open, !after
@@ -66,9 +69,9 @@ func (p *pattern) words(s string) error {
 	if len(p.phrase) < minLiteral && !p.exact || p.phrase == "" {
 		return fmt.Errorf("the phrase %q is too short to be looked for: it needs %d letters", s, minLiteral)
 	}
-	p.reach = len(p.phrase)
+	p.reach = most{len(p.phrase), len(p.phrase)}
 	if !p.exact {
-		p.needs = []list{{words: cut([]string{p.phrase})}}
+		p.needs = list{words: cut([]string{p.phrase})}
 	}
 	return nil
 }
@@ -89,7 +92,8 @@ func (p *pattern) expression(s string) error {
 	if !known(tree) {
 		return errors.New(`\B and (?m) are not supported here: texts are folded into one line`)
 	}
-	p.reach, p.unbound = reach(tree, utf8.UTFMax)
+	p.reach = mostOf(tree)
+	_, p.unbound = reach(tree, utf8.UTFMax)
 	if matchesNothing(tree, false) {
 		return errors.New("the regular expression matches an empty text, so it is everywhere")
 	}
@@ -98,13 +102,13 @@ func (p *pattern) expression(s string) error {
 	}
 	p.program = newProgram(tree)
 	if !p.exact && p.unbound == nil && !anchored(tree) {
-		p.needs = required(tree).telling()
+		p.needs, p.also = required(tree).telling()
 	}
 	return nil
 }
 
 // local reports whether a match can be found by looking near the pattern's fixed texts, however long the text is.
-func (p *pattern) local() bool { return len(p.needs) > 0 }
+func (p *pattern) local() bool { return p.needs.words != nil }
 
 // folded gives the letters of a tree the form that they have in a folded text.
 func folded(t *syntax.Regexp) *syntax.Regexp {

@@ -25,7 +25,6 @@ type Set struct {
 	places   map[string]int
 	patterns []pattern
 	finders  []*finder        // by place
-	besides  int              // words that patterns ask for beside another
 	direct   [][]int32        // by place: the patterns that are tried on every text
 	users    [][]int32        // by pattern: the rules that ask for it
 	byKey    map[string]int32 // while compiling
@@ -224,25 +223,24 @@ func (s *Set) pattern(t textDoc, in []string, exact bool) (int32, *conf.Problem)
 
 // link makes the finders.
 func (s *Set) link() {
-	d := &dictionary{numbers: map[string]int32{}}
+	var words []string
+	numbers := map[string]int32{}
 	for n := range s.patterns {
 		p := &s.patterns[n]
-		for i, need := range p.needs {
-			numbers := make([]int32, len(need.words))
-			for k, w := range need.words {
-				numbers[k] = d.number(w)
-				if i > 0 && d.beside[numbers[k]] < 0 {
-					d.beside[numbers[k]] = int32(s.besides)
-					s.besides++
-				}
+		for _, w := range p.needs.words {
+			at, ok := numbers[w]
+			if !ok {
+				at = int32(len(words))
+				numbers[w] = at
+				words = append(words, w)
 			}
-			p.asked = append(p.asked, numbers)
+			p.words = append(p.words, at)
 		}
 	}
-	d.lookedFor, d.local = lookFor(d.words), make([]int32, len(d.words))
+	list := lookFor(words)
 	s.finders, s.direct = make([]*finder, len(s.places)), make([][]int32, len(s.places))
 	for at := range s.finders {
-		s.finders[at] = s.finder(at, d)
+		s.finders[at] = s.finder(at, list)
 	}
 	s.users = make([][]int32, len(s.patterns))
 	for n := range s.asks {
@@ -253,48 +251,15 @@ func (s *Set) link() {
 		})
 	}
 	for n := range s.patterns {
-		p := &s.patterns[n]
-		for _, need := range p.asked[min(len(p.asked), 1):] {
-			for k, w := range need {
-				need[k] = d.beside[w]
-			}
-			p.also = append(p.also, need)
-		}
-		p.asked = nil
+		s.patterns[n].words = nil
 	}
 	s.scratch.New = func() any { return newMatcher(s) }
 }
 
-// A dictionary is the words of all patterns while the finders are made.
-type dictionary struct {
-	words     []string
-	numbers   map[string]int32
-	beside    []int32 // by word: its number among those that patterns ask for beside another; -1: none does
-	lookedFor []lookedFor
-	local     []int32 // by word: its number in the finder being made, and one more; 0: it is not there yet
-}
-
-func (d *dictionary) number(word string) int32 {
-	n, ok := d.numbers[word]
-	if !ok {
-		n = int32(len(d.words))
-		d.numbers[word] = n
-		d.words, d.beside = append(d.words, word), append(d.beside, -1)
-	}
-	return n
-}
-
-// finder makes the finder for a place, and notes the patterns that it cannot find.
-func (s *Set) finder(place int, d *dictionary) *finder {
-	clear(d.local)
-	var words []int32
-	local := func(word int32) int32 {
-		if d.local[word] == 0 {
-			words = append(words, word)
-			d.local[word] = int32(len(words))
-		}
-		return d.local[word] - 1
-	}
+// finder makes the finder for a place out of the words of all, and notes the patterns that it cannot find.
+func (s *Set) finder(place int, all []lookedFor) *finder {
+	local := make([]int32, len(all)) // by word: its number in this finder, and one more; 0: it is not there yet
+	var words []lookedFor
 	var owners [][]int32
 	for n := range s.patterns {
 		p := &s.patterns[n]
@@ -305,25 +270,19 @@ func (s *Set) finder(place int, d *dictionary) *finder {
 			s.direct[place] = append(s.direct[place], int32(n))
 			continue
 		}
-		for i, need := range p.asked {
-			for _, w := range need {
-				at := local(w)
-				owners = append(owners, make([][]int32, len(words)-len(owners))...)
-				if own := owners[at]; i == 0 && (len(own) == 0 || own[len(own)-1] != int32(n)) {
-					owners[at] = append(own, int32(n))
-				}
+		for _, w := range p.words {
+			if local[w] == 0 {
+				words, owners = append(words, all[w]), append(owners, nil)
+				local[w] = int32(len(words))
+			}
+			at := local[w] - 1
+			if own := owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
+				owners[at] = append(own, int32(n))
 			}
 		}
 	}
-	list := make([]lookedFor, len(words))
-	for n, w := range words {
-		list[n] = d.lookedFor[w]
-	}
-	f := newFinder(list)
+	f := newFinder(words)
 	f.owners = owners
-	for n, w := range words {
-		f.beside[n] = d.beside[w]
-	}
 	return f
 }
 
