@@ -21,10 +21,7 @@ type finder struct {
 }
 
 // A slot says which words are looked for by some octets.
-type slot struct {
-	key      uint32
-	from, to int32 // in spots
-}
+type slot struct{ key, from uint32 } // from counts spots from 1; 0: nothing
 
 // A spot is a word and which of its octets it is looked for by.
 type spot struct {
@@ -32,6 +29,7 @@ type spot struct {
 	word      int32
 	size      uint8
 	at        uint8 // where in the word the octets stand
+	more      bool  // the next spot has the same octets
 }
 
 // pad is how many octets are read behind the end of a text.
@@ -69,24 +67,32 @@ func newFinder(words []lookedFor) *finder {
 		f.short = f.short || words[n].size == 3
 	}
 	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(cmp.Compare(words[a].key, words[b].key), int(a-b)) })
-	size := bits.Len(uint(len(words)))
-	f.shift = uint8(32 - min(max(size+5, 9), 20))
+	keys := 0
+	for i, n := range order {
+		f.spots[i] = words[n].spot
+		f.spots[i].word = n
+		if i == 0 || words[n].key != words[order[i-1]].key {
+			keys++
+		}
+	}
+	size := bits.Len(uint(keys)) // there are less than 1<<size
+	f.shift = uint8(32 - min(max(size+5, 9), 24))
 	f.bits = make([]uint64, 1<<(32-f.shift)/64)
-	f.spread = uint8(32 - min(size+1, 20))
+	f.spread = uint8(32 - (size + 1))
 	f.slots = make([]slot, 1<<(32-f.spread))
 	for i := 0; i < len(order); {
 		key, from := words[order[i]].key, i
 		for ; i < len(order) && words[order[i]].key == key; i++ {
-			f.spots[i] = words[order[i]].spot
-			f.spots[i].word = order[i]
+			f.spots[i].more = true
 		}
+		f.spots[i-1].more = false
 		h := key * sift >> f.shift
 		f.bits[h/64] |= 1 << (h % 64)
 		at := key * sift >> f.spread
-		for f.slots[at].to > 0 {
+		for f.slots[at].from > 0 {
 			at = (at + 1) % uint32(len(f.slots))
 		}
-		f.slots[at] = slot{key, int32(from), int32(i)}
+		f.slots[at] = slot{key, uint32(from + 1)}
 	}
 	return f
 }
@@ -155,26 +161,28 @@ func (f *finder) scan(padded []byte, found func(word int32, start int)) {
 func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32, start int)) {
 	mask := uint32(len(f.slots) - 1)
 	at := key * sift >> f.spread
-	for ; f.slots[at].key != key; at = (at + 1) & mask {
-		if f.slots[at].to == 0 {
+	for f.slots[at].key != key {
+		if f.slots[at].from == 0 {
 			return
 		}
+		at = (at + 1) & mask
 	}
+	k := int(f.slots[at].from) - 1
 	text := len(padded) - pad
-	for k := f.slots[at].from; k < f.slots[at].to; k++ {
+	for more := k >= 0; more; k++ {
 		s := &f.spots[k]
+		more = s.more
 		start := i - int(s.at)
-		end := start + int(s.size)
-		if start < 0 || end > text {
+		if start < 0 || start+int(s.size) > text {
 			continue
 		}
-		low := binary.LittleEndian.Uint64(padded[start:]) ^ s.low
+		differ := binary.LittleEndian.Uint64(padded[start:]) ^ s.low
 		if n := 8 * uint(s.size); n < 64 {
-			low <<= 64 - n
-		} else if low == 0 {
-			low = (binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high) << (128 - n)
+			differ <<= 64 - n
+		} else if differ == 0 {
+			differ = (binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high) << (128 - n)
 		}
-		if low == 0 {
+		if differ == 0 {
 			found(s.word, start)
 		}
 	}
