@@ -138,36 +138,39 @@ const (
 	crowd = 64 // words that should be looked for by the same octets at most
 )
 
-// scan calls found with each word's number and where it begins. Behind the text lie pad octets that may be read.
-func (f *finder) scan(padded []byte, found func(word int32, start int)) {
+// scan calls found with each word's number and where it begins, and returns how many words it compared. Behind the text lie
+// pad octets that may be read.
+func (f *finder) scan(padded []byte, found func(word int32, start int)) (compared int) {
 	if len(f.spots) == 0 {
-		return
+		return 0
 	}
 	table, shift, short := f.bits, f.shift&31, f.short
 	for i := 0; i+pad < len(padded); i++ {
 		v := binary.LittleEndian.Uint32(padded[i:])
 		if h := v * sift >> shift; table[h/64]>>(h%64)&1 != 0 {
-			f.compare(padded, i, v, found)
+			compared += f.compare(padded, i, v, found)
 		}
 		if short {
 			if h := three(v) * sift >> shift; table[h/64]>>(h%64)&1 != 0 {
-				f.compare(padded, i, three(v), found)
+				compared += f.compare(padded, i, three(v), found)
 			}
 		}
 	}
+	return compared
 }
 
-// compare reports the words that are looked for by the octets at i and stand there.
-func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32, start int)) {
+// compare reports the words that are looked for by the octets at i and stand there, and returns how many it compared.
+func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32, start int)) int {
 	mask := uint32(len(f.slots) - 1)
 	at := key * sift >> f.spread
 	for f.slots[at].key != key {
 		if f.slots[at].from == 0 {
-			return
+			return 0
 		}
 		at = (at + 1) & mask
 	}
-	k := int(f.slots[at].from) - 1
+	first := int(f.slots[at].from) - 1
+	k := first
 	text := len(padded) - pad
 	for more := k >= 0; more; k++ {
 		s := &f.spots[k]
@@ -186,4 +189,5 @@ func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32
 			found(s.word, start)
 		}
 	}
+	return k - first
 }

@@ -124,7 +124,7 @@ func (m *matcher) look(i int, t Text) {
 	m.text = padded[:len(padded)-pad]
 	m.ascii = isASCII(m.text)
 	f := m.set.finders[at]
-	f.scan(padded, func(word int32, start int) {
+	m.runner.work += f.scan(padded, func(word int32, start int) {
 		for _, n := range f.owners[word] {
 			if m.found[n].text < 0 {
 				m.candidate(i, n, start)
@@ -192,16 +192,18 @@ func (m *matcher) candidate(i int, n int32, start int) {
 	list := m.near[n]
 	if len(list) == 0 {
 		m.tries = append(m.tries, n)
-	} else if last := &list[len(list)-1]; w.first >= last.first && w.first <= last.last+1 {
-		last.last = max(last.last, w.last)
+	} else if last := &list[len(list)-1]; len(list) == maxWindows || w.first >= last.first && w.first <= last.last+1 {
+		last.first, last.last = min(last.first, w.first), max(last.last, w.last)
 		return
 	}
 	m.runner.work += perWindow
 	m.near[n] = append(list, w)
 }
 
-// perWindow is what a window costs, in steps; it bounds their memory.
-const perWindow = 16
+const (
+	perWindow  = 4       // steps that a window costs
+	maxWindows = 4 << 10 // of one pattern in one text; then the last grows
+)
 
 // stands reports whether the phrase stands at start.
 func (p *pattern) stands(text []byte, start int) bool {

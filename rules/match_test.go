@@ -359,6 +359,29 @@ func realMail(b *testing.B) (list [][]Text, octets int64) {
 	return list, octets
 }
 
+// A thousand rules cost less than twice what a hundred do: the octets that are read, the words that are compared at them and
+// the steps of expressions.
+func TestAThousandRulesCostLessThanTwiceAHundred(t *testing.T) {
+	var cost [2]int
+	texts := letter()
+	for i, n := range []int{100, 1000} {
+		s, problems := Compile(many(n))
+		if len(problems) > 0 {
+			t.Fatal(problems[0])
+		}
+		m := newMatcher(s)
+		for k, x := range texts {
+			m.look(k, x)
+			cost[i] += len(x.Content)
+		}
+		cost[i] += m.runner.work
+		t.Logf("%s: %d", s, cost[i])
+	}
+	if cost[1] >= 2*cost[0] {
+		t.Errorf("%d, not less than twice %d", cost[1], cost[0])
+	}
+}
+
 // The sets look at each message in turn: what the machine has to do besides blurs all alike.
 func BenchmarkAThousandRulesBesideAHundred(b *testing.B) {
 	sizes := []int{100, 1000, 3000}
