@@ -2,6 +2,7 @@ package rules
 
 import (
 	"cmp"
+	"fmt"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -252,6 +253,19 @@ func (l list) often() float64 {
 // cost compares lists by what it costs to look for them: where one of the words stands, the expression is tried at every
 // place that a match could begin at.
 func (l list) cost() float64 { return l.often() * float64(8+min(l.lead.ascii, maxMatch)) }
+
+// dear is the cost from which on a list is worth a note.
+const dear = 0.02
+
+// complaint says what makes a list dear.
+func (l list) complaint() string {
+	worst := slices.MaxFunc(l.words, func(a, b string) int { return cmp.Compare(often(a), often(b)) })
+	near := ""
+	if l.lead.ascii > 0 {
+		near = fmt.Sprintf(" and a match may begin at up to %d places before one,", l.lead.ascii)
+	}
+	return fmt.Sprintf("this pattern slows every message: of the fixed texts that it is looked for by, such as %q, one stands in about %.0f octets of ordinary mail,%s and there the pattern is tried; hold a longer text or a rarer one, nearer to the beginning", worst, 1/l.often(), near)
+}
 
 // shortest is the length of the shortest text, up to the length that is looked for.
 func shortest(list []string) int {

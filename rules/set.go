@@ -24,15 +24,19 @@ type Set struct {
 	asks     []condition // of rules, in their order
 	places   map[string]int
 	patterns []pattern
-	finders  []*finder        // by place
-	direct   [][]int32        // by place: the patterns that are tried on every text
-	users    [][]int32        // by pattern: the rules that ask for it
+	finders  []*finder // by place
+	direct   [][]int32 // by place: the patterns that are tried on every text
+	users    [][]int32 // by pattern: the rules that ask for it
+	notes    []conf.Problem
 	byKey    map[string]int32 // while compiling
 	scratch  sync.Pool        // *matcher
 }
 
 // Rules lists the rules in the order of packs and files.
 func (s *Set) Rules() []Rule { return slices.Clone(s.rules) }
+
+// Notes are no problems: they say which patterns of a site's packs slow every message, and why.
+func (s *Set) Notes() []conf.Problem { return conf.Sorted(slices.Clone(s.notes)) }
 
 // placeSet is a set of places by number.
 type placeSet [maxPlaces / 64]uint64
@@ -214,6 +218,9 @@ func (s *Set) pattern(t textDoc, in []string, exact bool) (int32, *conf.Problem)
 			s.places[name] = n
 		}
 		p.places.add(n)
+	}
+	if p.needs.cost() > dear && !strings.HasPrefix(t.Node.Pos().File, shippedAt) {
+		s.notes = append(s.notes, t.Node.Problemf("%s", p.needs.complaint()))
 	}
 	s.patterns = append(s.patterns, *p)
 	n := int32(len(s.patterns) - 1)
