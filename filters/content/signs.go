@@ -99,7 +99,7 @@ func (g *gathered) form() {
 			anchors++
 			if h := host(l.URL); hosts == 0 {
 				hosts, first = 1, h
-			} else if h != first && strings.ToLower(h) != strings.ToLower(first) {
+			} else if !strings.EqualFold(h, first) {
 				hosts = 2
 			}
 		}
