@@ -254,7 +254,7 @@ func (p *program) repeat(t *syntax.Regexp, n times, next int32) int32 {
 			next = p.either(p.emit(t, next), last, n.lazy)
 		}
 	case n.least == 0 && matchesNothing(t, true):
-		next = p.either(p.loop(t, n.lazy, next), next, n.lazy) // see golang.org/issue/46123
+		next = p.either(p.loop(t, n.lazy, next), next, n.lazy) // so that an empty round ends it, as in package regexp
 	case n.least == 0:
 		at := p.add(step{op: split})
 		p.choose(at, p.emit(t, at), next, n.lazy)
