@@ -55,6 +55,10 @@ func Signs() []Sign {
 		{"recipient_in_link", "a link holds the recipient's address"},
 		{"outlook_clock", "Outlook's Message-ID or boundary tells another time than the date"},
 		{"base64_ascii", "a text is sent in base64 though it is plain ASCII"},
+		{"encoded_ascii", "the subject or the author is encoded in base64 though it is plain ASCII"},
+		{"mixed_script", "two words or more mix Latin letters with Cyrillic ones or those of mathematics"},
+		{"split_words", "what nobody sees stands between the letters of words"},
+		{"many_recipients", "To names more than five"},
 	}
 }
 
@@ -71,6 +75,7 @@ func (g *gathered) signs() {
 	g.author()
 	g.recipient()
 	g.clock()
+	g.disguise()
 }
 
 // form looks at the parts and links.
