@@ -16,8 +16,7 @@ import (
 
 // How weights are fitted.
 const (
-	tagged     = 5.0 // where messages are marked by the shipped policy
-	quarantine = 8.0 // where they are held
+	quarantine = 8.0 // where messages are held by the shipped policy
 	above      = 0.7 // how far beyond it spam should be
 	below      = 1.0 // how far below it ham should stay
 	pull       = 3.0 // towards the shipped weight, as so many messages: what few of them show moves little

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"net/netip"
@@ -13,9 +14,11 @@ import (
 
 	"gatepost/filters"
 	"gatepost/filters/bayes"
+	"gatepost/filters/content"
 	"gatepost/filters/mail"
 	"gatepost/gateway/trial"
 	"gatepost/policy"
+	"gatepost/rules"
 )
 
 // parts is in how many the mail to learn from is cut, each judged by what was learnt from the others.
@@ -37,7 +40,7 @@ type trained struct {
 // from the others; and each source by what was learnt without it. What is decided by these figures, the other halves may
 // judge.
 func (b *bench) folds() error {
-	p, err := policy.Shipped()
+	p, err := shipped()
 	if err != nil {
 		return err
 	}
@@ -79,6 +82,19 @@ func (b *bench) folds() error {
 	}
 	t.flush()
 	return nil
+}
+
+// shipped is the policy as a site has it that changed nothing, with the points that rules bring along.
+func shipped() (*policy.Policy, error) {
+	set, problems := rules.Load(nil, nil)
+	if len(problems) > 0 {
+		return nil, errors.New(problems[0].Error())
+	}
+	p, problems := policy.Parse("", nil, policy.Options{Weights: content.Weights(set)})
+	if len(problems) > 0 {
+		return nil, errors.New(problems[0].Error())
+	}
+	return p, nil
 }
 
 // told adds a row and keeps the report.
@@ -165,10 +181,11 @@ func judged(p *policy.Policy, list []*trained, teach, judge func(*trained) bool)
 		return nil, err
 	}
 	f := bayes.New(bayes.Config{MinSpam: 20, MinHam: 20}, fixed{m})
-	env := &mail.Envelope{Remote: netip.MustParseAddr(client)}
-	if env.Rcpts, err = recipients(); err != nil {
+	to, err := mail.ParseRecipient(rcpt)
+	if err != nil {
 		return nil, err
 	}
+	env := &mail.Envelope{Remote: netip.MustParseAddr(client), RemoteName: helo, Helo: helo, Rcpts: []mail.Address{to}}
 	var cases []trial.Case
 	for _, c := range list {
 		if !judge(c) {
@@ -183,29 +200,15 @@ func judged(p *policy.Policy, list []*trained, teach, judge func(*trained) bool)
 	return cases, nil
 }
 
-func recipients() ([]mail.Address, error) {
-	a, err := mail.ParseRecipient(rcpt)
-	return []mail.Address{a}, err
-}
-
-// with is a case with more findings.
+// with is a case as it would have been judged with more findings.
 func with(p *policy.Policy, c trial.Case, env *mail.Envelope, more []filters.Finding) trial.Case {
-	r := *c.Result
-	r.Findings = slices.Clone(r.Findings)
-	for _, f := range more {
-		w := p.Decide(env, &filters.Report{Facts: filters.Facts{Findings: []filters.Finding{f}}}).Score
-		r.Findings = append(r.Findings, policy.ResultFinding{Finding: f, Weight: w})
-		r.Score += w
-	}
-	if !c.Ruled() {
-		r.Action = policy.Accept
-		switch {
-		case r.Score >= policy.PointsOf(quarantine):
-			r.Action = policy.Quarantine
-		case r.Score >= policy.PointsOf(tagged):
-			r.Action = policy.Tag
+	rep := &filters.Report{Facts: filters.Facts{Message: c.Result.Message, Auth: c.Result.Auth, Attachments: c.Result.Attachments, Findings: more}}
+	for _, f := range c.Result.Findings {
+		if f.Filter != "policy" {
+			rep.Findings = append(rep.Findings, f.Finding)
 		}
 	}
+	r := policy.NewResult(env, rep, p.Decide(env, rep))
 	c.Result = &r
 	return c
 }
