@@ -291,8 +291,9 @@ func (g *gathered) subject() {
 	if !ascii(raw) {
 		g.sign("raw_subject", "header Subject", "%s", s)
 	}
-	if at := strings.LastIndex(raw, "    "); at > 0 {
-		if tail := strings.TrimSpace(raw[at:]); len(tail) >= 3 && len(tail) < 30 && !strings.Contains(tail, " ") {
+	line := lastLine(g.m.Fields("Subject"))
+	if at := strings.LastIndex(line, "    "); at > 0 {
+		if tail := strings.TrimSpace(line[at:]); len(tail) >= 3 && len(tail) < 30 && !strings.Contains(tail, " ") {
 			g.sign("subject_tail", "header Subject", "%s", tail)
 		}
 	}
@@ -310,6 +311,15 @@ func (g *gathered) subject() {
 	if v := g.m.Get("List-Unsubscribe") + g.m.Get("Precedence"); v != "" {
 		g.sign("bulk", "header List-Unsubscribe", "%s", v)
 	}
+}
+
+// lastLine is the last line of the first of fields as it was written, without the blanks that begin a fold.
+func lastLine(fields []mail.Field) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	s := strings.TrimRight(fields[0].Value, " \t\r\n")
+	return strings.TrimLeft(s[strings.LastIndexByte(s, '\n')+1:], " \t")
 }
 
 // author looks at who wrote and where replies go.

@@ -213,19 +213,19 @@ func (b *bench) rivals() error {
 	t := b.table("threshold")
 	var list []rival
 	var missing []string
-	if s, err := newSpamassassin(filepath.Join(b.work, "spamassassin")); err != nil {
-		return err
-	} else if s != nil {
-		list = append(list, s)
-	} else {
-		missing = append(missing, "SpamAssassin (apt-get install spamassassin)")
-	}
 	if r, err := newRspamd(filepath.Join(b.work, "rspamd"), b.names.Addr()); err != nil {
 		return err
 	} else if r != nil {
 		list = append(list, r)
 	} else {
 		missing = append(missing, "Rspamd (apt-get install rspamd redis-server)")
+	}
+	if s, err := newSpamassassin(filepath.Join(b.work, "spamassassin")); err != nil {
+		return err
+	} else if s != nil {
+		list = append(list, s)
+	} else {
+		missing = append(missing, "SpamAssassin (apt-get install spamassassin)")
 	}
 	for _, r := range list {
 		results, err := b.measure(r)
