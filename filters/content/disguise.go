@@ -1,6 +1,7 @@
 package content
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 
@@ -16,8 +17,10 @@ func (g *gathered) disguise() {
 		}
 	}
 	visible := sample(g.body)
-	if w, n := mixedWords(g.m.Subject() + " " + visible); n >= 2 {
-		g.sign("mixed_script", "text", "%d words, such as %s", n, w)
+	first, n := mixedWords(g.m.Subject())
+	second, m := mixedWords(visible)
+	if n+m >= 2 {
+		g.sign("mixed_script", "text", "%d words, such as %s", n+m, cmp.Or(first, second))
 	}
 	if n := splitLetters(visible); n >= 3 {
 		g.sign("split_words", "text", "%d times", n)
