@@ -55,6 +55,10 @@ func Signs() []Sign {
 		{"recipient_in_link", "a link holds the recipient's address"},
 		{"outlook_clock", "Outlook's Message-ID or boundary tells another time than the date"},
 		{"base64_ascii", "a text is sent in base64 though it is plain ASCII"},
+		{"encoded_ascii", "the subject or the author is encoded in base64 though it is plain ASCII"},
+		{"mixed_script", "two words or more mix Latin letters with Cyrillic ones or those of mathematics"},
+		{"split_words", "what nobody sees stands between the letters of words"},
+		{"many_recipients", "To names more than five"},
 	}
 }
 
@@ -76,6 +80,7 @@ func (g *gathered) signs() {
 	g.author()
 	g.recipient()
 	g.clock()
+	g.disguise()
 }
 
 // form looks at the parts and links.
@@ -338,8 +343,9 @@ func (g *gathered) headline() {
 	if !ascii(raw) {
 		g.sign("raw_subject", "header Subject", s)
 	}
-	if at := strings.LastIndex(raw, "    "); at > 0 {
-		if tail := strings.TrimSpace(raw[at:]); len(tail) >= 3 && len(tail) < 30 && !strings.Contains(tail, " ") {
+	line := lastLine(g.m.Fields("Subject"))
+	if at := strings.LastIndex(line, "    "); at > 0 {
+		if tail := strings.TrimSpace(line[at:]); len(tail) >= 3 && len(tail) < 30 && !strings.Contains(tail, " ") {
 			g.sign("subject_tail", "header Subject", tail)
 		}
 	}
@@ -357,6 +363,15 @@ func (g *gathered) headline() {
 	if v := g.m.Get("List-Unsubscribe") + g.m.Get("Precedence"); v != "" {
 		g.sign("bulk", "header List-Unsubscribe", v)
 	}
+}
+
+// lastLine is the last line of the first of fields as it was written, without the blanks that begin a fold.
+func lastLine(fields []mail.Field) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	s := strings.TrimRight(fields[0].Value, " \t\r\n")
+	return strings.TrimLeft(s[strings.LastIndexByte(s, '\n')+1:], " \t")
 }
 
 // author looks at who wrote and where replies go.
