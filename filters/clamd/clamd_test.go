@@ -148,7 +148,7 @@ func TestWhatIsFoundIsSaidInOurWords(t *testing.T) { // G-17
 		"stream: Heuristics.Encrypted.Zip FOUND": "clamd.encrypted", "stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND": "clamd.unscannable.limit",
 		"stream: Heuristics.OLE2.ContainsMacros.VBA FOUND": "clamd.macro", "stream: Heuristics.Phishing.Email.SpoofedDomain FOUND": "clamd.phish",
 		"stream: Heuristics.Broken.Media FOUND": "clamd.heuristic", "INSTREAM size limit exceeded. ERROR": "clamd.unscannable.limit",
-		"stream: <b>\r\nX-Evil: 1\x1b[31m" + strings.Repeat("a", 300) + " FOUND": "clamd.malware",
+		"stream: <b>\r\nX-Evil: \u202e1\x1b[31m" + strings.Repeat("a", 300) + " FOUND": "clamd.malware",
 	} {
 		d := startDaemon(t, &daemon{stream: says(reply + "\x00")})
 		facts, err := New(settings(d.address)).Check(context.Background(), letter())

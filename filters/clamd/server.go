@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 )
 
@@ -144,12 +143,12 @@ func verdict(reply string) (found string, err error) {
 	case what == "OK":
 		return "", nil
 	case strings.HasSuffix(what, " FOUND"):
-		name := mail.Printable(strings.TrimSuffix(what, " FOUND"), 80)
+		name := peer.ASCII(strings.TrimSuffix(what, " FOUND"), 80)
 		if strings.TrimSpace(name) != "" {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("it said %q", mail.Printable(reply, 100))
+	return "", fmt.Errorf("it said %q", peer.ASCII(reply, 100))
 }
 
 // command sends a command without content and reads the reply.
@@ -173,7 +172,7 @@ func (s *server) command(ctx context.Context, word string) (string, error) {
 func (s *server) ping(ctx context.Context) error {
 	reply, err := s.command(ctx, "PING")
 	if err == nil && reply != "PONG" {
-		err = fmt.Errorf("ask %s: it said %q to PING", s.Name(), mail.Printable(reply, 100))
+		err = fmt.Errorf("ask %s: it said %q to PING", s.Name(), peer.ASCII(reply, 100))
 	}
 	return err
 }
@@ -211,7 +210,7 @@ func (s *server) askVersion(ctx context.Context) (Version, error) {
 	}
 	v, ok := readVersion(reply)
 	if !ok {
-		return Version{}, fmt.Errorf("ask %s: it said %q to VERSION", s.Name(), mail.Printable(reply, 100))
+		return Version{}, fmt.Errorf("ask %s: it said %q to VERSION", s.Name(), peer.ASCII(reply, 100))
 	}
 	return v, nil
 }
@@ -222,7 +221,7 @@ func readVersion(reply string) (Version, bool) {
 	if !strings.HasPrefix(engine, "ClamAV ") {
 		return Version{}, false
 	}
-	v := Version{Engine: mail.Printable(engine, 60)}
+	v := Version{Engine: peer.ASCII(engine, 60)}
 	if _, date, ok := strings.Cut(rest, "/"); ok {
 		if t, err := time.ParseInLocation(time.ANSIC, date, time.Local); err == nil {
 			v.Signatures = t

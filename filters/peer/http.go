@@ -17,7 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"gatepost/filters/mail"
 	"gatepost/rules/conf"
 )
 
@@ -53,7 +52,7 @@ func ParseURL(s string) (Site, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(s, " \r\n\t"):
-		return Site{}, fmt.Errorf("expected http://HOST:PORT, https://HOST or unix:/path, found %q", mail.Printable(s, 100))
+		return Site{}, fmt.Errorf("expected http://HOST:PORT, https://HOST or unix:/path, found %q", ASCII(s, 100))
 	case u.User != nil:
 		return Site{}, errors.New("a user or password has no place in this URL")
 	case u.Fragment != "":
@@ -103,11 +102,11 @@ func Reply(c *http.Client, r *http.Request, most int64) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("it said %q", mail.Printable(resp.Status, 100))
+		return nil, fmt.Errorf("it said %q", ASCII(resp.Status, 100))
 	}
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	if !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
-		return nil, fmt.Errorf("its answer is of type %q", mail.Printable(kind, 60))
+		return nil, fmt.Errorf("its answer is of type %q", ASCII(kind, 60))
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
@@ -152,7 +151,7 @@ func once(b []byte) error {
 		top := len(open) - 1
 		if name, ok := t.(string); ok && top >= 0 && open[top].names != nil && !open[top].value {
 			if name = strings.ToLower(strings.ToUpper(name)); open[top].names[name] {
-				return fmt.Errorf("%q stands twice", mail.Printable(name, 60))
+				return fmt.Errorf("%q stands twice", ASCII(name, 60))
 			}
 			open[top].names[name], open[top].value = true, true
 			continue

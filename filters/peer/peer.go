@@ -149,6 +149,22 @@ func (p *Peer) Told(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("%s %s: %w", what, p.name, err)
 }
 
+// ASCII is what a program wrote as it may be shown: printable ASCII, at most so many octets.
+func ASCII(s string, most int) string {
+	s = s[:min(len(s), 4*most)]
+	var b strings.Builder
+	for _, r := range s {
+		if b.Len() == most {
+			break
+		}
+		if r < ' ' || r > '~' {
+			r = '?'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
 // Within is ctx with a time limit that says so in the words of a result.
 func Within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, fmt.Errorf("timeout after %s", conf.Duration(d)))

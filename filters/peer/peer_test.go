@@ -210,6 +210,14 @@ func TestADocumentThatTwoReadersTakeForTwoThingsIsRefused(t *testing.T) {
 	}
 }
 
+func TestWhatAProgramWroteIsShownAsPlainText(t *testing.T) {
+	for text, want := range map[string]string{"plain": "plain", "<b>\r\n\x1b[31m\u202e": "<b>???[31m?", "\xff": "?", strings.Repeat("ab", 100): strings.Repeat("ab", 40), strings.Repeat("\u00e9", 1000): strings.Repeat("?", 80), "": ""} {
+		if got := ASCII(text, 80); got != want {
+			t.Errorf("%.20q: %q", text, got)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"a":[1,{"b":"c"}],"d":null}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
