@@ -76,9 +76,11 @@ func (c *Chain) Run(ctx context.Context, stage Stage, m *mail.Mail, r *Report) <
 	ended := make(chan struct{})
 	results := make([]chan outcome, len(links))
 	var last chan struct{}
+	before := *r // what is added below, goes behind what it holds
 	for i, l := range links {
 		results[i] = make(chan outcome, 1)
-		last = spawn(ctx, l, m, results[i], last)
+		check := func(ctx context.Context) (Facts, error) { return check(ctx, l, m, before) }
+		last = spawn(ctx, l.Timeout, check, results[i], last)
 	}
 	for i, l := range links {
 		r.add(l, wait(ctx, l, results[i]))
@@ -92,12 +94,12 @@ func (c *Chain) Run(ctx context.Context, stage Stage, m *mail.Mail, r *Report) <
 
 // spawn runs one filter in its own goroutine. The channel it returns is closed when this filter and all before it
 // have ended.
-func spawn(ctx context.Context, l Link, m *mail.Mail, result chan<- outcome, before chan struct{}) chan struct{} {
+func spawn(ctx context.Context, timeout time.Duration, check func(context.Context) (Facts, error), result chan<- outcome, before chan struct{}) chan struct{} {
 	ended := make(chan struct{})
 	go func() {
-		fctx, cancel := context.WithTimeout(ctx, l.Timeout)
+		fctx, cancel := context.WithTimeout(ctx, timeout)
 		start := time.Now()
-		facts, err := check(fctx, l, m)
+		facts, err := check(fctx)
 		cancel()
 		result <- outcome{facts, err, time.Since(start)}
 		if before != nil {
@@ -109,12 +111,15 @@ func spawn(ctx context.Context, l Link, m *mail.Mail, result chan<- outcome, bef
 }
 
 // check calls the filter and turns a panic into an error: a crash must never become a fact.
-func check(ctx context.Context, l Link, m *mail.Mail) (facts Facts, err error) {
+func check(ctx context.Context, l Link, m *mail.Mail, before Report) (facts Facts, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			facts, err = Facts{}, &PanicError{Value: fmt.Sprint(p), Stack: debug.Stack()}
 		}
 	}()
+	if f, ok := l.Filter.(Follower); ok {
+		return f.Follow(ctx, m, before)
+	}
 	return l.Filter.Check(ctx, m)
 }
 

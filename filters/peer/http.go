@@ -44,7 +44,8 @@ type Site struct {
 	socket string
 }
 
-// ParseURL reads http://HOST:PORT/PATH, https://HOST/PATH or unix:/path. A password has no place in a URL, which is logged.
+// ParseURL reads http://HOST:PORT/PATH, https://HOST/PATH or unix:/path. Passwords, queries and fragments have no place in such a
+// URL, which is shown and logged.
 func ParseURL(s string) (Site, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok && strings.HasPrefix(path, "/") {
 		return Site{URL: "http://localhost", Local: true, socket: path}, nil
@@ -55,8 +56,8 @@ func ParseURL(s string) (Site, error) {
 		return Site{}, fmt.Errorf("expected http://HOST:PORT, https://HOST or unix:/path, found %q", ASCII(s, 100))
 	case u.User != nil:
 		return Site{}, errors.New("a user or password has no place in this URL")
-	case u.Fragment != "":
-		return Site{}, errors.New("a fragment has no place in this URL")
+	case u.Fragment != "" || u.RawQuery != "" || u.ForceQuery:
+		return Site{}, errors.New("a query or fragment has no place in this URL")
 	}
 	ip, err := netip.ParseAddr(u.Hostname())
 	return Site{URL: strings.TrimSuffix(s, "/"), Secure: u.Scheme == "https", Local: u.Hostname() == "localhost" || err == nil && ip.IsLoopback()}, nil

@@ -25,7 +25,7 @@ func TestAddressesAreChecked(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"http://h:1/x/": "http://h:1/x", "https://h": "https://h", "unix:/run/r": "http://localhost", "http://127.0.0.1:1": "http://127.0.0.1:1", "ftp://h": "", "h:1": "",
-		"http://": "", "http://:1": "", "http://u:p@h": "", "http://h/#f": "", "http://h/ x": "", "unix:r": "", "": "",
+		"http://": "", "http://:1": "", "http://u:p@h": "", "http://h/#f": "", "https://h/?key=x": "", "http://h/ x": "", "unix:r": "", "": "",
 	} {
 		s, err := ParseURL(text)
 		if (err == nil) != (want != "") || s.URL != want {
