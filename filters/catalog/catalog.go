@@ -62,6 +62,10 @@ func order() []string {
 		"dnsbl",
 		"clamd",
 		"icap",
+		"milter",
+		"rspamd",
+		"spamd",
+		"hook",
 	}
 }
 
@@ -89,12 +93,16 @@ func entries() map[string]entry {
 			problems := s.Decode("content", &c)
 			return content.New(c, d.Rules), problems
 		}},
-		"links": linksEntry(),
-		"spoof": spoofEntry(),
-		"bulk":  bulkEntry(),
-		"clamd": clamdEntry(),
-		"icap":  icapEntry(),
-		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"links":  linksEntry(),
+		"spoof":  spoofEntry(),
+		"bulk":   bulkEntry(),
+		"clamd":  clamdEntry(),
+		"icap":   icapEntry(),
+		"milter": milterEntry(),
+		"rspamd": rspamdEntry(),
+		"spamd":  spamdEntry(),
+		"hook":   hookEntry(),
+		"dnsbl":  {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
 		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c bayes.Config
 			problems := s.Decode("bayes", &c)
@@ -167,11 +175,11 @@ func Codes() []filters.Code {
 // CodesOf lists every finding that any filter may state at a site with these sections and rules.
 func CodesOf(s Sections, set *rules.Set) []filters.Code {
 	codes := append(Codes(), content.RuleCodes(set)...)
-	var c dnsbl.Config
-	if len(s.Decode("dnsbl", &c)) > 0 {
-		return codes
+	var lists dnsbl.Config
+	if len(s.Decode("dnsbl", &lists)) == 0 {
+		codes = append(codes, dnsbl.OwnCodes(lists)...)
 	}
-	return append(codes, dnsbl.OwnCodes(c)...)
+	return append(codes, ownCodes(s)...)
 }
 
 // Weights are the points that findings bring along; the shipped policy gives the others theirs.

@@ -89,7 +89,7 @@ func cstrings(list ...string) (b []byte) {
 type link struct {
 	r     *bufio.Reader
 	w     *bufio.Writer
-	wrote bool // something, since the last answer
+	wrote bool  // something, since the last answer
 	left  int64 // octets that it may still say
 	count int
 	kept  []byte
@@ -182,7 +182,7 @@ func change(code byte, b []byte) (kind, what string, err error) {
 	}
 	value := ""
 	if len(t) > 1 {
-		value = t[1]
+		value = strings.TrimSpace(t[1])
 	}
 	switch code {
 	case 'h', 'i':

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
 )
 
@@ -42,7 +43,7 @@ end})
 // real starts Rspamd and returns where it listens: TCP and a socket.
 func real(t *testing.T) (d *daemon.Daemon, addresses []string) {
 	t.Helper()
-	program, dir, address := daemon.Need(t, "rspamd"), daemon.Dir(t), daemon.Address(t)
+	program, dir, address := harness.Need(t, "rspamd"), daemon.Dir(t), daemon.Address(t)
 	daemon.Write(t, dir, "own.lua", ownRules)
 	daemon.Write(t, dir, "tld", "example\ncom\n")
 	conf := daemon.Write(t, dir, "rspamd.conf", strings.NewReplacer("DIR", dir, "ADDRESS", address).Replace(rspamdConf))

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
 )
 
@@ -28,7 +29,7 @@ score OWN_TRACE 0.01
 // real starts spamd, which looks nothing up, and returns where it listens.
 func real(t *testing.T, socket bool) (d *daemon.Daemon, address string) {
 	t.Helper()
-	program, dir := daemon.Need(t, "spamd"), daemon.Dir(t)
+	program, dir := harness.Need(t, "spamd"), daemon.Dir(t)
 	daemon.Write(t, dir, "own.cf", ownRules)
 	daemon.Write(t, dir, "own.pre", "loadplugin Mail::SpamAssassin::Plugin::Check\n")
 	args := []string{"-L", "-x", "-m", "2", "--min-children=1", "-H", dir, "--siteconfigpath=" + dir, "--configpath=" + dir, "-s", "stderr", "--pidfile=" + filepath.Join(dir, "pid")}

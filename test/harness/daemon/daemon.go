@@ -21,21 +21,6 @@ type Daemon struct {
 	ended chan struct{}
 }
 
-// Need is where a program is. Where it is not installed the test is skipped, by its name; under CI (environment variable CI) it fails.
-func Need(t testing.TB, program string) string {
-	t.Helper()
-	for _, path := range []string{program, filepath.Join("/usr/sbin", program)} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal(program + " is not installed")
-	}
-	t.Skip(program + " is not installed")
-	return ""
-}
-
 // Start runs a program until ready returns nil, and ends it with the test.
 func Start(t testing.TB, ready func() error, program string, args ...string) *Daemon {
 	t.Helper()
@@ -74,6 +59,12 @@ func (d *Daemon) Stop() {
 		d.cmd.Process.Kill()
 		<-d.ended
 	}
+}
+
+// Kill ends the program at once.
+func (d *Daemon) Kill() {
+	d.cmd.Process.Kill()
+	<-d.ended
 }
 
 // Hang stops the program where it is: it takes connections and answers nothing.
