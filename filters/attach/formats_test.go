@@ -97,52 +97,6 @@ func TestEveryFileOfARealArchiveIsExaminedAsItWas(t *testing.T) {
 	}
 }
 
-// rar5 is a RAR 5 archive with one stored file.
-func rar5(name string, data []byte) []byte {
-	out := []byte("Rar!\x1a\x07\x01\x00")
-	block := func(body, data []byte) {
-		head := binary.AppendUvarint(nil, uint64(len(body)))
-		head = append(head, body...)
-		out = binary.LittleEndian.AppendUint32(out, crc32.ChecksumIEEE(head))
-		out = append(append(out, head...), data...)
-	}
-	block([]byte{1, 0, 0}, nil)
-	body := []byte{2, 2}
-	body = binary.AppendUvarint(body, uint64(len(data)))
-	body = append(body, 4)
-	body = binary.AppendUvarint(body, uint64(len(data)))
-	body = append(body, 0)
-	body = binary.LittleEndian.AppendUint32(body, crc32.ChecksumIEEE(data))
-	body = append(body, 0, 0)
-	body = binary.AppendUvarint(body, uint64(len(name)))
-	block(append(body, name...), data)
-	block([]byte{5, 0, 0}, nil)
-	return out
-}
-
-// rar4 is a RAR 4 archive with one stored file; flags are of the file.
-func rar4(name string, data []byte, flags uint16) []byte {
-	out := []byte("Rar!\x1a\x07\x00")
-	block := func(kind byte, flags uint16, body []byte) {
-		head := binary.LittleEndian.AppendUint16([]byte{kind}, flags)
-		head = binary.LittleEndian.AppendUint16(head, uint16(7+len(body)))
-		head = append(head, body...)
-		out = binary.LittleEndian.AppendUint16(out, uint16(crc32.ChecksumIEEE(head)))
-		out = append(out, head...)
-	}
-	block(0x73, 0, make([]byte, 6))
-	var body []byte
-	body = binary.LittleEndian.AppendUint32(body, uint32(len(data)))
-	body = binary.LittleEndian.AppendUint32(body, uint32(len(data)))
-	body = append(body, 2)
-	body = binary.LittleEndian.AppendUint32(body, crc32.ChecksumIEEE(data))
-	body = append(body, 0, 0, 0x21, 0x5b, 20, 0x30)
-	body = binary.LittleEndian.AppendUint16(body, uint16(len(name)))
-	body = append(append(body, 0x20, 0, 0, 0), name...)
-	block(0x74, 0x8000|flags, body)
-	return append(out, data...)
-}
-
 // bitWriter writes bits, the highest of an octet first.
 type bitWriter struct {
 	b []byte
@@ -337,6 +291,8 @@ func wrappers() map[string]func([]byte) []byte {
 		"tar": func(b []byte) []byte { return tarred("a", b) }, "gzip": gzipped, "xz": xzipped, "zstd": zstdd,
 		"7z":    func(b []byte) []byte { return sevenWith("a", b) },
 		"rar 4": func(b []byte) []byte { return rar4("a", b, 0) }, "rar 5": func(b []byte) []byte { return rar5("a", b) },
+		"rar 4 packed":       func(b []byte) []byte { return rar4By("a", rar3Pack(b), b, 0x33, 0) },
+		"rar 5 packed":       func(b []byte) []byte { return rar5By("a", rar5Pack(b), len(b), crc32.ChecksumIEEE(b), 3<<7) },
 		"lzh level 0 stored": func(b []byte) []byte { return lha(0, "-lh0-", "a", b, b) },
 		"lzh level 0":        func(b []byte) []byte { return lha(0, "-lh5-", "a", lhaPack(b), b) },
 		"lzh level 1":        func(b []byte) []byte { return lha(1, "-lh5-", "a", lhaPack(b), b) },
