@@ -2,17 +2,16 @@
 package catalog
 
 import (
+	"maps"
 	"time"
 
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
 	"gatepost/filters/bayes"
-	"gatepost/filters/clamd"
 	"gatepost/filters/content"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
-	"gatepost/filters/icap"
 	"gatepost/filters/spoof"
 	"gatepost/rules"
 	"gatepost/rules/conf"
@@ -71,7 +70,7 @@ func order() []string {
 
 // entries is the catalog.
 func entries() map[string]entry {
-	return map[string]entry{
+	all := map[string]entry{
 		"headers": {filters.AtMessage, 10 * time.Second, headers.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
 			var c headers.Config
 			problems := s.Decode("headers", &c)
@@ -93,22 +92,18 @@ func entries() map[string]entry {
 			problems := s.Decode("content", &c)
 			return content.New(c, d.Rules), problems
 		}},
-		"links":  linksEntry(),
-		"spoof":  spoofEntry(),
-		"bulk":   bulkEntry(),
-		"clamd":  clamdEntry(),
-		"icap":   icapEntry(),
-		"milter": milterEntry(),
-		"rspamd": rspamdEntry(),
-		"spamd":  spamdEntry(),
-		"hook":   hookEntry(),
-		"dnsbl":  {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"links": linksEntry(),
+		"spoof": spoofEntry(),
+		"bulk":  bulkEntry(),
+		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
 		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c bayes.Config
 			problems := s.Decode("bayes", &c)
 			return bayes.New(c, d.Learned), problems
 		}},
 	}
+	maps.Copy(all, engines())
+	return all
 }
 
 // buildLists makes the dnsbl filter.
@@ -133,30 +128,6 @@ func Lists(s Sections) []dnsbl.List {
 		return nil
 	}
 	return lists
-}
-
-// clamdEntry is only there where an address is configured; its own timeout, within this one, is configurable.
-func clamdEntry() entry {
-	return entry{filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
-		var c clamd.Config
-		problems := s.Decode("clamd", &c)
-		if f := clamd.New(c); f != nil {
-			return f, problems
-		}
-		return nil, problems
-	}}
-}
-
-// icapEntry is likewise.
-func icapEntry() entry {
-	return entry{filters.AtDepth, 42 * time.Second, icap.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
-		var c icap.Config
-		problems := s.Decode("icap", &c)
-		if f := icap.New(c, nil); f != nil {
-			return f, problems
-		}
-		return nil, problems
-	}}
 }
 
 // Names lists every filter there is, in the order of reports.

@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/clamd"
 	"gatepost/filters/hook"
+	"gatepost/filters/icap"
 	"gatepost/filters/milter"
 	"gatepost/filters/rspamd"
 	"gatepost/filters/spamd"
@@ -14,40 +16,41 @@ import (
 // engineTime is the most that a filter may take that asks an engine beside us; its own timeout, within this one, is configurable.
 const engineTime = 42 * time.Second
 
-func milterEntry() entry {
-	return entry{filters.AtDepth, engineTime, milter.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
-		var c milter.Config
-		problems := s.Decode("milter", &c)
-		c.Hostname = d.AuthServID
-		if f := milter.New(c); f != nil {
+// engineEntry is of a filter that is only there where its section C says whom to ask.
+func engineEntry[C any, F interface {
+	comparable
+	filters.Filter
+}](name string, codes func() []filters.Code, build func(C, Deps) F) entry {
+	return entry{filters.AtDepth, engineTime, codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+		var c C
+		problems := s.Decode(name, &c)
+		var none F
+		if f := build(c, d); f != none {
 			return f, problems
 		}
 		return nil, problems
 	}}
 }
 
-func rspamdEntry() entry {
-	return entry{filters.AtDepth, engineTime, rspamd.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
-		var c rspamd.Config
-		problems := s.Decode("rspamd", &c)
-		c.Hostname = d.AuthServID
-		if f := rspamd.New(c); f != nil {
-			return f, problems
-		}
-		return nil, problems
-	}}
-}
-
-func spamdEntry() entry {
-	return entry{filters.AtDepth, engineTime, spamd.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
-		var c spamd.Config
-		problems := s.Decode("spamd", &c)
-		c.Hostname = d.AuthServID
-		if f := spamd.New(c); f != nil {
-			return f, problems
-		}
-		return nil, problems
-	}}
+// engines are the entries of the programs beside us, by name.
+func engines() map[string]entry {
+	return map[string]entry{
+		"clamd": engineEntry("clamd", clamd.Codes, func(c clamd.Config, _ Deps) *clamd.Filter { return clamd.New(c) }),
+		"icap":  engineEntry("icap", icap.Codes, func(c icap.Config, _ Deps) *icap.Filter { return icap.New(c, nil) }),
+		"milter": engineEntry("milter", milter.Codes, func(c milter.Config, d Deps) *milter.Filter {
+			c.Hostname = d.AuthServID
+			return milter.New(c)
+		}),
+		"rspamd": engineEntry("rspamd", rspamd.Codes, func(c rspamd.Config, d Deps) *rspamd.Filter {
+			c.Hostname = d.AuthServID
+			return rspamd.New(c)
+		}),
+		"spamd": engineEntry("spamd", spamd.Codes, func(c spamd.Config, d Deps) *spamd.Filter {
+			c.Hostname = d.AuthServID
+			return spamd.New(c)
+		}),
+		"hook": hookEntry(),
+	}
 }
 
 func hookEntry() entry {

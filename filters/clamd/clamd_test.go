@@ -18,6 +18,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 	"gatepost/rules/conf"
+	daemonkit "gatepost/test/harness/daemon"
 )
 
 // A daemon is a clamd whose answers a test writes.
@@ -42,21 +43,7 @@ func startDaemonAt(t *testing.T, path string, d *daemon) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(20 * time.Second))
-				d.serve(conn)
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); running.Wait() })
+	daemonkit.ServeOn(t, l, d.serve)
 	d.address = "unix:" + path
 	if d.version == "" {
 		d.version = "ClamAV 1.4.6"

@@ -22,6 +22,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 	"gatepost/rules/conf"
+	"gatepost/test/harness/daemon"
 )
 
 const plain = "From: Ann <ann@friend.example>\r\nTo: <bob@example.com>\r\nSubject: Lunch\r\n today\r\n\r\nAt one?\r\n"
@@ -46,18 +47,6 @@ func letter(t testing.TB, text string) *mail.Mail {
 	e := &mail.Envelope{ID: "ID1", Time: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC), Remote: netip.MustParseAddr("192.0.2.7"), RemoteName: "out.friend.example", Helo: "friend.example", From: from, Rcpts: []mail.Address{to},
 		TLS: mail.TLS{Version: "TLS 1.3"}}
 	return &mail.Mail{Envelope: e, Message: mail.Parse(mail.Memory(text))}
-}
-
-// says is a service that answers everything with the same text.
-func says(t *testing.T, text string) string {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, text)
-	}))
-	t.Cleanup(s.Close)
-	return s.URL
 }
 
 func build(t *testing.T, cfg Config) *Filter {
@@ -174,7 +163,7 @@ func TestListsInADocumentAreBounded(t *testing.T) {
 
 func TestWhatTheServiceFindsIsAFact(t *testing.T) {
 	long := strings.Repeat("x", 5000)
-	url := says(t, `{"version":1,"findings":[{"code":"data-loss","evidence":["12 numbers","column \u001b[31mB"]},{"code":"vip","text":"<b>`+long+`","evidence":["`+long+`"]},{"code":"vip"}]}`)
+	url := daemon.JSON(t, `{"version":1,"findings":[{"code":"data-loss","evidence":["12 numbers","column \u001b[31mB"]},{"code":"vip","text":"<b>`+long+`","evidence":["`+long+`"]},{"code":"vip"}]}`)
 	got, err := asked(t, settings(url), letter(t, plain))
 	if err != nil || len(got) != 3 {
 		t.Fatalf("%q, %v", got, err)
@@ -184,7 +173,7 @@ func TestWhatTheServiceFindsIsAFact(t *testing.T) {
 			t.Errorf("%q", got[i])
 		}
 	}
-	if got, err := asked(t, settings(says(t, clean)), letter(t, plain)); err != nil || len(got) != 0 {
+	if got, err := asked(t, settings(daemon.JSON(t, clean)), letter(t, plain)); err != nil || len(got) != 0 {
 		t.Errorf("clean: %q, %v", got, err)
 	}
 }
@@ -197,19 +186,21 @@ func TestAServiceThatFailsOrLiesIsNeverClean(t *testing.T) {
 		"unknown field of a finding": `{"version":1,"findings":[{"code":"vip","weight":-100}]}`, "text": `{"version":1,"findings":"none"}`, "many": `{"version":1,"findings":[` + strings.Repeat(`{"code":"vip"},`, maxFindings) + `{"code":"vip"}]}`,
 		"long": clean + strings.Repeat(" ", maxReply), "deep": strings.Repeat(`{"a":`, 1000), "a page": "<html>", "wrong type of a code": `{"version":1,"findings":[{"code":1}]}`,
 	} {
-		if got, err := asked(t, settings(says(t, text)), letter(t, plain)); err == nil || len(got) > 0 {
+		if got, err := asked(t, settings(daemon.JSON(t, text)), letter(t, plain)); err == nil || len(got) > 0 {
 			t.Errorf("%s: taken for an answer: %q", name, got)
 		}
 	}
-	got, err := asked(t, settings(says(t, `{"version":1,"findings":[{"code":"new\u001b"},{"code":"vip"},{"code":"dmarc.pass"}]}`)), letter(t, plain))
+	got, err := asked(t, settings(daemon.JSON(t, `{"version":1,"findings":[{"code":"new\u001b"},{"code":"vip"},{"code":"dmarc.pass"}]}`)), letter(t, plain))
 	if err == nil || len(got) != 1 || !strings.Contains(err.Error(), "does not declare") {
 		t.Errorf("codes that nobody declared: %q, %v", got, err)
 	}
 	for name, answer := range map[string]http.HandlerFunc{
-		"401":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) },
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", 307) },
-		"no type":  func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, clean) },
-		"closed":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"401": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/", http.StatusTemporaryRedirect)
+		},
+		"no type": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, clean) },
+		"closed":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"cut off": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "1000")
@@ -337,7 +328,7 @@ func TestAProbeIsAboutNoMessage(t *testing.T) {
 	if c := build(t, settings(url)).Conditions(t.Context())[0]; c.Err != nil || !got.Probe || got.ID != "" || got.Envelope != nil {
 		t.Errorf("%+v, %+v", c, got)
 	}
-	if c := build(t, settings(says(t, `{"version":1,"findings":[{"code":"vip"}]}`))).Conditions(t.Context())[0]; c.Err == nil || !c.Down {
+	if c := build(t, settings(daemon.JSON(t, `{"version":1,"findings":[{"code":"vip"}]}`))).Conditions(t.Context())[0]; c.Err == nil || !c.Down {
 		t.Errorf("it finds something in nothing: %+v", c)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 	"gatepost/rules/conf"
+	"gatepost/test/harness/daemon"
 )
 
 // packet is one packet as it goes over the wire.
@@ -42,26 +43,7 @@ type script struct {
 
 func (s *script) start(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(20 * time.Second))
-				s.serve(conn)
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); running.Wait() })
-	return l.Addr().String()
+	return daemon.Serve(t, s.serve)
 }
 
 func (s *script) serve(conn net.Conn) {

@@ -19,6 +19,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 	"gatepost/rules/conf"
+	"gatepost/test/harness/daemon"
 )
 
 func settings(addresses ...string) Config {
@@ -41,18 +42,6 @@ func letter(t testing.TB, text string) *mail.Mail {
 }
 
 const plain = "From: Ann <ann@friend.example>\r\nTo: <bob@example.com>\r\nSubject: Lunch\r\n\r\nAt one?\r\n"
-
-// says is an Rspamd that answers every message with the same text.
-func says(t *testing.T, text string) string {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, text)
-	}))
-	t.Cleanup(s.Close)
-	return s.URL
-}
 
 // asked is what the filter says of a message: codes with all their evidence.
 func asked(t *testing.T, cfg Config, m *mail.Mail) (list []string, err error) {
@@ -109,7 +98,7 @@ func TestWhatRspamdWouldDoIsAFactAndNoAction(t *testing.T) {
 		"no action": "rspamd.no-action", "greylist": "rspamd.greylist", "add header": "rspamd.add-header", "rewrite subject": "rspamd.rewrite-subject",
 		"soft reject": "rspamd.soft-reject", "reject": "rspamd.reject", "quarantine": "rspamd.other-action", "rej\u202eect\r\n<b>": "rspamd.other-action",
 	} {
-		got, err := asked(t, settings(says(t, reply(action, 7.1, ""))), letter(t, plain))
+		got, err := asked(t, settings(daemon.JSON(t, reply(action, 7.1, ""))), letter(t, plain))
 		if err != nil || len(got) != 1 || !strings.HasPrefix(got[0], want+"; "+peer.ASCII(action, 80)+", score 7.10 of 15.00") {
 			t.Errorf("%q: %q, %v", action, got, err)
 		}
@@ -118,7 +107,7 @@ func TestWhatRspamdWouldDoIsAFactAndNoAction(t *testing.T) {
 
 func TestTheStrongestSymbolsAreTheEvidence(t *testing.T) {
 	symbols := `"A":{"score":0.5},"B":{"score":-3},"C":{"score":7},"D":{"score":0.1},"E":{"score":0.2},"F":{"score":0.3},"G":{"score":0.4},"Z":{"score":0},"\u001b[31m` + strings.Repeat("x", 200) + `":{"score":9}`
-	got, err := asked(t, settings(says(t, reply("reject", 20, symbols))), letter(t, plain))
+	got, err := asked(t, settings(daemon.JSON(t, reply("reject", 20, symbols))), letter(t, plain))
 	if err != nil || len(got) != 1 {
 		t.Fatalf("%q, %v", got, err)
 	}
@@ -140,7 +129,7 @@ func TestWhereAListRefusedRspamdNobodyCallsItClean(t *testing.T) {
 		"a scanner that failed":    {reply("no action", 0, `"CLAM_VIRUS_FAIL":{"score":0}`), "", true},
 		"nobody refused":           {reply("no action", 0, `"BLOCKED_SENDERS":{"score":0},"R_SPF_FAIL":{"score":1}`), "rspamd.no-action", false},
 	} {
-		f := New(settings(says(t, c.answer)))
+		f := New(settings(daemon.JSON(t, c.answer)))
 		facts, err := f.Check(t.Context(), letter(t, plain))
 		got := ""
 		if len(facts.Findings) > 0 {
@@ -165,14 +154,16 @@ func TestAnRspamdThatFailsOrLiesIsNeverClean(t *testing.T) {
 		"huge": `{"action":"no action","score":1e300,"required_score":15}`, "error": `{"error":"overloaded","action":"no action","score":0,"required_score":15}`, "skipped": strings.Replace(good, "false", "true", 1),
 		"symbols are a list": strings.Replace(good, "{}", "[]", 1), "long": good + strings.Repeat(" ", maxReply), "deep": `{"x":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "," + good[1:],
 	} {
-		if got, err := asked(t, settings(says(t, text)), letter(t, plain)); err == nil {
+		if got, err := asked(t, settings(daemon.JSON(t, text)), letter(t, plain)); err == nil {
 			t.Errorf("%s: taken for an answer: %q", name, got)
 		}
 	}
 	for name, answer := range map[string]http.HandlerFunc{
-		"403":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) },
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 307) },
-		"a page":   func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>"+good) },
+		"403": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		},
+		"a page": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>"+good) },
 		"cut off": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "10000")
@@ -215,7 +206,7 @@ func TestAnRspamdThatHangsIsGivenUpAfterItsTimeAndTheOtherAnswers(t *testing.T) 
 			t.Errorf("%+v", c)
 		}
 	}
-	cfg.Address, cfg.Timeout = append(cfg.Address, says(t, reply("reject", 20, ""))), 2*time.Second
+	cfg.Address, cfg.Timeout = append(cfg.Address, daemon.JSON(t, reply("reject", 20, ""))), 2*time.Second
 	if got, err := asked(t, cfg, letter(t, plain)); err != nil || len(got) != 1 {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -234,7 +225,7 @@ func TestAnRspamdThatIsNotThereIsAnErrorAndSoonNobodyWaitsForIt(t *testing.T) {
 func TestWhatIsTooLargeWasNotSeen(t *testing.T) {
 	m := letter(t, plain)
 	for beyond, want := range map[int64]string{0: "rspamd.no-action", 1: "rspamd.unscannable.limit"} {
-		cfg := settings(says(t, reply("no action", 0, "")))
+		cfg := settings(daemon.JSON(t, reply("no action", 0, "")))
 		cfg.MaxBytes = conf.Size(m.Source.Size() - beyond)
 		if got, err := asked(t, cfg, m); err != nil || len(got) != 1 || !strings.HasPrefix(got[0], want) {
 			t.Errorf("%d beyond: %q, %v", beyond, got, err)
@@ -303,7 +294,7 @@ func TestConditionsTellWhoDoesNotAnswerRspamd(t *testing.T) {
 	if c := f.Conditions(t.Context())[0]; c.Err != nil {
 		t.Errorf("long ago: %+v", c)
 	}
-	if c := New(settings(says(t, "no pong"))).Conditions(t.Context())[0]; c.Err == nil || !c.Down {
+	if c := New(settings(daemon.JSON(t, "no pong"))).Conditions(t.Context())[0]; c.Err == nil || !c.Down {
 		t.Errorf("%+v", c)
 	}
 }

@@ -17,9 +17,10 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 	"gatepost/rules/conf"
+	"gatepost/test/harness/daemon"
 )
 
-// A daemon is a spamd whose answers a test writes.
+// A fake is a spamd whose answers a test writes.
 type fake struct {
 	answer func(conn net.Conn) // in place of reading the message
 	says   string
@@ -33,30 +34,13 @@ type fake struct {
 
 func (d *fake) start(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(20 * time.Second))
-				if d.answer != nil {
-					d.answer(conn)
-					return
-				}
-				d.serve(conn)
-			})
+	return daemon.Serve(t, func(conn net.Conn) {
+		if d.answer != nil {
+			d.answer(conn)
+			return
 		}
+		d.serve(conn)
 	})
-	t.Cleanup(func() { l.Close(); running.Wait() })
-	return l.Addr().String()
 }
 
 func (d *fake) serve(conn net.Conn) {

@@ -1,15 +1,19 @@
-// Package daemon runs a real program beside a test, and ends it with the test.
+// Package daemon runs a real program beside a test, or one that the test plays, and ends it with the test.
 //
 // It knows no program: what to run, how it is set up and when it is ready, the test says.
 package daemon
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -72,6 +76,49 @@ func (d *Daemon) Hang() { d.cmd.Process.Signal(syscall.SIGSTOP) }
 
 // Wake lets a hung program go on.
 func (d *Daemon) Wake() { d.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Serve answers every connection to a free port of this machine until the test ends, and returns the port. A connection lasts
+// twenty seconds at most.
+func Serve(t testing.TB, serve func(net.Conn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ServeOn(t, l, serve)
+	return l.Addr().String()
+}
+
+// ServeOn does so where somebody listens already.
+func ServeOn(t testing.TB, l net.Listener, serve func(net.Conn)) {
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(20 * time.Second))
+				serve(conn)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); running.Wait() })
+}
+
+// JSON is a web service that answers everything with the same document, and returns its URL.
+func JSON(t testing.TB, text string) (url string) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, text)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
 
 // Address is a free port of this machine.
 func Address(t testing.TB) string {
