@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -221,6 +222,18 @@ func TestFactsHoldBeyondTheMostFindings(t *testing.T) {
 	}
 	if encrypted != 2*maxPerCode+1 {
 		t.Errorf("%d of %d attachments are encrypted", encrypted, len(facts.Attachments))
+	}
+}
+
+func TestTheREADMENamesEveryFinding(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Codes() {
+		if !bytes.Contains(text, []byte("`"+c.Name+"`")) {
+			t.Errorf("README.md says nothing of %s", c.Name)
+		}
 	}
 }
 
