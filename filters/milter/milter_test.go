@@ -16,6 +16,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 	"gatepost/rules/conf"
+	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
 )
 
@@ -414,9 +415,8 @@ func FuzzAnswers(f *testing.F) {
 			s := newSession(fixed{io.MultiReader(strings.NewReader(negotiation), oneByOne{strings.NewReader(answers)})}, macrosOf("mx.example.com", m.Envelope), m.Source.Size())
 			return s, s.converse(m)
 		}
-		allocated := testing.AllocsPerRun(1, func() { run() })
-		if allocated > float64(20*(len(negotiation)+len(answers))+2000) {
-			t.Errorf("%d octets cost %v allocations", len(negotiation)+len(answers), allocated)
+		if cost := harness.Allocated(func() { run() }); cost > uint64(400*(len(negotiation)+len(answers))+512<<10) {
+			t.Errorf("%d octets cost %d", len(negotiation)+len(answers), cost)
 		}
 		s, err := run()
 		if err == nil && !s.settled {

@@ -15,6 +15,8 @@ import (
 
 	"gatepost/filters"
 	"gatepost/rules/conf"
+
+	"gatepost/test/harness"
 )
 
 func TestAddressesAreChecked(t *testing.T) {
@@ -225,9 +227,8 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		var v any
-		allocated := testing.AllocsPerRun(1, func() { Decode(b, &v, false) })
-		if allocated > float64(20*len(b)+200) {
-			t.Errorf("%d octets cost %v allocations", len(b), allocated)
+		if cost := harness.Allocated(func() { Decode(b, &v, false) }); cost > uint64(400*len(b)+256<<10) {
+			t.Errorf("%d octets cost %d", len(b), cost)
 		}
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 	"gatepost/rules/conf"
+	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
 )
 
@@ -312,9 +313,8 @@ func FuzzAnswer(f *testing.F) {
 		if len(b) > 64<<10 {
 			return
 		}
-		allocated := testing.AllocsPerRun(1, func() { readAnswer(b) })
-		if allocated > float64(30*len(b)+500) {
-			t.Errorf("%d octets cost %v allocations", len(b), allocated)
+		if cost := harness.Allocated(func() { readAnswer(b) }); cost > uint64(400*len(b)+256<<10) {
+			t.Errorf("%d octets cost %d", len(b), cost)
 		}
 		a, err := readAnswer(b)
 		if err != nil {

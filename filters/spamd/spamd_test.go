@@ -17,6 +17,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/filters/peer"
 	"gatepost/rules/conf"
+	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
 )
 
@@ -251,12 +252,12 @@ func FuzzAnswer(f *testing.F) {
 		var a answer
 		var err error
 		r := bufio.NewReaderSize(nil, maxLine)
-		allocated := testing.AllocsPerRun(1, func() {
+		cost := harness.Allocated(func() {
 			r.Reset(strings.NewReader(text))
 			a, err = readAnswer(r)
 		})
-		if allocated > 2*maxHead+4*maxTests {
-			t.Errorf("%v allocations", allocated)
+		if cost > 1<<20 {
+			t.Errorf("%d octets cost %d", len(text), cost)
 		}
 		if err != nil {
 			return
