@@ -310,6 +310,9 @@ func BenchmarkFormats(b *testing.B) {
 					size += a.Size
 				}
 			}
+			if name == "OOXML" { // whose parts nobody opens by themselves
+				size = int64(len(data))
+			}
 			b.SetBytes(size)
 			for b.Loop() {
 				if _, err := f.Check(context.Background(), m); err != nil {
