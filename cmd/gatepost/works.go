@@ -49,7 +49,8 @@ type works struct {
 	carrier    *carrier
 	depot      *depot
 	certs      *certs.Store
-	leastTLS   atomic.Uint32 // oldest version that is spoken
+	authority  *certs.Authority // that gives the certificates; nil without one
+	leastTLS   atomic.Uint32    // oldest version that is spoken
 	gate       *access.Gate
 	memory     *state.Local
 	shared     *state.Redis // nil: each gateway counts for itself
@@ -72,6 +73,11 @@ const maxClients = 1 << 20
 // openStores opens what lasts: database, spool, quarantine, journal. Only serve is the daemon.
 func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*works, error) {
 	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), began: time.Now(), meter: admin.NewMeter(), carrier: &carrier{}}
+	if !daemon {
+		if err := standIn(w.dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -217,7 +223,7 @@ func (w *works) start(ctx context.Context) {
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
 func (w *works) newForwarder(s *site, own []netip.AddrPort) (*forward.Forwarder, error) {
-	return forward.New(forward.Config{Hostname: s.cfg.Hostname, Own: own, Changed: w.hopChanged}, s.routes())
+	return forward.New(forward.Config{Hostname: s.cfg.Hostname, Own: own, TLSA: anchors{s.resolver.Unlimited()}, Changed: w.hopChanged}, s.routes())
 }
 
 // hopChanged tells of a next hop that went down or came back, and wakes the mail that waited for it.
@@ -258,28 +264,23 @@ func (w *works) finishReleases(ctx context.Context, first bool) {
 
 // openCerts loads the certificates, or makes one and says so.
 func (w *works) openCerts() error {
-	store, notes, err := certs.Load(pairsOf(w.cfg), w.cfg.Hostname, w.dir, time.Now)
+	var err error
+	if w.authority, err = newAuthority(w.cfg, w.dir); err != nil {
+		return err
+	}
+	store, notes, err := certs.Load(w.pairs(w.cfg), w.cfg.Hostname, w.dir, time.Now)
 	if err != nil {
 		return err
 	}
 	for _, n := range notes {
 		w.log.Warn(n)
 	}
-	if store.SelfSigned() {
-		w.log.Warn("no certificate is configured: the listeners show a self-signed one, which protects against listening but proves nothing; set tls.certificates")
+	if store.SelfSigned() && w.authority == nil {
+		w.log.Warn("no certificate is configured: the listeners show a self-signed one, which protects against listening but proves nothing; set tls.certificates or tls.acme")
 	}
 	w.certs = store
 	w.leastTLS.Store(uint32(w.cfg.TLS.Oldest()))
 	return nil
-}
-
-// pairsOf are the certificates that a configuration names.
-func pairsOf(cfg *config.Config) []certs.Pair {
-	var pairs []certs.Pair
-	for _, c := range cfg.TLS.Certificates {
-		pairs = append(pairs, certs.Pair{Cert: string(c.Cert), Key: string(c.Key)})
-	}
-	return pairs
 }
 
 // housekeeping intervals.
@@ -290,6 +291,7 @@ const (
 
 // housekeep does what must be done now and then.
 func (w *works) housekeep(ctx context.Context) {
+	go w.getCertificates(ctx)
 	go w.certs.Watch(ctx, certsEvery, func(notes []string, err error) {
 		for _, n := range notes {
 			w.log.Warn(n)

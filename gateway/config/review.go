@@ -162,6 +162,9 @@ func (r *review) demands() {
 
 func (r *review) certificates() {
 	tls := r.c.Node.Key("tls")
+	if r.acme(tls.Key("acme")) {
+		return
+	}
 	if len(r.c.TLS.Certificates) == 0 {
 		i := slices.IndexFunc(r.c.Listeners, func(l Listener) bool { return l.TLS != "off" })
 		if i >= 0 && len(r.c.TLS.Certificates) == 0 && tls.Key("certificates").Kind() != conf.Mapping {
@@ -314,6 +317,9 @@ func (r *review) protection(d *Domain) {
 	if away >= 0 {
 		r.exposed(d, at, d.Downstream[away])
 	}
+	if d.TLS == "dane" {
+		r.dane(d, at)
+	}
 	pins := d.Node.Key("downstream_pins")
 	for i, p := range d.Pins {
 		if !validPin(p) {
@@ -329,6 +335,25 @@ func (r *review) protection(d *Domain) {
 		r.note(pins, "one pin alone: when the next hop changes its key, mail is deferred until this file has the new one")
 	case d.TLS != "pin" && len(d.Pins) > 0 && d.TLS != "":
 		r.problem(pins, "pins are used with downstream_tls: pin alone; this domain has %s", d.TLS)
+	}
+}
+
+// dane looks whether TLSA records can be had.
+func (r *review) dane(d *Domain, at conf.Node) {
+	for i, s := range d.Downstream {
+		if h, ok := splitHop(s); ok && h.ip.IsValid() {
+			r.problem(d.Node.Key("downstream").Item(i), "downstream_tls: dane needs the name of a host: TLSA records are found by it")
+		}
+	}
+	believed := func(s string) bool {
+		ip, err := netip.ParseAddr(s)
+		if host, _, ok := splitAddress(s); err != nil && ok {
+			ip = host
+		}
+		return ip.IsLoopback() || slices.Contains(r.c.DNS.Trusted, ip.Unmap().String())
+	}
+	if len(r.c.DNS.Servers) > 0 && !slices.ContainsFunc(r.c.DNS.Servers, believed) {
+		r.problem(at, "dane needs a resolver that can be believed: none of dns.servers is on this machine or in dns.trusted_servers")
 	}
 }
 
@@ -351,6 +376,9 @@ func (r *review) exposed(d *Domain, at conf.Node, to string) {
 }
 
 func (r *review) admin() {
+	if m := &r.c.Admin.MTASTS; m.Mode != "off" && len(m.MX) == 0 && r.c.Hostname != "" {
+		m.MX = []string{r.c.Hostname}
+	}
 	at := r.c.Node.Key("admin").Key("address")
 	host, port, ok := splitAddress(r.c.Admin.Address)
 	if !ok {
@@ -377,6 +405,14 @@ func (r *review) stores() {
 		if err := state.CheckURL(url); err != nil {
 			r.problem(r.c.Node.Key("state").Key("url"), "%v", err)
 		}
+	}
+	for i, s := range r.c.DNS.Trusted {
+		ip, err := netip.ParseAddr(s)
+		if err != nil {
+			r.problem(r.c.Node.Key("dns").Key("trusted_servers").Item(i), "expected an IP address, found %q", s)
+			continue
+		}
+		r.c.DNS.Trusted[i] = ip.Unmap().String()
 	}
 	servers := r.c.Node.Key("dns").Key("servers")
 	for i, s := range r.c.DNS.Servers {
