@@ -117,7 +117,6 @@ func (f *Filter) post(ctx context.Context, s site, m *mail.Mail) ([]byte, error)
 // envelope writes the fields of Rspamd's protocol. What stands in an envelope holds no control characters, see mail.Address.
 func (f *Filter) envelope(h http.Header, e *mail.Envelope) {
 	h.Set("User-Agent", "Gatepost")
-	h.Set("Connection", "keep-alive") // Rspamd closes without it
 	set := func(name, value string) {
 		if value != "" {
 			h.Set(name, value)
