@@ -29,6 +29,17 @@ type Code struct {
 	Chinese string // the same sentence in Simplified Chinese
 }
 
+// State makes the finding of a code, in the words of its meaning. A name that stands in no list keeps itself as its words.
+func State(codes []Code, name string, proof ...Evidence) Finding {
+	f := Finding{Code: name, Text: name, Proof: proof}
+	for _, c := range codes {
+		if c.Name == name {
+			f.Text = c.Meaning
+		}
+	}
+	return f
+}
+
 // Facts is what one filter found out about a message, or a whole chain did. The typed facts are what policy rules
 // can name; a nil pointer or slice of a fact that nobody could establish means "absent", never "no".
 type Facts struct {
