@@ -43,11 +43,15 @@ func count(t testing.TB, d *DB) (n int) {
 
 func TestURLsThatAreRefused(t *testing.T) {
 	for _, c := range []struct{ url, says string }{
-		{"postgres://gatepost:secret@db/gatepost", "not in this version"},
-		{"postgresql://db/gatepost", "not in this version"},
-		{"mysql://root:secret@db/x", "want sqlite:PATH"},
-		{"gatepost.db", "want sqlite:PATH"},
-		{"", "want sqlite:PATH"},
+		{"postgres://u:secret@db/gatepost?sslmode=prefer", "falls back to clear text"},
+		{"postgres://u:secret@127.0.0.1,db/gatepost?sslmode=allow", "falls back to clear text"},
+		{"postgres://u:secret@db/gatepost?sslmode=secrecy", "sslmode is invalid"},
+		{"postgres://u:secret@db:x/gatepost", "written as %XX"},
+		{"postgres://u:sec#ret/secret@db/gatepost", "written as %XX"},
+		{"postgres://u:secret@db/d?sslmode=%zz", "cannot be read"},
+		{"mysql://root:secret@db/x", "want sqlite:PATH or"},
+		{"gatepost.db", "want sqlite:PATH or"},
+		{"", "want sqlite:PATH or"},
 		{"sqlite:", "plain path"},
 		{"sqlite://host/x", "plain path"},
 		{"sqlite:x.db?_pragma=synchronous(OFF)", "plain path"},
