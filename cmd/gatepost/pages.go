@@ -168,7 +168,7 @@ func (s *service) health() []admin.Check {
 		checks = append(checks, c)
 	}
 	add("spool", s.spool.Admit(), admin.Critical, time.Time{}, "New mail is told to come back (452).", "Make room on the disk of data_dir, or wait until mail in progress is done.")
-	add("quarantine", s.quarantine.Admit(), admin.Critical, time.Time{}, "Mail that would be held is told to come back (452).", "Make room, raise quarantine.max_bytes, or shorten retention.")
+	s.storeHealth(add)
 	add("journal", s.journal.Health(), admin.Critical, time.Time{}, "New mail is told to come back (451).", "Make room on the disk of data_dir and look at its state.")
 	if s.shared != nil {
 		var err error
@@ -206,6 +206,31 @@ func (s *service) health() []admin.Check {
 		add(n, all[n].err, admin.Warning, all[n].since, "The last good state is in use.", "Mend what the message names.")
 	}
 	return checks
+}
+
+// maxSkew is by how much the clocks of gateways and store may differ.
+const maxSkew = 30 * time.Second
+
+// What follows where the store does not work, and what to do.
+const (
+	storeEffect = "Mail that would be held is told to come back (451), clean mail flows; nobody can log in or review."
+	storeHint   = "Look at the database of store.url and the way to it; nothing need be restarted here."
+	skewEffect  = "Releases, sessions and retention are judged by different times."
+	skewHint    = "Let chrony or systemd-timesyncd keep the clocks of all gateways and of the database."
+)
+
+// storeHealth is the store's and the quarantine's part of the gateway's health.
+func (s *service) storeHealth(add func(name string, err error, severity admin.Severity, since time.Time, effect, hint string)) {
+	away := s.db.Health()
+	if s.db.Shared() {
+		add("store", away, admin.Critical, time.Time{}, storeEffect, storeHint)
+		if skew := s.db.Skew(); skew.Abs() > maxSkew {
+			add("clock of the store", fmt.Errorf("it differs by %s from ours", skew.Round(time.Second)), admin.Warning, time.Time{}, skewEffect, skewHint)
+		}
+	}
+	if away == nil {
+		add("quarantine", s.quarantine.Admit(), admin.Critical, time.Time{}, "Mail that would be held is told to come back (452).", "Make room, raise quarantine.max_bytes, or shorten retention.")
+	}
 }
 
 // longHold is how long mail may be on hold before that is a trouble.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"sync"
 )
@@ -61,7 +60,7 @@ func Open(url string) (*DB, error) {
 	case ok && (scheme == "postgres" || scheme == "postgresql"):
 		return openPostgres(url)
 	}
-	return nil, fmt.Errorf("%w %q: want sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE", ErrURL, redact(url))
+	return nil, errScheme()
 }
 
 // A Place is where a store url leads.
@@ -85,15 +84,12 @@ func Locate(url string) (Place, error) {
 		}
 		return Place{Shared: true, Name: placeOf(c), Clear: remote(c) && c.TLSConfig == nil}, nil
 	}
-	return Place{}, fmt.Errorf("%w %q: want sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE", ErrURL, redact(url))
+	return Place{}, errScheme()
 }
 
-// redact takes the password out of a url, so that an error can show it.
-func redact(u string) string {
-	if v, err := url.Parse(u); err == nil {
-		return v.Redacted()
-	}
-	return "that cannot be parsed"
+// errScheme does not repeat the url, which may hold a password.
+func errScheme() error {
+	return fmt.Errorf("%w: want sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE", ErrURL)
 }
 
 // start sets the writer going.
@@ -269,4 +265,4 @@ func Full(err error) bool { return sqliteFull(err) || sqlState(err) == "53100" }
 func Busy(err error) bool { return sqliteBusy(err) || postgresBusy(err) }
 
 // Away reports whether err means that the database could not be asked, and may be later.
-func Away(err error) bool { return errors.Is(err, ErrAway) || unreachable(err) }
+func Away(err error) bool { return errors.Is(err, ErrAway) }

@@ -161,7 +161,7 @@ type connector struct{ driver.Connector }
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	made, err := c.Connector.Connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, absence(err)
 	}
 	return &conn{made.(*stdlib.Conn)}, nil
 }
@@ -187,17 +187,41 @@ func (c *conn) steady(ctx context.Context) context.Context {
 
 // ExecContext implements driver.ExecerContext.
 func (c *conn) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
-	return c.Conn.ExecContext(c.steady(ctx), postgresQuery(q), args)
+	r, err := c.Conn.ExecContext(c.steady(ctx), postgresQuery(q), args)
+	return r, absence(err)
 }
 
 // QueryContext implements driver.QueryerContext.
 func (c *conn) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.Conn.QueryContext(c.steady(ctx), postgresQuery(q), args)
+	made, err := c.Conn.QueryContext(c.steady(ctx), postgresQuery(q), args)
+	if err != nil {
+		return nil, absence(err)
+	}
+	return rows{made.(*stdlib.Rows)}, nil
+}
+
+// BeginTx implements driver.ConnBeginTx.
+func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Conn.BeginTx(ctx, o)
+	return tx, absence(err)
+}
+
+// rows are the answer to a query.
+type rows struct{ *stdlib.Rows }
+
+// Next implements driver.Rows.
+func (r rows) Next(dest []driver.Value) error {
+	err := r.Rows.Next(dest)
+	if err == io.EOF { // the regular end
+		return err
+	}
+	return absence(err)
 }
 
 // PrepareContext implements driver.ConnPrepareContext.
 func (c *conn) PrepareContext(ctx context.Context, q string) (driver.Stmt, error) {
-	return c.Conn.PrepareContext(c.steady(ctx), postgresQuery(q))
+	s, err := c.Conn.PrepareContext(c.steady(ctx), postgresQuery(q))
+	return s, absence(err)
 }
 
 // lockOf is the number of the advisory lock by which the transactions of a part take turns.
@@ -231,6 +255,14 @@ func postgresBusy(err error) bool {
 		return true
 	}
 	return false
+}
+
+// absence makes errors of a server that is not there ErrAway.
+func absence(err error) error {
+	if unreachable(err) {
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	return err
 }
 
 // unreachable reports whether the server was not there, went away, or does not take writes now.

@@ -102,7 +102,7 @@ func (s *server) health() error {
 
 // seen has the server looked at at once if err says that it is away.
 func (s *server) seen(err error) error {
-	if unreachable(err) {
+	if Away(err) {
 		select {
 		case s.wake <- struct{}{}:
 		default:

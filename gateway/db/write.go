@@ -67,8 +67,8 @@ func (d *DB) conclude(tx *sql.Tx) error {
 		return nil
 	}
 	err = fmt.Errorf("commit: %w", errors.Join(err, ignoreDone(tx.Rollback())))
-	if state := sqlState(err); d.server != nil && (state == "" || unreachable(err)) {
-		err = fmt.Errorf("%w: %w", ErrDoubt, err)
+	if d.server != nil && (sqlState(err) == "" || unreachable(err)) {
+		err = fmt.Errorf("%w: %w", ErrDoubt, absence(err))
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func (s *Server) Await(t testing.TB) {
 // psql runs a statement.
 func (s *Server) psql(database, statement string) (string, error) {
 	cmd := exec.Command("psql", "-X", "-A", "-t", "-q", "-h", "127.0.0.1", "-p", s.port, "-U", "gatepost", "-c", statement, database)
-	cmd.Env = append(os.Environ(), "PGPASSWORD="+Password, "PGCONNECT_TIMEOUT=2")
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+Password, "PGCONNECT_TIMEOUT=20")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
@@ -259,4 +259,21 @@ func Fresh(t testing.TB) string {
 		shared.server = s
 	}
 	return shared.server.Database(t)
+}
+
+// places are the urls of databases by the directory that would hold an SQLite file.
+var places sync.Map
+
+// For is the store of a test that keeps its files in dir: a file there, or, for the subtests of a test that is named
+// …InPostgreSQL, a database, the same one for the same dir.
+func For(t testing.TB, dir string) string {
+	if !strings.Contains(t.Name(), "InPostgreSQL") {
+		return "sqlite:" + filepath.Join(dir, "gatepost.db")
+	}
+	url, ok := places.Load(dir)
+	if !ok {
+		url = Fresh(t)
+		places.Store(dir, url)
+	}
+	return url.(string)
 }
