@@ -70,6 +70,7 @@ type bench struct {
 	kept  *quarantine.Store
 	index *db.DB
 	more  string // of the configuration
+	store string // url of a database of PostgreSQL; empty: a file of SQLite
 	alien bool   // clients are counted as strangers are
 }
 
@@ -88,7 +89,7 @@ func (b *bench) prepare(t *testing.T, mode string) {
 		trusted = ""
 	}
 	b.World = harness.Prepare(t, harness.Setup{
-		Zone: oracle.Zone, Domain: "    when_down: " + mode + "\n", Config: trusted + b.more,
+		Zone: oracle.Zone, Domain: "    when_down: " + mode + "\n", Config: trusted + b.more + storeKey(b.store),
 		Script: badsink.Script{On: func(e badsink.Event) *badsink.Action {
 			if m := b.now.Load(); m != nil && m.step == e.Step && (m.rcpt == "" || m.rcpt == e.Rcpt) {
 				act := m.act
@@ -99,13 +100,25 @@ func (b *bench) prepare(t *testing.T, mode string) {
 	})
 }
 
+// storeKey is the line of a configuration that names a store.
+func storeKey(url string) string {
+	if url == "" {
+		return ""
+	}
+	return "store: {url: \"" + url + "\"}\n"
+}
+
 // open looks into what the gateway keeps.
 func (b *bench) open(t *testing.T) {
 	t.Helper()
 	data := filepath.Join(b.Dir, "data")
 	b.view = forward.ViewHold(filepath.Join(data, "hold"))
 	var err error
-	if b.index, err = db.Open("sqlite:" + filepath.Join(data, "gatepost.db")); err != nil {
+	url := b.store
+	if url == "" {
+		url = "sqlite:" + filepath.Join(data, "gatepost.db")
+	}
+	if b.index, err = db.Open(url); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.index.Close() })
