@@ -54,9 +54,9 @@ func (w *works) accounts(ctx context.Context) (*admin.Accounts, error) {
 	return admin.NewAccounts(shelf), nil
 }
 
-// prime fills the overview with the last day.
+// prime fills the overview, which is of this gateway alone, with the last day.
 func (w *works) prime(ctx context.Context) error {
-	return w.reader.Scan(ctx, time.Now().Add(-24*time.Hour), time.Time{}, func(r *journal.Record) error {
+	return w.journal.Scan(ctx, time.Now().Add(-24*time.Hour), time.Time{}, func(r *journal.Record) error {
 		w.meter.Prime(r)
 		return nil
 	})
@@ -196,6 +196,7 @@ func (s *service) health() []admin.Check {
 		add("hold queue", fmt.Errorf("the oldest message waits since %s", oldest.Round(time.Minute)), admin.Warning, time.Now().Add(-oldest), "Mail that was accepted waits for its mail server.", "Look at the mail server; gatepost hold list says what it answered.")
 	}
 	s.conditions(add)
+	s.shareHealth(add)
 	s.lists.health(add)
 	s.directories.health(add)
 	if path, made := oldest(s.gateway.Snapshot()); !made.IsZero() && time.Since(made) > oldGeo {
@@ -243,7 +244,7 @@ func (s *service) gauges() []admin.Gauge {
 	held, heldBytes := s.depot.Depth()
 	givenUp, _, _ := s.depot.givenUp()
 	judging, waiting := s.gateway.Judging()
-	return slices.Concat(s.edgeGauges(), s.lists.gauges(), []admin.Gauge{
+	return slices.Concat(s.edgeGauges(), s.lists.gauges(), s.shareGauges(), []admin.Gauge{
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(judging), Label: "state", Of: "judged"},
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(waiting), Label: "state", Of: "waiting"},
 		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},

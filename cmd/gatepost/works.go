@@ -45,6 +45,7 @@ type works struct {
 	contacts   *people.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
+	commons    *journal.Commons // nil: no other gateway shares the store
 	book       *learn.Book
 	carrier    *carrier
 	depot      *depot
@@ -113,10 +114,7 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 	if w.book, err = w.openBook(ctx); err != nil {
 		return err
 	}
-	journalDir := filepath.Join(w.dir, "journal")
-	w.journal, err = journal.Open(journalDir, journal.Options{Daemon: daemon})
-	w.reader = journal.NewReader(journalDir)
-	return err
+	return w.openJournal(ctx, daemon)
 }
 
 // openStore opens the database. The daemon waits for one that several gateways share; a command says that it is away.
@@ -220,6 +218,7 @@ func (w *works) start(ctx context.Context) {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.background, w.cancel = background, cancel
 	w.troubles.note("policy archive", w.keepPolicy())
+	w.share(background)
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
 	w.running.Go(func() { w.answerGreylist(background) })

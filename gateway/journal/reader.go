@@ -15,11 +15,14 @@ import (
 	"gatepost/gateway/disk"
 )
 
-// A Reader reads the journal in a directory, beside whoever writes it. It is safe for concurrent use.
+// A Reader reads the journal in a directory, beside whoever writes it, and what other gateways shipped if it was joined with
+// a Commons. It is safe for concurrent use.
 type Reader struct {
 	fs    disk.FS
 	dir   string
 	codec disk.Codec
+	// commons has the records of other gateways; nil: there are none.
+	commons *Commons
 }
 
 // NewReader reads the journal in dir; a directory that is not there is an empty journal.
@@ -47,17 +50,24 @@ func (r *Reader) Scan(ctx context.Context, since, until time.Time, fn func(*Reco
 	if err != nil {
 		return fmt.Errorf("scan journal: %w", err)
 	}
+	others := r.commons.others(q)
 	for _, s := range list {
 		err := r.scan(ctx, s, q, func(line []byte) error {
 			rec, err := decode(line)
 			if err != nil || !q.covers(rec.Time) {
 				return nil
 			}
+			if err := others.before(ctx, rec.Time, fn); err != nil {
+				return err
+			}
 			return fn(rec)
 		})
 		if err != nil {
 			return fmt.Errorf("scan journal: %w", err)
 		}
+	}
+	if err := others.before(ctx, time.Time{}, fn); err != nil {
+		return fmt.Errorf("scan journal: %w", err)
 	}
 	return nil
 }
@@ -75,6 +85,10 @@ func (r *Reader) Trace(ctx context.Context, q Query) ([]*Record, error) {
 		return nil, errors.New("trace: nothing to look for")
 	}
 	var found []*Record
+	if err := r.commons.trace(ctx, q, func(rec *Record) { found = append(found, rec) }); err != nil {
+		return nil, fmt.Errorf("trace: %w", err)
+	}
+	theirs := len(found)
 	seen := map[string]bool{}
 	for _, s := range slices.Backward(list) {
 		err := r.scan(ctx, s, q, func(line []byte) error {
@@ -94,7 +108,7 @@ func (r *Reader) Trace(ctx context.Context, q Query) ([]*Record, error) {
 		if err != nil {
 			return nil, fmt.Errorf("trace: %w", err)
 		}
-		if len(found) >= q.Limit {
+		if len(found)-theirs >= q.Limit {
 			break
 		}
 	}

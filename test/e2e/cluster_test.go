@@ -89,6 +89,18 @@ func TestGatewaysThatShareAStoreAreEqual(t *testing.T) {
 		t.Errorf("%d deliveries of one release", n)
 	}
 
+	// What one recorded the other explains, and who acted on which.
+	if reply := one.Send("ann@friend.example", "bob@example.com", letterFrom("friend.example")); !strings.HasPrefix(reply, "250 2.") {
+		t.Fatalf("reply %q", reply)
+	}
+	harness.Eventually(t, "the other gateway reads what the one recorded", func() bool {
+		out, _ := two.Command("trace", "bob@example.com")
+		return strings.Count(out, "judged accept") == 1 && strings.Count(out, "judged quarantine") == 2 && strings.Count(out, "release by shell") == 1
+	})
+	if out, code := two.Command("explain", ids[0]); code != 0 || !strings.Contains(out, "attach.") {
+		t.Errorf("explain: exit %d, %s", code, out)
+	}
+
 	// The one is gone for good.
 	one.Kill()
 	if out, code := two.Command("quarantine", "export", ids[1]); code != 0 || out != strings.ReplaceAll(eicar, "\n", "\r\n") {
@@ -97,8 +109,8 @@ func TestGatewaysThatShareAStoreAreEqual(t *testing.T) {
 	if out, code := two.Command("quarantine", "release", ids[1]); code != 0 || !strings.Contains(out, "250 2.0.0 taken") {
 		t.Errorf("release: exit %d, %s", code, out)
 	}
-	if n := one.Sink.Count(); n != 2 {
-		t.Errorf("%d deliveries of two releases", n)
+	if n := one.Sink.Count(); n != 3 {
+		t.Errorf("%d deliveries of two releases and a clean message", n)
 	}
 	if out, code := two.Command("quarantine", "verify"); code != 0 || !strings.Contains(out, "2 messages read, 0 damaged") {
 		t.Errorf("verify: exit %d, %s", code, out)
@@ -158,6 +170,9 @@ func TestMailFlowsWhileTheStoreIsAway(t *testing.T) {
 		}
 		if out, code := one.Command("doctor"); code != 1 || !strings.Contains(out, "CRITICAL store: ") {
 			t.Errorf("%s: doctor: exit %d\n%s", name, code, out)
+		}
+		if out, code := one.Command("trace", "bob@example.com"); code != 0 || !strings.Contains(out, "judged accept") {
+			t.Errorf("%s: trace: exit %d\n%s", name, code, out)
 		}
 		if out, code := one.Command("quarantine", "list"); code != 1 {
 			t.Errorf("%s: list: exit %d\n%s", name, code, out)
