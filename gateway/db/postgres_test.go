@@ -75,8 +75,8 @@ func TestWhereAURLLeads(t *testing.T) {
 	}
 }
 
-// TestNothingIsSpelledTwice: each statement is written once, for both.
-func TestSpelling(t *testing.T) {
+// TestWhatIsWrittenForOneIsSpelledForTheOther: each statement is written once.
+func TestWhatIsWrittenForOneIsSpelledForTheOther(t *testing.T) {
 	for sqlite, want := range map[string]string{
 		`SELECT '?', "a?" FROM x WHERE a = ? AND b IN (?,?)`: `SELECT '?', "a?" FROM x WHERE a = $1 AND b IN ($2,$3)`,
 		`VALUES (?1, ?2, ?1)`:                                `VALUES ($1, $2, $1)`,
@@ -369,6 +369,21 @@ func TestAServerThatSaysNothingIsGivenUp(t *testing.T) {
 		_, err := d.Exec(t.Context(), `INSERT INTO numbers VALUES (1) ON CONFLICT DO NOTHING`)
 		return err == nil
 	})
+}
+
+// TestNobodyWaitsForeverForAnAnswer that was asked for before anybody knew that the server says nothing.
+func TestNobodyWaitsForeverForAnAnswer(t *testing.T) {
+	s := postgres.Start(t)
+	d := counted(t, connect(t, s.Database(t)))
+	err := d.Write(context.Background(), func(tx *sql.Tx) error {
+		s.Signal(syscall.SIGSTOP)
+		_, err := tx.Exec(`INSERT INTO numbers VALUES (1)`)
+		return err
+	})
+	s.Signal(syscall.SIGCONT)
+	if !Away(err) {
+		t.Error(err)
+	}
 }
 
 func TestAServerThatForgetsIsRefused(t *testing.T) {

@@ -27,6 +27,7 @@ type server struct {
 	mu     sync.Mutex
 	known  bool // it was looked at
 	err    error
+	slow   bool // the last look got no answer in time
 	skew   time.Duration
 	notify func(error)
 
@@ -67,6 +68,8 @@ func (s *server) look(ctx context.Context) error {
 	begin := time.Now()
 	err := s.probe.QueryRowContext(ctx, `SELECT current_setting('fsync'), pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * 1000)::bigint`).Scan(&fsync, &standby, &clock)
 	switch {
+	case Away(err):
+		err = fmt.Errorf("%s: %w", s.place, err)
 	case err != nil && !errors.Is(err, ErrNotDurable) && !errors.Is(err, ErrURL):
 		err = fmt.Errorf("%w: %s: %w", ErrAway, s.place, err)
 	case err == nil && standby:
@@ -80,6 +83,13 @@ func (s *server) look(ctx context.Context) error {
 	default:
 	}
 	s.mu.Lock()
+	late := errors.Is(err, context.DeadlineExceeded)
+	once := late && !s.slow && s.known && s.err == nil // a server that has much to do is not away
+	s.slow = late
+	if once {
+		s.mu.Unlock()
+		return err
+	}
 	changed := s.known && (err == nil) != (s.err == nil) || !s.known && err != nil
 	s.known, s.err = true, err
 	if err == nil {
