@@ -145,6 +145,9 @@ func (s *site) storeDiagnoses(ctx context.Context) []diagnosis {
 		return []diagnosis{{well.Name, isCritical, err.Error(), storeEffect, storeHint}}
 	}
 	list := []diagnosis{well}
+	if place.Blind {
+		list = append(list, diagnosis{well.Name, isWarning, "it need not show who it is, as store.url says", "Whoever is between can take its place.", "Say sslmode=verify-full, with sslrootcert if its authority is your own."})
+	}
 	if place.Clear {
 		list = append(list, diagnosis{well.Name, isWarning, "it is talked to in clear text, as store.url says", "Whoever is between can read and change held mail.", "Say sslmode=verify-full, unless the network is safe."})
 	}

@@ -397,6 +397,8 @@ func (r *review) store() {
 	switch {
 	case err != nil:
 		r.problem(at, "%v", err)
+	case place.Blind:
+		r.note(at, "%s need not show who it is: whoever is between can take its place; say sslmode=verify-full", place.Name)
 	case place.Clear:
 		r.note(at, "held mail goes to %s in clear text: whoever is between can read and change it", place.Name)
 	}

@@ -68,6 +68,7 @@ type Place struct {
 	Shared bool   // a database that several gateways may have open, each on its own machine
 	Name   string // for people, without a secret
 	Clear  bool   // the way to it leads to another machine in clear text, as the url says
+	Blind  bool   // it leads to another machine that need not show who it is, as the url says
 }
 
 // Locate reads a store url without opening anything. Its errors are those of Open, and hold no secret.
@@ -82,7 +83,9 @@ func Locate(url string) (Place, error) {
 		if err != nil {
 			return Place{}, err
 		}
-		return Place{Shared: true, Name: placeOf(c), Clear: remote(c) && c.TLSConfig == nil}, nil
+		far, way := remote(c), c.TLSConfig
+		return Place{Shared: true, Name: placeOf(c), Clear: far && way == nil,
+			Blind: far && way != nil && way.InsecureSkipVerify && way.VerifyPeerCertificate == nil && way.VerifyConnection == nil}, nil
 	}
 	return Place{}, errScheme()
 }

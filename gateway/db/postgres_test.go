@@ -57,7 +57,8 @@ func TestWhereAURLLeads(t *testing.T) {
 		"postgres://u:secret@127.0.0.1/d":                    {Shared: true, Name: "postgres://127.0.0.1:5432/d"},
 		"postgres://u:secret@db.example/d":                   {Shared: true, Name: "postgres://db.example:5432/d"},
 		"postgres://u:secret@db.example/d?sslmode=disable":   {Shared: true, Name: "postgres://db.example:5432/d", Clear: true},
-		"postgresql://u:secret@db.example/d?sslmode=require": {Shared: true, Name: "postgres://db.example:5432/d"},
+		"postgresql://u:secret@db.example/d?sslmode=require": {Shared: true, Name: "postgres://db.example:5432/d", Blind: true},
+		"postgres://u:secret@db.example/d?sslmode=verify-ca": {Shared: true, Name: "postgres://db.example:5432/d"},
 	} {
 		if got, err := Locate(url); err != nil || got != want {
 			t.Errorf("%s leads to %+v, %v", url, got, err)
@@ -154,7 +155,8 @@ func TestBothStoresAnswerAlike(t *testing.T) {
 	})
 }
 
-func TestOneFailureUndoesOnlyItselfInEitherStore(t *testing.T) {
+// TestOneFailureUndoesOnlyItself, in a commit that many share, in either store.
+func TestOneFailureUndoesOnlyItself(t *testing.T) {
 	stores(t, func(t *testing.T, d *DB, again func() *DB) {
 		counted(t, d)
 		other := again()
