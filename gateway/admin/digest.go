@@ -269,11 +269,15 @@ func (g *Digests) send(ctx context.Context, address string, slot time.Time, firs
 	if err != nil || !free {
 		return false, err
 	}
+	// Until now another gateway may have sent it.
+	if c, err = g.deps.Accounts.digestChoice(ctx, address); err != nil || !c.Last.Before(slot) {
+		return false, errors.Join(err, release())
+	}
 	if err := g.tell(ctx, address, list, c); err != nil {
 		return false, errors.Join(err, release())
 	}
 	c.Last = g.deps.Now()
-	return true, g.deps.Accounts.chooseDigest(ctx, address, c)
+	return true, errors.Join(g.deps.Accounts.chooseDigest(ctx, address, c), release())
 }
 
 // claimLife is for how long a digest is one gateway's to send; if it did not, another may.
