@@ -113,10 +113,7 @@ func (s shelves) Recent(ctx context.Context, kind journal.Kind, before time.Time
 		before = time.Now()
 	}
 	var ring []journal.Record
-	err := s.w.reader.Scan(ctx, before.Add(-recentDays), before, func(r *journal.Record) error {
-		if r.Kind != kind {
-			return nil
-		}
+	err := s.w.reader.ScanKind(ctx, kind, before.Add(-recentDays), before, func(r *journal.Record) error {
 		if len(ring) >= 2*limit { // the newest are at the end: keep them, in amortised constant time
 			ring = append(ring[:0], ring[len(ring)-limit:]...)
 		}

@@ -46,11 +46,13 @@ CREATE TABLE journal_records (
 	node TEXT NOT NULL,
 	digest BYTEA NOT NULL,
 	time BIGINT NOT NULL,
+	kind TEXT NOT NULL,
 	words BIGINT[] NOT NULL,
 	line BYTEA NOT NULL,
 	PRIMARY KEY (node, digest)
 );
 CREATE INDEX journal_records_time ON journal_records (time, digest);
+CREATE INDEX journal_records_kind ON journal_records (kind, time, digest);
 CREATE INDEX journal_records_words ON journal_records USING gin (words);
 CREATE TABLE journal_segments (
 	node TEXT NOT NULL,
@@ -236,7 +238,7 @@ func (l *load) add(ctx context.Context, line []byte, end int64) error {
 		return nil // damaged, or of a later version: nobody could read it there either
 	}
 	sum := sha256.Sum256(line)
-	l.rows = append(l.rows, l.c.node, sum[:16], rec.Time.UnixMilli(), wordsOf(rec), slices.Clone(line))
+	l.rows = append(l.rows, l.c.node, sum[:16], rec.Time.UnixMilli(), string(rec.Kind), wordsOf(rec), slices.Clone(line))
 	l.lines++
 	if l.bytes += len(line); l.lines >= shipLines || l.bytes >= shipBytes {
 		return l.send(ctx, end)
@@ -263,8 +265,8 @@ func (l *load) send(ctx context.Context, at int64) error {
 	}
 	err := l.c.db.Transact(ctx, func(tx *sql.Tx) error {
 		if l.lines > 0 {
-			const row = "(?,?,?,?::bigint[],?)"
-			_, err := tx.ExecContext(ctx, `INSERT INTO journal_records (node, digest, time, words, line) VALUES `+
+			const row = "(?,?,?,?,?::bigint[],?)"
+			_, err := tx.ExecContext(ctx, `INSERT INTO journal_records (node, digest, time, kind, words, line) VALUES `+
 				row+strings.Repeat(","+row, l.lines-1)+` ON CONFLICT DO NOTHING`, l.rows...)
 			if err != nil {
 				return err

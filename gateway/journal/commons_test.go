@@ -95,6 +95,20 @@ func TestGatewaysReadEachOthersRecords(t *testing.T) {
 			t.Errorf("a span: %d, %v", len(list), err)
 		}
 	}
+	act := sample(5000)
+	act.Kind, act.Action = Disposal, "release"
+	add(t, one.Journal, act)
+	one.ship(t)
+	for _, n := range []*node{one, two} {
+		var got []string
+		err := n.view().ScanKind(t.Context(), Disposal, time.Time{}, time.Time{}, func(r *Record) error {
+			got = append(got, r.ID)
+			return nil
+		})
+		if err != nil || len(got) != 1 || got[0] != "q00005000" {
+			t.Errorf("disposals: %v, %v", got, err)
+		}
+	}
 	stop := errors.New("enough")
 	if err := one.view().Scan(t.Context(), time.Time{}, time.Time{}, func(*Record) error { return stop }); !errors.Is(err, stop) {
 		t.Error(err)

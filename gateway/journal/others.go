@@ -71,8 +71,12 @@ func (s *stream) read(ctx context.Context) error {
 	if s.digest == nil {
 		s.digest = []byte{}
 	}
-	rows, err := s.c.db.Query(ctx, `SELECT time, digest, line FROM journal_records WHERE node <> ? AND (time, digest) > (?, ?) AND time < ?
-		ORDER BY time, digest LIMIT ?`, s.c.node, s.time, s.digest, until, page)
+	which, args := "", []any{s.c.node, s.time, s.digest, until}
+	if s.q.Kind != "" {
+		which, args = "AND kind = ?", append(args, string(s.q.Kind))
+	}
+	rows, err := s.c.db.Query(ctx, `SELECT time, digest, line FROM journal_records WHERE node <> ? AND (time, digest) > (?, ?) AND time < ? `+
+		which+` ORDER BY time, digest LIMIT ?`, append(args, page)...)
 	if err != nil {
 		return fmt.Errorf("read records of other gateways: %w", err)
 	}
@@ -84,7 +88,7 @@ func (s *stream) read(ctx context.Context) error {
 			return errors.Join(err, rows.Close())
 		}
 		n++
-		if rec, err := decode(line); err == nil && s.q.covers(rec.Time) {
+		if rec, err := decode(line); err == nil && s.q.wants(rec) {
 			s.list = append(s.list, rec)
 		}
 	}
@@ -115,7 +119,7 @@ func (c *Commons) trace(ctx context.Context, q Query, fn func(*Record)) error {
 			return errors.Join(err, rows.Close())
 		}
 		rec, err := decode(line)
-		if err == nil && q.covers(rec.Time) && !eachWord(rec, func(w string) bool { return w != q.Word }) {
+		if err == nil && q.wants(rec) && !eachWord(rec, func(w string) bool { return w != q.Word }) {
 			fn(rec)
 		}
 	}

@@ -38,6 +38,7 @@ type Query struct {
 	Word  string // an id, Message-ID, address, "@domain" or IP address: of the record, whole, in any case
 	Since time.Time
 	Until time.Time
+	Kind  Kind
 	Limit int // most records, the newest; 0: 1,000
 }
 
@@ -45,7 +46,12 @@ type Query struct {
 // of time: exactly in the order in which each process appended them. An error of fn ends the scan and is returned.
 // Damaged lines and records of unknown versions are passed over.
 func (r *Reader) Scan(ctx context.Context, since, until time.Time, fn func(*Record) error) error {
-	q := Query{Since: since, Until: until}
+	return r.ScanKind(ctx, "", since, until, fn)
+}
+
+// ScanKind is Scan for records of one kind, which costs less; all for none.
+func (r *Reader) ScanKind(ctx context.Context, kind Kind, since, until time.Time, fn func(*Record) error) error {
+	q := Query{Since: since, Until: until, Kind: kind}
 	list, err := segments(r.fs, r.dir)
 	if err != nil {
 		return fmt.Errorf("scan journal: %w", err)
@@ -53,8 +59,11 @@ func (r *Reader) Scan(ctx context.Context, since, until time.Time, fn func(*Reco
 	others := r.commons.others(q)
 	for _, s := range list {
 		err := r.scan(ctx, s, q, func(line []byte) error {
+			if !q.mayBe(line) {
+				return nil
+			}
 			rec, err := decode(line)
-			if err != nil || !q.covers(rec.Time) {
+			if err != nil || !q.wants(rec) {
 				return nil
 			}
 			if err := others.before(ctx, rec.Time, fn); err != nil {
@@ -92,11 +101,11 @@ func (r *Reader) Trace(ctx context.Context, q Query) ([]*Record, error) {
 	seen := map[string]bool{}
 	for _, s := range slices.Backward(list) {
 		err := r.scan(ctx, s, q, func(line []byte) error {
-			if !mayHold(line, q.Word) {
+			if !mayHold(line, q.Word) || !q.mayBe(line) {
 				return nil
 			}
 			rec, err := decode(line)
-			if err != nil || !q.covers(rec.Time) {
+			if err != nil || !q.wants(rec) {
 				return nil
 			}
 			if !eachWord(rec, func(w string) bool { return w != q.Word }) && !seen[string(line)] {
@@ -130,9 +139,15 @@ func (r *Reader) Lookup(ctx context.Context, id string) (*Record, error) {
 	return nil, fmt.Errorf("look up %q: %w", id, ErrNotFound)
 }
 
-// covers reports whether a time is in the query's range.
-func (q *Query) covers(t time.Time) bool {
-	return !t.Before(q.Since) && (q.Until.IsZero() || t.Before(q.Until))
+// mayBe reports whether a line may be of the kind that is asked for, without decoding it. It does not say no to one that is:
+// kinds are written in one way only, and quotes within a text are escaped.
+func (q *Query) mayBe(line []byte) bool {
+	return q.Kind == "" || bytes.Contains(line, []byte(`"kind":"`+string(q.Kind)+`"`))
+}
+
+// wants reports whether a record is in the query's range and of its kind.
+func (q *Query) wants(r *Record) bool {
+	return !r.Time.Before(q.Since) && (q.Until.IsZero() || r.Time.Before(q.Until)) && (q.Kind == "" || r.Kind == q.Kind)
 }
 
 // scan gives fn the whole lines of a segment that may concern the query, whose word is folded.
