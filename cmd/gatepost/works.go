@@ -74,6 +74,11 @@ const maxClients = 1 << 20
 // openStores opens what lasts: database, spool, quarantine, journal. Only serve is the daemon.
 func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*works, error) {
 	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), began: time.Now(), meter: admin.NewMeter(), carrier: &carrier{}}
+	if !daemon {
+		if err := standIn(w.dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -235,7 +240,7 @@ func (w *works) start(ctx context.Context) {
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
 func (w *works) newForwarder(s *site, own []netip.AddrPort) (*forward.Forwarder, error) {
-	return forward.New(forward.Config{Hostname: s.cfg.Hostname, Own: own, Changed: w.hopChanged}, s.routes())
+	return forward.New(forward.Config{Hostname: s.cfg.Hostname, Own: own, TLSA: anchors{s.resolver.Unlimited()}, Changed: w.hopChanged}, s.routes())
 }
 
 // hopChanged tells of a next hop that went down or came back, and wakes the mail that waited for it.
