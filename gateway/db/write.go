@@ -24,8 +24,9 @@ type job struct {
 }
 
 // Write runs do in a transaction and returns nil once the commit is durable. Transactions that wait at the same time
-// share one commit, each with a savepoint of its own: an error of do undoes its own changes and no other's. do must
-// not keep tx, and must be quick: all writers wait for it.
+// share one commit, each with a savepoint of its own: an error of do undoes its own changes and no other's. What do reads
+// nobody else of its Part changes before it ends. do must not keep tx, and must be quick: all writers of the part wait for
+// it, on every gateway.
 //
 // If ctx ends before the transaction begins, it never does. If it ends later, Write still waits for the outcome, so
 // that an error never hides a commit: the wait is bounded by the database's own timeout.
