@@ -21,8 +21,8 @@ import (
 // journalDir is where this gateway writes its journal, below the data directory.
 func journalDir(data string) string { return filepath.Join(data, "journal") }
 
-// nodeOf names the gateway of a data directory: what stands in its file node, which the daemon makes, and the machine's name,
-// so that a copy of the directory on another machine is another gateway. Without the file it is no gateway yet.
+// nodeOf names the gateway of a data directory: by what stands in its file node, which the daemon makes, so that it stays the
+// same gateway whatever its machine is called. Without the file it is no gateway yet.
 func nodeOf(data string, daemon bool) (string, error) {
 	path := filepath.Join(data, "node")
 	b, err := os.ReadFile(path)
@@ -39,11 +39,7 @@ func nodeOf(data string, daemon bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read name of this gateway: %w", err)
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("read name of this gateway: %w", err)
-	}
-	return strings.TrimSpace(string(b)) + "@" + host, nil
+	return strings.TrimSpace(string(b)), nil
 }
 
 // openJournal opens the journal, and what gateways that share a store know beside it.
