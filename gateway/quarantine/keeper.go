@@ -127,7 +127,7 @@ func (k inTables) put(ctx context.Context, e *Entry, src mail.Source) error {
 		if err != nil {
 			return wrap("store content", err)
 		}
-		return wrap("index message", k.putEntry(ctx, tx, e, stored))
+		return wrap("index message", k.putEntry(ctx, tx, e))
 	})
 	if errors.Is(err, db.ErrDoubt) && k.arrived(e) {
 		err = nil

@@ -28,11 +28,13 @@ func (k inTables) putContent(ctx context.Context, tx *sql.Tx, e *Entry, src mail
 	if err != nil {
 		return 0, false, err
 	}
-	if stored > 0 && k.intact(ctx, tx, e) {
-		return stored, false, nil
-	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM pieces WHERE sha256 = ?`, e.SHA256); err != nil {
-		return 0, false, err
+	if stored > 0 {
+		if k.intact(ctx, tx, e) {
+			return stored, false, nil
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM pieces WHERE sha256 = ?`, e.SHA256); err != nil {
+			return 0, false, err
+		}
 	}
 	w := &pieceWriter{ctx: ctx, tx: tx, sum: e.SHA256}
 	h := sha256.New()
@@ -61,7 +63,7 @@ func (k inTables) intact(ctx context.Context, tx *sql.Tx, e *Entry) bool {
 }
 
 // putEntry writes index and record of e.
-func (k inTables) putEntry(ctx context.Context, tx *sql.Tx, e *Entry, stored int64) error {
+func (k inTables) putEntry(ctx context.Context, tx *sql.Tx, e *Entry) error {
 	if err := failpoint.Hit(failpoint.BeforeIndex); err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func (k inTables) putEntry(ctx context.Context, tx *sql.Tx, e *Entry, stored int
 	if err != nil {
 		return err
 	}
-	seq, _, err := insert(ctx, tx, e, stored)
+	seq, err := insertEntry(ctx, tx, e)
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func fill(b *testing.B, q *Store, n int) {
 				e := entry(i, fmt.Sprintf("user%d@example.com", i%5000))
 				e.SHA256, e.Expires, e.Terms = fmt.Sprintf("%064x", i), time.Now().Add(time.Hour), termsOf(e.Result)
 				e.Rcpts[0].State = Waiting
-				if _, _, err := insert(b.Context(), tx, e, 100); err != nil {
+				if _, err := insert(b.Context(), tx, e, 100); err != nil {
 					return err
 				}
 			}

@@ -185,7 +185,7 @@ func (s *Store) rebuild(ctx context.Context, sum, id string, r *Recovery) (bool,
 		if known = n > 0; known {
 			return nil // the id belongs to other content: a Put that failed for that reason left this
 		}
-		_, _, err := insert(ctx, tx, e, stored)
+		_, err := insert(ctx, tx, e, stored)
 		return err
 	})
 	if err != nil {

@@ -235,7 +235,7 @@ func (s *Store) index(ctx context.Context, e *Entry, stored int64) error {
 		if err := f.Close(); err != nil {
 			return err
 		}
-		_, added, err = insert(ctx, tx, e, stored)
+		added, err = insert(ctx, tx, e, stored)
 		return err
 	})
 	if err != nil {
@@ -247,29 +247,37 @@ func (s *Store) index(ctx context.Context, e *Entry, stored int64) error {
 	return nil
 }
 
-// insert adds the rows of an entry, and reports whether its content was not there before.
-func insert(ctx context.Context, tx *sql.Tx, e *Entry, stored int64) (seq int64, added bool, err error) {
+// insert adds the rows of an entry and its content, and reports whether that was not there before.
+func insert(ctx context.Context, tx *sql.Tx, e *Entry, stored int64) (added bool, err error) {
+	if _, err := insertEntry(ctx, tx, e); err != nil {
+		return false, err
+	}
+	r, err := tx.ExecContext(ctx, `INSERT INTO blobs (sha256, stored) VALUES (?,?) ON CONFLICT DO NOTHING`, e.SHA256, stored)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n > 0, err
+}
+
+// insertEntry adds the rows of an entry.
+func insertEntry(ctx context.Context, tx *sql.Tx, e *Entry) (seq int64, err error) {
 	err = tx.QueryRowContext(ctx, `INSERT INTO entries (id, time, expires, class, refused, score, mail_from, author, name,
 		subject, size, sha256, client, helo, found) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
 		e.ID, e.Time.UnixMilli(), e.Expires.UnixMilli(), string(e.Class), e.Refused, int64(e.Score), e.MailFrom, e.Author,
 		e.Name, e.Subject, e.Size, e.SHA256, e.Client, e.Helo, found(e)).Scan(&seq)
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	for i, c := range e.Rcpts {
 		owner, domain := ownerOf(c.Address)
 		_, err := tx.ExecContext(ctx, `INSERT INTO recipients (entry, place, address, owner, domain, state, reply, by, at, key)
 			VALUES (?,?,?,?,?,?,?,?,?,'')`, seq, i, c.Address, owner, domain, string(c.State), c.Reply, c.By, millis(c.At))
 		if err != nil {
-			return 0, false, err
+			return 0, err
 		}
 	}
-	r, err := tx.ExecContext(ctx, `INSERT INTO blobs (sha256, stored) VALUES (?,?) ON CONFLICT DO NOTHING`, e.SHA256, stored)
-	if err != nil {
-		return 0, false, err
-	}
-	n, err := r.RowsAffected()
-	return seq, n > 0, err
+	return seq, nil
 }
 
 // undo removes what a failed Put may have left. Content that another entry needs stays.
