@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/dns"
-	"gatepost/gateway/journal"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -66,7 +64,7 @@ func (c *testCmd) Run(a *app) error {
 
 // testFrom writes a test of what was recorded.
 func (s *site) testFrom(a *app, id string) error {
-	rec, err := journal.NewReader(filepath.Join(string(s.cfg.DataDir), "journal")).Lookup(a.ctx, id)
+	rec, err := s.records(a).Lookup(a.ctx, id)
 	if err != nil {
 		return err
 	}
