@@ -168,7 +168,10 @@ func (r *runner) repeat(at int32, s *step, text []byte, pos int) (int32, int, bo
 		if n == s.min {
 			low = pos
 		}
-		w := s.set.width(text, pos)
+		w := 1
+		if pos >= len(text) || text[pos] >= utf8.RuneSelf || !s.set.ascii.has(text[pos]) {
+			w = s.set.width(text, pos)
+		}
 		if w == 0 {
 			if n < s.min {
 				return at, pos, false
