@@ -546,6 +546,34 @@ func TestShortcutsAreToldWithWhatTheyStart(t *testing.T) {
 	}
 }
 
+func TestAShortcutToAPageOfTheWebIsABookmark(t *testing.T) {
+	for text, want := range map[string]string{
+		"[InternetShortcut]\r\nURL=http://www.a.example/essay\r\nModified=E01C2C4A\r\n":                      "attach.bookmark",
+		"[DEFAULT]\r\nBASEURL=http://www.a.example/\r\n[InternetShortcut]\r\nURL=https://www.a.example/\r\n": "attach.bookmark",
+		"[InternetShortcut]\r\nURL=file://evil.example/x.exe\r\n":                                            "attach.shortcut",
+		"[InternetShortcut]\r\nURL=http://a.example/\r\nURL=file://evil.example/x\r\n":                       "attach.shortcut",
+		"[InternetShortcut]\r\nURL=http://a.example/\r\nIconFile=\\\\evil.example\\share\\x.ico\r\n":         "attach.shortcut",
+		"[InternetShortcut]\r\nURL=http://a.example/\r\nWorkingDirectory=C:\\\r\n":                           "attach.shortcut",
+	} {
+		got := codes(check(t, "Essay.url", "application/octet-stream", []byte(text)))
+		if !slices.Contains(got, want) || slices.Contains(got, "attach.bookmark") != (want == "attach.bookmark") || slices.Contains(got, "attach.shortcut") == (want == "attach.bookmark") {
+			t.Errorf("%q: %v, want %s", text, got, want)
+		}
+	}
+}
+
+func TestATextThatQuotesABrokenMessageIsATextWhereItIsCalledOne(t *testing.T) {
+	quoted := []byte("From: a@b.example\r\nTo: c@d.example\r\nthis line has no name\r\nSubject: spam\r\n\r\nBuy.\r\n")
+	for _, c := range []struct {
+		name, kind string
+		want       bool
+	}{{"notspam.txt", "text/plain", false}, {"notspam.eml", "text/plain", true}, {"notspam.txt", "application/octet-stream", true}} {
+		if got := codes(check(t, c.name, c.kind, quoted)); slices.Contains(got, "attach.archive-ambiguous") != c.want {
+			t.Errorf("%s as %s: %v", c.name, c.kind, got)
+		}
+	}
+}
+
 func TestLinksOfCalendarAndContactFilesAreFacts(t *testing.T) {
 	for name, text := range map[string]string{
 		"a.ics": "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDESCRIPTION:Join at https://meet.evil.exa\r\n mple/room\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
