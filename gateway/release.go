@@ -65,13 +65,19 @@ func (r *Releaser) Release(ctx context.Context, id string, q quarantine.Release)
 func (r *Releaser) Resume(ctx context.Context, claims []quarantine.Claimed) error {
 	var errs []error
 	for len(claims) > 0 {
-		first := claims[0]
-		var rcpts []string
-		for len(claims) > 0 && claims[0].ID == first.ID && claims[0].Key == first.Key {
-			rcpts = append(rcpts, claims[0].Address)
-			claims = claims[1:]
+		first, n := claims[0], 1
+		for n < len(claims) && claims[n].ID == first.ID && claims[n].Key == first.Key {
+			n++
 		}
-		e, err := r.Quarantine.Entry(ctx, first.ID)
+		rcpts, err := r.Quarantine.TakeOver(ctx, claims[:n])
+		claims = claims[n:]
+		if err == nil && len(rcpts) == 0 {
+			continue // another gateway was first
+		}
+		var e *quarantine.Entry
+		if err == nil {
+			e, err = r.Quarantine.Entry(ctx, first.ID)
+		}
 		if err == nil {
 			_, err = r.carryOut(ctx, e, quarantine.Release{Key: first.Key, By: first.By}, rcpts)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/dns"
-	"gatepost/gateway/journal"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -26,7 +24,7 @@ func (*checkCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range s.cfg.Notes {
+	for _, n := range slices.Concat(s.cfg.Notes, s.rules.Notes()) {
 		fmt.Fprintln(a.errs, "note: "+n.Error())
 	}
 	report := s.runTests(a.ctx)
@@ -66,7 +64,7 @@ func (c *testCmd) Run(a *app) error {
 
 // testFrom writes a test of what was recorded.
 func (s *site) testFrom(a *app, id string) error {
-	rec, err := journal.NewReader(filepath.Join(string(s.cfg.DataDir), "journal")).Lookup(a.ctx, id)
+	rec, err := s.records(a).Lookup(a.ctx, id)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway/certs"
 	"gatepost/gateway/config"
+	"gatepost/gateway/db"
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/smtp"
@@ -104,6 +105,7 @@ func diagnose(ctx context.Context, a *app, path string) []diagnosis {
 		list = append(list, diagnosis{Name: "configuration", State: isWarning, Detail: n.Error()})
 	}
 	list = append(list, s.dnsHealth(ctx))
+	list = append(list, s.storeDiagnoses(ctx)...)
 	list = append(list, s.hopHealth(ctx)...)
 	for _, c := range s.snap.Chain.Conditions(ctx) {
 		list = append(list, filterHealth(c, s.snap.Policy))
@@ -123,6 +125,37 @@ func (s *site) dnsHealth(ctx context.Context) diagnosis {
 		return diagnosis{"dns", isCritical, err.Error(), "Senders cannot be checked: mail whose author's domain might refuse it is told to come back (451).", "See that dns.servers (or /etc/resolv.conf) names a resolver that answers; one on this machine is best."}
 	}
 	return diagnosis{Name: "dns", State: isWell, Detail: fmt.Sprintf("answered in %d ms", time.Since(begin).Milliseconds())}
+}
+
+// storeDiagnoses asks a database that gateways share. A file on this machine needs only its disk.
+func (s *site) storeDiagnoses(ctx context.Context) []diagnosis {
+	place, err := db.Locate(s.cfg.StoreURL())
+	if err != nil || !place.Shared {
+		return nil
+	}
+	well := diagnosis{Name: "store", State: isWell, Detail: place.Name}
+	d, err := db.Open(s.cfg.StoreURL())
+	if err == nil {
+		defer d.Close()
+		err = d.Check(ctx)
+	}
+	switch {
+	case errors.Is(err, db.ErrNotDurable):
+		return []diagnosis{{well.Name, isCritical, err.Error(), storeEffect, "Set fsync = on in postgresql.conf; it outweighs every speed that is gained without."}}
+	case err != nil:
+		return []diagnosis{{well.Name, isCritical, err.Error(), storeEffect, storeHint}}
+	}
+	list := []diagnosis{well}
+	if place.Blind {
+		list = append(list, diagnosis{well.Name, isWarning, "it need not show who it is, as store.url says", "Whoever is between can take its place.", "Say sslmode=verify-full, with sslrootcert if its authority is your own."})
+	}
+	if place.Clear {
+		list = append(list, diagnosis{well.Name, isWarning, "it is talked to in clear text, as store.url says", "Whoever is between can read and change held mail.", "Say sslmode=verify-full, unless the network is safe."})
+	}
+	if skew := d.Skew(); skew.Abs() > maxSkew {
+		list = append(list, diagnosis{"clock of the store", isWarning, "it differs by " + skew.Round(time.Second).String() + " from ours", skewEffect, skewHint})
+	}
+	return list
 }
 
 // hopHealth greets every next hop.
@@ -189,7 +222,7 @@ func withoutFilter(a policy.Action) string {
 // openDoors names what the policy lets pass although nobody looked (HOSTILE 5.3).
 func (s *site) openDoors() []diagnosis {
 	var list []diagnosis
-	for _, f := range []string{"attach", "clamd", "icap", "sandbox"} {
+	for _, f := range []string{"attach", "clamd", "icap", "milter", "sandbox"} {
 		if a := s.snap.Policy.OnFailure(f); a == policy.Accept || a == policy.Tag {
 			list = append(list, diagnosis{"policy", isWarning, "failures: " + f + " says " + string(a), "While " + f + " cannot look, mail passes unscanned.", "Say defer or quarantine, unless that is what you want."})
 		}

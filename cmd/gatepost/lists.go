@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -141,7 +140,7 @@ func openPast(a *app, span string) (*site, *journal.Reader, time.Time, error) {
 	if err != nil {
 		return nil, nil, since, err
 	}
-	return s, journal.NewReader(filepath.Join(string(s.cfg.DataDir), "journal")), since, nil
+	return s, s.records(a), since, nil
 }
 
 // attempt is the envelope of a record, with the recipients that were refused; nil for what is no mail and for what can

@@ -54,9 +54,9 @@ func (w *works) accounts(ctx context.Context) (*admin.Accounts, error) {
 	return admin.NewAccounts(shelf), nil
 }
 
-// prime fills the overview with the last day.
+// prime fills the overview, which is of this gateway alone, with the last day.
 func (w *works) prime(ctx context.Context) error {
-	return w.reader.Scan(ctx, time.Now().Add(-24*time.Hour), time.Time{}, func(r *journal.Record) error {
+	return w.journal.Scan(ctx, time.Now().Add(-24*time.Hour), time.Time{}, func(r *journal.Record) error {
 		w.meter.Prime(r)
 		return nil
 	})
@@ -113,10 +113,7 @@ func (s shelves) Recent(ctx context.Context, kind journal.Kind, before time.Time
 		before = time.Now()
 	}
 	var ring []journal.Record
-	err := s.w.reader.Scan(ctx, before.Add(-recentDays), before, func(r *journal.Record) error {
-		if r.Kind != kind {
-			return nil
-		}
+	err := s.w.reader.ScanKind(ctx, kind, before.Add(-recentDays), before, func(r *journal.Record) error {
 		if len(ring) >= 2*limit { // the newest are at the end: keep them, in amortised constant time
 			ring = append(ring[:0], ring[len(ring)-limit:]...)
 		}
@@ -168,7 +165,7 @@ func (s *service) health() []admin.Check {
 		checks = append(checks, c)
 	}
 	add("spool", s.spool.Admit(), admin.Critical, time.Time{}, "New mail is told to come back (452).", "Make room on the disk of data_dir, or wait until mail in progress is done.")
-	add("quarantine", s.quarantine.Admit(), admin.Critical, time.Time{}, "Mail that would be held is told to come back (452).", "Make room, raise quarantine.max_bytes, or shorten retention.")
+	s.storeHealth(add)
 	add("journal", s.journal.Health(), admin.Critical, time.Time{}, "New mail is told to come back (451).", "Make room on the disk of data_dir and look at its state.")
 	if s.shared != nil {
 		var err error
@@ -196,6 +193,7 @@ func (s *service) health() []admin.Check {
 		add("hold queue", fmt.Errorf("the oldest message waits since %s", oldest.Round(time.Minute)), admin.Warning, time.Now().Add(-oldest), "Mail that was accepted waits for its mail server.", "Look at the mail server; gatepost hold list says what it answered.")
 	}
 	s.conditions(add)
+	s.shareHealth(add)
 	s.lists.health(add)
 	s.directories.health(add)
 	if path, made := oldest(s.gateway.Snapshot()); !made.IsZero() && time.Since(made) > oldGeo {
@@ -208,6 +206,31 @@ func (s *service) health() []admin.Check {
 	return checks
 }
 
+// maxSkew is by how much the clocks of gateways and store may differ.
+const maxSkew = 30 * time.Second
+
+// What follows where the store does not work, and what to do.
+const (
+	storeEffect = "Mail that would be held is told to come back (451), clean mail flows; nobody can log in or review."
+	storeHint   = "Look at the database of store.url and the way to it; nothing need be restarted here."
+	skewEffect  = "Releases, sessions and retention are judged by different times."
+	skewHint    = "Let chrony or systemd-timesyncd keep the clocks of all gateways and of the database."
+)
+
+// storeHealth is the store's and the quarantine's part of the gateway's health.
+func (s *service) storeHealth(add func(name string, err error, severity admin.Severity, since time.Time, effect, hint string)) {
+	away := s.db.Health()
+	if s.db.Shared() {
+		add("store", away, admin.Critical, time.Time{}, storeEffect, storeHint)
+		if skew := s.db.Skew(); skew.Abs() > maxSkew {
+			add("clock of the store", fmt.Errorf("it differs by %s from ours", skew.Round(time.Second)), admin.Warning, time.Time{}, skewEffect, skewHint)
+		}
+	}
+	if away == nil {
+		add("quarantine", s.quarantine.Admit(), admin.Critical, time.Time{}, "Mail that would be held is told to come back (452).", "Make room, raise quarantine.max_bytes, or shorten retention.")
+	}
+}
+
 // longHold is how long mail may be on hold before that is a trouble.
 const longHold = time.Hour
 
@@ -218,7 +241,7 @@ func (s *service) gauges() []admin.Gauge {
 	held, heldBytes := s.depot.Depth()
 	givenUp, _, _ := s.depot.givenUp()
 	judging, waiting := s.gateway.Judging()
-	return slices.Concat(s.edgeGauges(), s.lists.gauges(), []admin.Gauge{
+	return slices.Concat(s.edgeGauges(), s.lists.gauges(), s.shareGauges(), []admin.Gauge{
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(judging), Label: "state", Of: "judged"},
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(waiting), Label: "state", Of: "waiting"},
 		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},

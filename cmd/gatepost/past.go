@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,12 +22,7 @@ func (a *app) past() (*journal.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&site{cfg: cfg}).records(), nil
-}
-
-// records reads the journal, beside whoever writes it.
-func (s *site) records() *journal.Reader {
-	return journal.NewReader(filepath.Join(string(s.cfg.DataDir), "journal"))
+	return (&site{cfg: cfg}).records(a), nil
 }
 
 // explainCmd is `gatepost explain`.
@@ -183,7 +177,7 @@ func (c *replayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	r := s.records()
+	r := s.records(a)
 	since, err := sinceTime(c.Since)
 	if err != nil {
 		return err

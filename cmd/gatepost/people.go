@@ -31,12 +31,20 @@ func newBook() (*people.Book, error) {
 	return people.New(people.Limits{}, look, known), nil
 }
 
+// recallTime is how long a command waits for the memory of people.
+const recallTime = 15 * time.Second
+
 // recall fills the memory with what a gateway on the same store has written down, if there is one; nothing is made or changed.
 func (s *site) recall(ctx context.Context) error {
-	path := strings.TrimPrefix(s.cfg.StoreURL(), "sqlite:")
-	if _, err := os.Stat(path); err != nil || s.cfg.File == "" {
+	place, err := db.Locate(s.cfg.StoreURL())
+	if err != nil || s.cfg.File == "" {
+		return err
+	}
+	if _, err := os.Stat(place.Name); err != nil && !place.Shared {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, recallTime)
+	defer cancel()
 	d, err := db.Open(s.cfg.StoreURL())
 	if err != nil {
 		return err
@@ -94,7 +102,7 @@ func observation(rec *journal.Record, ours bool) people.Observation {
 	}
 	names := map[string]string{}
 	for _, field := range [...]string{"to", "cc"} {
-		for _, value := range m.Header[field] {
+		for _, value := range m.Header.Values(field) {
 			for _, box := range mail.ParseMailboxes(value[:min(len(value), maxNamed)]) {
 				names[spoof.Canonical(box)] = strings.Clone(box.Name)
 			}

@@ -42,6 +42,7 @@ func TestExamplesInTheDocumentsWork(t *testing.T) {
 	}
 	block := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
 	dir, found := t.TempDir(), 0
+	t.Setenv("STORE_PASSWORD", "secret")
 	site := &site{cfg: &config.Config{}}
 	if problems := site.loadRules(); len(problems) > 0 {
 		t.Fatal(problems)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -37,7 +36,7 @@ func (c *tlsReportCmd) Run(a *app) error {
 	}
 	p := tlsPolicy(cfg)
 	report := gateway.NewTLSReport(&p)
-	err = journal.NewReader(filepath.Join(string(cfg.DataDir), "journal")).Scan(a.ctx, since, time.Time{}, func(r *journal.Record) error {
+	err = (&site{cfg: cfg}).records(a).Scan(a.ctx, since, time.Time{}, func(r *journal.Record) error {
 		report.Add(r)
 		return nil
 	})

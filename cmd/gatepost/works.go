@@ -45,6 +45,7 @@ type works struct {
 	contacts   *people.Store
 	journal    *journal.Journal
 	reader     *journal.Reader
+	commons    *journal.Commons // nil: no other gateway shares the store
 	book       *learn.Book
 	carrier    *carrier
 	depot      *depot
@@ -95,7 +96,7 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 			return err
 		}
 	}
-	if w.db, err = db.Open(w.cfg.StoreURL()); err != nil {
+	if err = w.openStore(ctx, daemon); err != nil {
 		return err
 	}
 	w.spool, err = spool.New(spool.Config{
@@ -119,10 +120,25 @@ func (w *works) open(ctx context.Context, daemon bool) (err error) {
 	if w.book, err = w.openBook(ctx); err != nil {
 		return err
 	}
-	journalDir := filepath.Join(w.dir, "journal")
-	w.journal, err = journal.Open(journalDir, journal.Options{Daemon: daemon})
-	w.reader = journal.NewReader(journalDir)
-	return err
+	return w.openJournal(ctx, daemon)
+}
+
+// openStore opens the database. The daemon waits for one that several gateways share; a command says that it is away.
+func (w *works) openStore(ctx context.Context, daemon bool) (err error) {
+	if w.db, err = db.Open(w.cfg.StoreURL()); err != nil || !w.db.Shared() {
+		return err
+	}
+	if !daemon {
+		return w.db.Check(ctx)
+	}
+	w.db.OnChange(func(err error) {
+		if err != nil {
+			w.log.Error("store is away", "error", err.Error())
+			return
+		}
+		w.log.Info("store is back")
+	})
+	return w.db.Wait(ctx, func(err error) { w.log.Warn("waiting for the store", "error", err.Error()) })
 }
 
 // openWorks opens everything that serve needs.
@@ -208,6 +224,7 @@ func (w *works) start(ctx context.Context) {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w.background, w.cancel = background, cancel
 	w.troubles.note("policy archive", w.keepPolicy())
+	w.share(background)
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
 	w.running.Go(func() { w.answerGreylist(background) })
@@ -238,21 +255,21 @@ func (w *works) hopChanged(h forward.HopState) {
 	w.log.Warn("next hop is down", "address", h.Address, "up", false, "error", mail.Printable(fmt.Sprint(h.Err), 300))
 }
 
-// ownClaim begins the keys of releases that the daemon itself carries out. Another daemon's are all over when this one
-// has the lock; those of commands are over when their lease is.
+// ownClaim begins the keys of releases that the daemon itself carries out. Another daemon's on this machine are all over when
+// this one has the lock; those of commands, and of other gateways, are over when their lease is.
 const ownClaim = "daemon-"
 
 // finishReleases carries out what a process that was killed had begun to release (FP-20): of the daemon before this one at
-// once, of commands when they had their time. It is called at the start, with first, and from time to time.
+// once, of others when they had their time. It is called at the start, with first, and from time to time.
 func (w *works) finishReleases(ctx context.Context, first bool) {
 	age := quarantine.Lease
-	if first {
+	if first = first && !w.db.Shared(); first {
 		age = 0
 	}
 	list, err := w.quarantine.Unfinished(ctx, age)
 	if err == nil {
 		list = slices.DeleteFunc(list, func(c quarantine.Claimed) bool {
-			return time.Since(c.At) < quarantine.Lease && !(strings.HasPrefix(c.Key, ownClaim) && c.At.Before(w.began))
+			return time.Since(c.At) < quarantine.Lease && !(first && strings.HasPrefix(c.Key, ownClaim) && c.At.Before(w.began))
 		})
 		for _, c := range list {
 			w.log.Warn("a release was cut off; it is carried out now", "id", c.ID, "by", c.By)

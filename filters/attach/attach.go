@@ -199,7 +199,10 @@ func (w *walk) named(it *item, class danger.Class) {
 // mismatch compares the content with what the part declares.
 func (w *walk) mismatch(it *item, kind string) {
 	for _, n := range it.names {
-		if format, _ := w.container(it.data); format == "" && strings.HasSuffix(fold(n), ".zip") {
+		if !strings.HasSuffix(fold(n), ".zip") {
+			continue
+		}
+		if format, _ := w.container(it.data); format == "" {
 			w.find(it, "attach.type-mismatch", "The declared type is not what the content is.", n+" is "+kind)
 		}
 	}

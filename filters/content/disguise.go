@@ -2,6 +2,8 @@ package content
 
 import (
 	"cmp"
+	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -12,7 +14,7 @@ import (
 func (g *gathered) disguise() {
 	for _, name := range [...]string{"Subject", "From"} {
 		if f := g.m.Fields(name); len(f) > 0 && needlesslyEncoded(f[0].Value) {
-			g.sign("encoded_ascii", "header "+name, "%s", f[0].Value)
+			g.sign("encoded_ascii", "header "+name, f[0].Value)
 			break
 		}
 	}
@@ -20,13 +22,13 @@ func (g *gathered) disguise() {
 	first, n := mixedWords(g.m.Subject())
 	second, m := mixedWords(visible)
 	if n+m >= 2 {
-		g.sign("mixed_script", "text", "%d words, such as %s", n+m, cmp.Or(first, second))
+		g.sign("mixed_script", "text", fmt.Sprintf("%d words, such as %s", n+m, cmp.Or(first, second)))
 	}
 	if n := splitLetters(visible); n >= 3 {
-		g.sign("split_words", "text", "%d times", n)
+		g.sign("split_words", "text", fmt.Sprintf("%d times", n))
 	}
 	if n := len(g.m.Addresses("To")); n > 5 {
-		g.sign("many_recipients", "header To", "%d", n)
+		g.sign("many_recipients", "header To", strconv.Itoa(n))
 	}
 }
 

@@ -89,7 +89,15 @@ func (a *Accounts) Create(ctx context.Context, spec AccountSpec) (Account, error
 	}
 	acc.Hash = a.cost.hash(spec.Password, randomBytes(16))
 	acc.Created = time.Now().UTC().Truncate(time.Second)
-	return acc, a.put(ctx, acc)
+	acc.Epoch = rand.Text()
+	body, err := json.Marshal(acc)
+	if err != nil {
+		return Account{}, err
+	}
+	if made, err := a.shelf.Swap(ctx, Document{Kind: kindAccount, Key: acc.Name, Owner: acc.Name, Body: body}, nil); err != nil || !made {
+		return Account{}, cmp.Or(err, ErrExists) // another gateway was faster
+	}
+	return acc, nil
 }
 
 func (spec AccountSpec) account() (Account, error) {
@@ -236,6 +244,9 @@ func (a *Accounts) Setup(ctx context.Context) (string, error) {
 	}
 	password := strings.ToLower(rand.Text())
 	_, err = a.Create(ctx, AccountSpec{Name: "admin", Roles: []Role{Admin}, Password: password, Temporary: true})
+	if errors.Is(err, ErrExists) { // another gateway of the site made it at this moment, and prints its password
+		return "", nil
+	}
 	return password, err
 }
 

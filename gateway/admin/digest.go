@@ -265,19 +265,51 @@ func (g *Digests) send(ctx context.Context, address string, slot time.Time, firs
 	if len(list) == 0 {
 		return false, nil
 	}
+	free, release, err := g.claim(ctx, address, slot)
+	if err != nil || !free {
+		return false, err
+	}
+	// Until now another gateway may have sent it.
+	if c, err = g.deps.Accounts.digestChoice(ctx, address); err != nil || !c.Last.Before(slot) {
+		return false, errors.Join(err, release())
+	}
+	if err := g.tell(ctx, address, list, c); err != nil {
+		return false, errors.Join(err, release())
+	}
+	c.Last = g.deps.Now()
+	return true, errors.Join(g.deps.Accounts.chooseDigest(ctx, address, c), release())
+}
+
+// claimLife is for how long a digest is one gateway's to send; if it did not, another may.
+const claimLife = 10 * time.Minute
+
+// kindDigestClaim is the shelf's kind of what one gateway is about to send.
+const kindDigestClaim = "digestclaim"
+
+// claim takes a digest for this gateway, of all that share the shelf.
+func (g *Digests) claim(ctx context.Context, address string, slot time.Time) (free bool, release func() error, err error) {
+	d := Document{Kind: kindDigestClaim, Key: fmt.Sprint(slot.Unix(), " ", address), Owner: address, Body: []byte("1"), Expires: time.Now().Add(claimLife)}
+	free, err = g.deps.Accounts.shelf.Swap(ctx, d, nil)
+	return free, func() error {
+		_, err := g.deps.Accounts.shelf.Delete(context.WithoutCancel(ctx), d.Kind, d.Key)
+		return err
+	}, err
+}
+
+// tell sends one person's digest of a list.
+func (g *Digests) tell(ctx context.Context, address string, list []quarantine.Entry, c digestChoice) error {
 	lang := c.Language
 	if lang == "" {
 		lang = g.cfg.Language
 	}
 	message, err := g.compose(ctx, address, lang, list)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := g.deps.Courier.Send(ctx, address, message); err != nil {
-		return false, fmt.Errorf("send: %w", err)
+		return fmt.Errorf("send: %w", err)
 	}
-	c.Last = g.deps.Now()
-	return true, g.deps.Accounts.chooseDigest(ctx, address, c)
+	return nil
 }
 
 // loose reports whether a link alone may release mail of a class with these results (O-03).

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"mime"
@@ -17,8 +18,11 @@ import (
 	"gatepost/policy"
 )
 
-// at sets the clock to an hour of a fixed day.
-func (b *bench) at(hour int) { b.now = time.Date(2026, 11, 24, hour, 5, 0, 0, time.UTC) }
+// at sets the clock to an hour of tomorrow: the shelf goes by the machine's, and what is kept must not have expired there.
+func (b *bench) at(hour int) {
+	y, m, d := time.Now().UTC().Date()
+	b.now = time.Date(y, m, d+1, hour, 5, 0, 0, time.UTC)
+}
 
 // digestOf sends what is due and reads the two forms of one person's digest.
 func (b *bench) digestOf(address string) (subject, text, html string) {
@@ -256,5 +260,50 @@ func TestPeopleChooseTheirDigests(t *testing.T) {
 	}
 	if w := b.do(nil, post, path, url.Values{"when": {"hourly"}}); w.Code != 400 {
 		t.Errorf("nonsense: %d", w.Code)
+	}
+}
+
+// A courierFunc is a Courier.
+type courierFunc func(ctx context.Context, to string, message []byte) error
+
+func (f courierFunc) Send(ctx context.Context, to string, message []byte) error {
+	return f(ctx, to, message)
+}
+
+// Another gateway that shares the shelf looks at the hour while this one sends: each person is told once.
+func TestADigestIsSentByOneGateway(t *testing.T) {
+	b := newBench(t)
+	b.at(7)
+	told := map[string]int{}
+	deps := b.digests.deps
+	deps.Courier = courierFunc(func(_ context.Context, to string, _ []byte) error {
+		told[to]++
+		return nil
+	})
+	other, err := NewDigests(b.digests.cfg, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps.Courier = courierFunc(func(ctx context.Context, to string, _ []byte) error {
+		told[to]++
+		_, err := other.SendDue(ctx)
+		return err
+	})
+	one, err := NewDigests(b.digests.cfg, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := one.SendDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) < 2 {
+		t.Errorf("told: %v", told)
+	}
+	for who, n := range told {
+		if n != 1 {
+			t.Errorf("%s was told %d times", who, n)
+		}
 	}
 }

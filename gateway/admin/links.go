@@ -59,7 +59,7 @@ func (g *Digests) linkKey(ctx context.Context, name string) (string, []byte, err
 		return name, body, err
 	}
 	secret, _ := newSecret()
-	err = shelf.Put(ctx, Document{Kind: kindLinkKey, Key: name, Body: []byte(secret), Expires: now.Add(keyLife + linkLife)})
+	_, err = shelf.Swap(ctx, Document{Kind: kindLinkKey, Key: name, Body: []byte(secret), Expires: now.Add(keyLife + linkLife)}, nil)
 	if err != nil {
 		return "", nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatepost/gateway/db"
+	"gatepost/test/harness/postgres"
 )
 
 func (b *bench) login(name, password string, edit ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -210,16 +211,18 @@ func TestTokensAreScoped(t *testing.T) {
 
 // The shelf in memory and the one in the durable store keep the same promises.
 func TestShelvesKeepTheirPromises(t *testing.T) {
-	store, err := db.Open("sqlite:" + filepath.Join(t.TempDir(), "x.db"))
-	if err != nil {
-		t.Fatal(err)
+	shelves := map[string]Shelf{"memory": &MemoryShelf{}}
+	for name, url := range map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "x.db"), "postgres": postgres.Fresh(t)} {
+		store, err := db.Open(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		if shelves[name], err = NewSQLShelf(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
 	}
-	defer store.Close()
-	durable, err := NewSQLShelf(t.Context(), store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, s := range map[string]Shelf{"memory": &MemoryShelf{}, "sql": durable} {
+	for name, s := range shelves {
 		t.Run(name, func(t *testing.T) {
 			ctx := context.Background()
 			for _, d := range []Document{{Kind: "a", Key: "2", Owner: "x", Body: []byte(`{"v":1}`)}, {Kind: "a", Key: "1", Owner: "y", Body: []byte("one")},
@@ -244,6 +247,16 @@ func TestShelvesKeepTheirPromises(t *testing.T) {
 			second, err := s.Delete(ctx, "a", "2")
 			if !first || second || err != nil {
 				t.Errorf("delete twice: %v, %v, %v", first, second, err)
+			}
+			made, over := Document{Kind: "b", Key: "k", Body: []byte("new")}, Document{Kind: "a", Key: "3", Body: []byte("new")}
+			for i, c := range []struct {
+				d    Document
+				was  []byte
+				done bool
+			}{{made, []byte("x"), false}, {made, nil, true}, {made, nil, false}, {made, []byte("old"), false}, {made, []byte("new"), true}, {over, nil, true}} {
+				if done, err := s.Swap(ctx, c.d, c.was); done != c.done || err != nil {
+					t.Errorf("swap %d: %v, %v", i, done, err)
+				}
 			}
 		})
 	}

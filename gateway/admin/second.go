@@ -119,16 +119,33 @@ func (a *Accounts) checkCode(ctx context.Context, name, code string, now time.Ti
 	}
 	a.second.Lock() // so that one code is taken once
 	defer a.second.Unlock()
-	t, err := a.totp(ctx, name)
+	was, err := a.shelf.Get(ctx, kindTOTP, name)
 	if err != nil {
 		return err
 	}
-	if t == nil || !t.take(strings.ReplaceAll(strings.TrimSpace(code), " ", ""), now) {
+	var t totp
+	if was != nil {
+		if err := json.Unmarshal(was, &t); err != nil {
+			return fmt.Errorf("read second factor: %w", err)
+		}
+	}
+	if was == nil || !t.take(strings.ReplaceAll(strings.TrimSpace(code), " ", ""), now) {
 		a.delays.fail(now, key)
 		return ErrCode
 	}
+	body, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	once, err := a.shelf.Swap(ctx, Document{Kind: kindTOTP, Key: name, Owner: name, Body: body}, was)
+	if err != nil {
+		return err
+	}
+	if !once { // another gateway took a code at this moment
+		return ErrCode
+	}
 	a.delays.succeed(key)
-	return a.putTOTP(ctx, name, t)
+	return nil
 }
 
 // RemoveSecond takes away a person's second factors.

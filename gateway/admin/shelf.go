@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -14,6 +15,9 @@ type Shelf interface {
 	Get(ctx context.Context, kind, key string) ([]byte, error)
 	// Put stores a document; a zero expiry keeps it until it is deleted.
 	Put(ctx context.Context, d Document) error
+	// Swap stores a document in the place of one whose body is was, or of none if was is nil, and reports whether it did:
+	// of many who swap the same one, one is told yes.
+	Swap(ctx context.Context, d Document, was []byte) (bool, error)
 	// Delete removes a document and reports whether it was there: only one of two deleters is told yes.
 	Delete(ctx context.Context, kind, key string) (bool, error)
 	// List returns a kind's documents that have not expired, ordered by key; an empty owner: everyone's.
@@ -58,6 +62,22 @@ func (m *MemoryShelf) Put(_ context.Context, d Document) error {
 	}
 	m.docs[[2]string{d.Kind, d.Key}] = d
 	return nil
+}
+
+// Swap implements Shelf.
+func (m *MemoryShelf) Swap(_ context.Context, d Document, was []byte) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, there := m.docs[[2]string{d.Kind, d.Key}]
+	there = there && !old.expired(time.Now())
+	if there != (was != nil) || there && !bytes.Equal(old.Body, was) {
+		return false, nil
+	}
+	if m.docs == nil {
+		m.docs = make(map[[2]string]Document)
+	}
+	m.docs[[2]string{d.Kind, d.Key}] = d
+	return true, nil
 }
 
 // Delete implements Shelf.
@@ -121,20 +141,44 @@ func (s *SQLShelf) Get(ctx context.Context, kind, key string) ([]byte, error) {
 
 // Put implements Shelf. It also sweeps out what expired.
 func (s *SQLShelf) Put(ctx context.Context, d Document) error {
-	var expires int64
 	if !d.Expires.IsZero() {
-		expires = d.Expires.Unix()
 		if _, err := s.db.Exec(ctx, `DELETE FROM admin_shelf WHERE expires <> 0 AND expires <= $1`, time.Now().Unix()); err != nil {
 			return fmt.Errorf("sweep admin_shelf: %w", err)
 		}
 	}
 	_, err := s.db.Exec(ctx, `INSERT INTO admin_shelf (kind, key, owner, body, expires) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, body = excluded.body, expires = excluded.expires`,
-		d.Kind, d.Key, d.Owner, string(d.Body), expires)
+		d.Kind, d.Key, d.Owner, string(d.Body), d.until())
 	if err != nil {
 		return fmt.Errorf("put %s: %w", d.Kind, err)
 	}
 	return nil
+}
+
+// Swap implements Shelf.
+func (s *SQLShelf) Swap(ctx context.Context, d Document, was []byte) (bool, error) {
+	var n int64
+	var err error
+	if was == nil {
+		n, err = s.db.Exec(ctx, `INSERT INTO admin_shelf (kind, key, owner, body, expires) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, body = excluded.body, expires = excluded.expires
+			WHERE admin_shelf.expires <> 0 AND admin_shelf.expires <= $6`, d.Kind, d.Key, d.Owner, string(d.Body), d.until(), time.Now().Unix())
+	} else {
+		n, err = s.db.Exec(ctx, `UPDATE admin_shelf SET owner = $1, body = $2, expires = $3 WHERE kind = $4 AND key = $5 AND body = $6`,
+			d.Owner, string(d.Body), d.until(), d.Kind, d.Key, string(was))
+	}
+	if err != nil {
+		return false, fmt.Errorf("swap %s: %w", d.Kind, err)
+	}
+	return n > 0, nil
+}
+
+// until is when a document expires, in seconds since 1970; 0 for never.
+func (d Document) until() int64 {
+	if d.Expires.IsZero() {
+		return 0
+	}
+	return d.Expires.Unix()
 }
 
 // Delete implements Shelf.

@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"gatepost/gateway/db"
 )
 
 // A visit is one request being answered.
@@ -225,12 +227,19 @@ func (d *desk) setHeaders(v *visit) {
 // fail answers with an error: the person sees a sentence and an id, the log gets the rest.
 func (d *desk) fail(v *visit, err error) {
 	p := (*problem)(nil)
-	if !errors.As(err, &p) {
+	if !errors.As(err, &p) && db.Away(err) {
+		p = &problem{status: http.StatusServiceUnavailable, key: "error.store", err: err}
+	}
+	if p == nil {
 		p = &problem{status: http.StatusInternalServerError, key: "error.internal", err: err}
 	}
 	if p.err != nil && v.r.Context().Err() == nil {
 		d.log.Error("admin request failed", slog.String("request", v.id), slog.String("method", v.r.Method),
 			slog.String("route", v.route.pattern), slog.Any("error", p.err))
+	}
+	if p.key == "error.store" {
+		v.visitor = nil // who it is cannot be looked up now
+		v.w.Header().Set("Retry-After", "5")
 	}
 	if v.route.api || v.route.plain {
 		if p.status == http.StatusUnauthorized {

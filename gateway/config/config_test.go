@@ -154,6 +154,7 @@ domains:
 admin: {address: ":8025", public: true}
 limits: {recipients: 50}
 timeouts: {normal: {idle: 60s}}
+store: {url: "postgres://u:hunter2@db.example/d?sslmode=disable"}
 `
 	c, problems := parse(filepath.Join(dir, "f"), []byte(text), today)
 	if len(problems) > 0 {
@@ -176,6 +177,8 @@ timeouts: {normal: {idle: 60s}}
 		"f:11:18: address: the review pages can be reached from other machines, without TLS of their own; put a proxy that speaks TLS before them",
 		"f:12:22: recipients: RFC 5321 section 4.5.3.1.8 wants at least 100 recipients to be taken",
 		"f:13:27: idle: RFC 5321 section 4.5.3.2.7 wants five minutes for a command",
+		"f:14:14: url: held mail goes to postgres://db.example:5432/d in clear text: whoever is between can read and change it",
+		"f:14:14: url: gateways that share a store should share their counters too: without state.url each counts for itself",
 	}
 	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
 		t.Errorf("got\n%s\nwant\n%s", g, w)

@@ -12,6 +12,7 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/certs"
+	"gatepost/gateway/db"
 	"gatepost/gateway/state"
 	"gatepost/rules/conf"
 )
@@ -400,7 +401,7 @@ func (r *review) admin() {
 }
 
 func (r *review) stores() {
-	r.scheme(r.c.Node.Key("store").Key("url"), r.c.Store.URL.Reveal(), "sqlite:")
+	r.store()
 	if url := r.c.State.URL.Reveal(); url != "" {
 		if err := state.CheckURL(url); err != nil {
 			r.problem(r.c.Node.Key("state").Key("url"), "%v", err)
@@ -422,12 +423,24 @@ func (r *review) stores() {
 	}
 }
 
-// scheme checks how a URL begins. It does not repeat the URL, which may hold a password.
-func (r *review) scheme(at conf.Node, url string, known ...string) {
-	if url == "" || slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(url, k) && len(url) > len(k) }) {
+// store looks at the URL of the store. It does not repeat it, for it may hold a password.
+func (r *review) store() {
+	at, url := r.c.Node.Key("store").Key("url"), r.c.Store.URL.Reveal()
+	if url == "" {
 		return
 	}
-	r.problem(at, "expected a URL that begins with %s", strings.Join(known, ", "))
+	place, err := db.Locate(url)
+	switch {
+	case err != nil:
+		r.problem(at, "%v", err)
+	case place.Blind:
+		r.note(at, "%s need not show who it is: whoever is between can take its place; say sslmode=verify-full", place.Name)
+	case place.Clear:
+		r.note(at, "held mail goes to %s in clear text: whoever is between can read and change it", place.Name)
+	}
+	if err == nil && place.Shared && r.c.State.URL.Reveal() == "" {
+		r.note(at, "gateways that share a store should share their counters too: without state.url each counts for itself")
+	}
 }
 
 func (r *review) files() {

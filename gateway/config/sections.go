@@ -20,7 +20,7 @@ type DNS struct {
 
 // Store names the durable store.
 type Store struct {
-	URL conf.Secret `yaml:"url" default:"sqlite:gatepost.db" doc:"sqlite:FILE, relative to data_dir."`
+	URL conf.Secret `yaml:"url" default:"sqlite:gatepost.db" doc:"sqlite:FILE, relative to data_dir, for one gateway; or postgres://USER:PASSWORD@HOST:PORT/DATABASE, PostgreSQL 12 or later, which the gateways of a site share: the quarantine with its content, accounts and sessions, what was taught, who writes, and the journal of all. To another machine it takes TLS and verifies the name (sslmode=verify-full, with sslrootcert=FILE for an authority of your own); sslmode=disable says that the network is safe. What is special in the password is written as %XX. Several hosts, HOST:PORT,HOST:PORT, are tried until one takes writes. The server must run with fsync=on."`
 }
 
 // Geo names files that say where addresses are.

@@ -5,135 +5,134 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// A DB is an open database. It is safe for concurrent use, and several processes may have the same file open: a
-// command beside the daemon reads at any time and waits its turn to write.
+// A DB is an open database. It is safe for concurrent use, and several processes may have the same one open: a command
+// beside the daemon, or another gateway, reads at any time and waits its turn to write.
 type DB struct {
-	path    string
+	path    string  // of the file; empty: PostgreSQL
+	server  *server // nil: SQLite
 	readers *sql.DB
 	writer  *sql.DB
+	part    string // whose transactions happen one after the other; for SQLite all do
 	jobs    chan *job
 	quit    chan struct{}
 	done    chan struct{}
 	close   sync.Once
+	mu      sync.Mutex
+	parts   map[string]*DB
 }
 
-// Errors of Open.
+// Errors of the store.
 var (
-	// ErrURL means that the url names no store that this version has.
+	// ErrURL means that the url names no store that this version has, or one that it must not use.
 	ErrURL = errors.New("unsupported store url")
 	// ErrNewer means that a later version of the program wrote the database.
 	ErrNewer = errors.New("database was written by a newer version")
 	// ErrClosed is returned by writes after Close.
 	ErrClosed = errors.New("database is closed")
+	// ErrAway means that the database does not answer. It is asked again by itself.
+	ErrAway = errors.New("database cannot be reached")
+	// ErrNotDurable means that the database forgets at a loss of power what it has confirmed.
+	ErrNotDurable = errors.New("database is not durable")
+	// ErrDoubt means that the connection was lost while a transaction was being committed: nobody knows whether it was.
+	ErrDoubt = errors.New("outcome of the commit is not known")
 )
 
-// maxReaders is the number of queries that run at once.
-const maxReaders = 4
-
-// Open opens the store that url names, and makes it if there is none: "sqlite:PATH", file mode 0600, missing
-// directories 0700. Other stores are refused with ErrURL.
+// Open opens the store that url names.
+//
+// "sqlite:PATH" is made if it is not there: file mode 0600, missing directories 0700.
+//
+// "postgres://USER:PASSWORD@HOST:PORT/DATABASE" is a database that is there. Nothing is asked of it before the first use, so
+// that Open succeeds while it is away. To another machine its connection is encrypted and the server's name verified
+// (sslmode=verify-full) unless the url says otherwise; the modes that fall back to clear text by themselves are ErrURL.
 func Open(url string) (*DB, error) {
-	path, err := sqlitePath(url)
-	if err != nil {
-		return nil, err
-	}
-	if err := create(path); err != nil {
-		return nil, fmt.Errorf("create database: %w", err)
-	}
-	d := &DB{path: path, jobs: make(chan *job, maxBatch), quit: make(chan struct{}), done: make(chan struct{})}
-	if d.writer, err = sql.Open("sqlite", dsn(path, "synchronous(FULL)", "foreign_keys(1)")+"&_txlock=immediate"); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	d.writer.SetMaxOpenConns(1)
-	if d.readers, err = sql.Open("sqlite", dsn(path, "query_only(1)", "mmap_size(268435456)")); err != nil {
-		return nil, fmt.Errorf("open database: %w", errors.Join(err, d.writer.Close()))
-	}
-	d.readers.SetMaxOpenConns(maxReaders)
-	d.readers.SetMaxIdleConns(maxReaders)
-	if err := d.prepare(); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(err, d.writer.Close(), d.readers.Close()))
-	}
-	go d.write()
-	return d, nil
-}
-
-// sqlitePath is the PATH of sqlite:PATH.
-func sqlitePath(u string) (string, error) {
-	scheme, path, ok := strings.Cut(u, ":")
+	scheme, rest, ok := strings.Cut(url, ":")
 	switch {
-	case !ok:
-		return "", fmt.Errorf("%w %q: want sqlite:PATH", ErrURL, redact(u))
-	case scheme == "postgres" || scheme == "postgresql":
-		return "", fmt.Errorf("%w: the cluster store (postgres://) is not in this version; use sqlite:PATH", ErrURL)
-	case scheme != "sqlite":
-		return "", fmt.Errorf("%w %q: want sqlite:PATH", ErrURL, redact(u))
-	case path == "" || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "?#\x00"):
-		return "", fmt.Errorf("%w: want a plain path after sqlite:, without //, ? or #", ErrURL)
+	case ok && scheme == "sqlite":
+		path, err := sqlitePath(rest)
+		if err != nil {
+			return nil, err
+		}
+		return openSQLite(path)
+	case ok && (scheme == "postgres" || scheme == "postgresql"):
+		return openPostgres(url)
 	}
-	return filepath.Clean(path), nil
+	return nil, errScheme()
 }
 
-// redact takes the password out of a url, so that an error can show it.
-func redact(u string) string {
-	if v, err := url.Parse(u); err == nil {
-		return v.Redacted()
-	}
-	return "that cannot be parsed"
+// A Place is where a store url leads.
+type Place struct {
+	Shared bool   // a database that several gateways may have open, each on its own machine
+	Name   string // for people, without a secret
+	Clear  bool   // the way to it leads to another machine in clear text, as the url says
+	Blind  bool   // it leads to another machine that need not show who it is, as the url says
 }
 
-// dsn names the file to the driver. busy_timeout comes first, so that the other pragmas wait too.
-func dsn(path string, pragmas ...string) string {
-	v := url.Values{"_pragma": append([]string{"busy_timeout(10000)", "cache_size(-16000)"}, pragmas...)}
-	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: v.Encode()}).String()
+// Locate reads a store url without opening anything. Its errors are those of Open, and hold no secret.
+func Locate(url string) (Place, error) {
+	scheme, rest, ok := strings.Cut(url, ":")
+	switch {
+	case ok && scheme == "sqlite":
+		path, err := sqlitePath(rest)
+		return Place{Name: path}, err
+	case ok && (scheme == "postgres" || scheme == "postgresql"):
+		c, err := postgresConfig(url)
+		if err != nil {
+			return Place{}, err
+		}
+		far, way := remote(c), c.TLSConfig
+		return Place{Shared: true, Name: placeOf(c), Clear: far && way == nil,
+			Blind: far && way != nil && way.InsecureSkipVerify && way.VerifyPeerCertificate == nil && way.VerifyConnection == nil}, nil
+	}
+	return Place{}, errScheme()
 }
 
-// create makes the file with its mode before SQLite opens it; what SQLite puts beside it takes the mode over.
-func create(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
-	if err != nil {
-		return err
-	}
-	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	return errors.Join(err, f.Close())
+// errScheme does not repeat the url, which may hold a password.
+func errScheme() error {
+	return fmt.Errorf("%w: want sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE", ErrURL)
 }
 
-// prepare sets what is a property of the file rather than of a connection.
-func (d *DB) prepare() error {
-	var mode string
-	if err := d.writer.QueryRow("PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
-		return fmt.Errorf("set journal mode: %w", err)
-	}
-	if mode != "wal" {
-		return fmt.Errorf("set journal mode: file system does not allow write-ahead logging, mode is %s", mode)
-	}
-	_, err := d.writer.Exec(`CREATE TABLE IF NOT EXISTS schema_steps (part TEXT PRIMARY KEY, step INTEGER NOT NULL) WITHOUT ROWID`)
-	if err != nil {
-		return fmt.Errorf("create schema table: %w", err)
-	}
-	return nil
+// start sets the writer going.
+func (d *DB) start() *DB {
+	d.jobs, d.quit, d.done = make(chan *job, maxBatch), make(chan struct{}), make(chan struct{})
+	go d.write()
+	return d
 }
+
+// Shared reports whether gateways on several machines share the database.
+func (d *DB) Shared() bool { return d.server != nil }
+
+// Part is the database as one part of the program uses it: transactions of Write that belong to one part happen one after
+// the other, whoever has the database open, and do not wait for those of other parts where the database allows it. Only
+// one part writes to a table.
+func (d *DB) Part(name string) *DB {
+	if d.server == nil || d.part == name {
+		return d
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.parts[name]
+	if p == nil {
+		p = (&DB{server: d.server, readers: d.readers, writer: d.writer, part: name}).start()
+		if d.parts == nil {
+			d.parts = map[string]*DB{}
+		}
+		d.parts[name] = p
+	}
+	return p
+}
+
+// stepsTable holds how far each part's schema is.
+const stepsTable = `CREATE TABLE IF NOT EXISTS schema_steps (part TEXT PRIMARY KEY, step INTEGER NOT NULL) WITHOUT ROWID`
 
 // Migrate brings one part's tables up to date: steps are SQL scripts, run once each, in order, each in a transaction
-// with the note that it ran. Steps that were released are never edited, only added to.
+// with the note that it ran, by one of all that have the database open. Steps that were released are never edited, only
+// added to.
 func (d *DB) Migrate(ctx context.Context, part string, steps []string) error {
-	return d.Write(ctx, func(tx *sql.Tx) error {
+	do := func(tx *sql.Tx) error {
 		var at int
 		err := tx.QueryRowContext(ctx, `SELECT step FROM schema_steps WHERE part = ?`, part).Scan(&at)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -143,26 +142,60 @@ func (d *DB) Migrate(ctx context.Context, part string, steps []string) error {
 			return fmt.Errorf("schema of %s is at step %d, this version knows %d: %w", part, at, len(steps), ErrNewer)
 		}
 		for i, s := range steps[at:] {
-			if _, err := tx.ExecContext(ctx, s); err != nil {
+			if _, err := tx.ExecContext(ctx, d.schema(s)); err != nil {
 				return fmt.Errorf("run step %d of %s: %w", at+i+1, part, err)
 			}
 		}
-		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO schema_steps VALUES (?, ?)`, part, len(steps))
+		_, err = tx.ExecContext(ctx, `INSERT INTO schema_steps VALUES (?, ?) ON CONFLICT (part) DO UPDATE SET step = excluded.step`, part, len(steps))
 		if err != nil {
 			return fmt.Errorf("note schema of %s: %w", part, err)
 		}
 		return nil
-	})
+	}
+	if d.server != nil {
+		return d.server.migrate(ctx, do)
+	}
+	return d.Write(ctx, do)
+}
+
+// schema spells a step of a schema for the database.
+func (d *DB) schema(step string) string {
+	if d.server != nil {
+		return postgresSchema(step)
+	}
+	return step
 }
 
 // Query runs a query on a read connection; it sees what was committed when it began.
 func (d *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return d.readers.QueryContext(ctx, query, args...)
+	if err := d.Health(); err != nil {
+		return nil, err
+	}
+	rows, err := d.readers.QueryContext(ctx, query, args...)
+	return rows, d.seen(err)
+}
+
+// A Row is the answer of QueryRow.
+type Row struct {
+	row *sql.Row
+	d   *DB
+	err error
+}
+
+// Scan copies the columns of the row; sql.ErrNoRows if there is none.
+func (r Row) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	return r.d.seen(r.row.Scan(dest...))
 }
 
 // QueryRow is Query for at most one row.
-func (d *DB) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return d.readers.QueryRowContext(ctx, query, args...)
+func (d *DB) QueryRow(ctx context.Context, query string, args ...any) Row {
+	if err := d.Health(); err != nil {
+		return Row{err: err}
+	}
+	return Row{row: d.readers.QueryRowContext(ctx, query, args...), d: d}
 }
 
 // Exec runs one statement as a transaction of its own and reports how many rows it changed. It is durable when Exec
@@ -178,39 +211,61 @@ func (d *DB) Exec(ctx context.Context, query string, args ...any) (changed int64
 	return changed, err
 }
 
-// Check reads the whole database for damage; the error names what SQLite found.
-func (d *DB) Check(ctx context.Context) error {
-	var found string
-	if err := d.QueryRow(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
-		return fmt.Errorf("check database: %w", err)
+// Health is nil, or why the database cannot be used now, as of the last look: ErrAway or ErrNotDurable. It costs nothing. A
+// file of SQLite is always there.
+func (d *DB) Health() error {
+	if d.server == nil {
+		return nil
 	}
-	if found != "ok" {
-		return fmt.Errorf("check database: %s", found)
-	}
-	return nil
+	return d.server.health()
 }
 
-// Close ends the writer after what it has begun, and closes the file.
+// seen takes note of an error that says that the database is away, and returns it.
+func (d *DB) seen(err error) error {
+	if d.server != nil && err != nil {
+		return d.server.seen(err)
+	}
+	return err
+}
+
+// Check reads the whole of an SQLite file for damage, and asks PostgreSQL, which looks after itself, whether it can be
+// relied on; the error names what was found.
+func (d *DB) Check(ctx context.Context) error {
+	if d.server != nil {
+		return d.server.look(ctx)
+	}
+	return d.checkSQLite(ctx)
+}
+
+// Close ends the writer after what it has begun, and closes the database.
 func (d *DB) Close() error {
-	d.close.Do(func() { close(d.quit) })
-	<-d.done
-	if err := errors.Join(d.readers.Close(), d.writer.Close()); err != nil {
+	d.mu.Lock()
+	for _, p := range d.parts {
+		p.end()
+	}
+	d.mu.Unlock()
+	d.end()
+	var errs []error
+	if d.server != nil {
+		errs = append(errs, d.server.close())
+	}
+	if err := errors.Join(append(errs, d.readers.Close(), d.writer.Close())...); err != nil {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return nil
 }
 
-// Full reports whether err means that the disk or the file's own limit has no room left.
-func Full(err error) bool { return code(err) == sqlite3.SQLITE_FULL }
-
-// Busy reports whether err means that another process held the database too long.
-func Busy(err error) bool { return code(err) == sqlite3.SQLITE_BUSY }
-
-// code is SQLite's primary result code in err, 0 if there is none.
-func code(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		return e.Code() & 0xff
-	}
-	return 0
+// end ends the writer of one part.
+func (d *DB) end() {
+	d.close.Do(func() { close(d.quit) })
+	<-d.done
 }
+
+// Full reports whether err means that the disk or the file's own limit has no room left.
+func Full(err error) bool { return sqliteFull(err) || sqlState(err) == "53100" }
+
+// Busy reports whether err means that others held the database too long.
+func Busy(err error) bool { return sqliteBusy(err) || postgresBusy(err) }
+
+// Away reports whether err means that the database could not be asked, and may be later.
+func Away(err error) bool { return errors.Is(err, ErrAway) }

@@ -24,12 +24,58 @@ type job struct {
 }
 
 // Write runs do in a transaction and returns nil once the commit is durable. Transactions that wait at the same time
-// share one commit, each with a savepoint of its own: an error of do undoes its own changes and no other's. do must
-// not keep tx, and must be quick: all writers wait for it.
+// share one commit, each with a savepoint of its own: an error of do undoes its own changes and no other's. What do reads
+// nobody else of its Part changes before it ends. do must not keep tx, and must be quick: all writers of the part wait for
+// it, on every gateway.
 //
 // If ctx ends before the transaction begins, it never does. If it ends later, Write still waits for the outcome, so
 // that an error never hides a commit: the wait is bounded by the database's own timeout.
 func (d *DB) Write(ctx context.Context, do func(tx *sql.Tx) error) error {
+	if err := d.Health(); err != nil {
+		return err
+	}
+	return d.seen(d.enqueue(ctx, do))
+}
+
+// Transact runs do in a transaction of its own, which happens beside those of Write: what it must not share it must lock
+// itself. With SQLite it is Write. After ErrDoubt the caller has to look whether it happened.
+func (d *DB) Transact(ctx context.Context, do func(tx *sql.Tx) error) error {
+	if d.server == nil {
+		return d.Write(ctx, do)
+	}
+	if err := d.Health(); err != nil {
+		return err
+	}
+	return d.seen(d.transactAlone(ctx, do))
+}
+
+// transactAlone is Transact.
+func (d *DB) transactAlone(ctx context.Context, do func(tx *sql.Tx) error) error {
+	tx, err := d.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	if err := attempt(tx, do); err != nil {
+		return errors.Join(err, ignoreDone(tx.Rollback()))
+	}
+	return d.conclude(tx)
+}
+
+// conclude commits.
+func (d *DB) conclude(tx *sql.Tx) error {
+	err := tx.Commit()
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("commit: %w", errors.Join(err, ignoreDone(tx.Rollback())))
+	if d.server != nil && (sqlState(err) == "" || unreachable(err)) {
+		err = fmt.Errorf("%w: %w", ErrDoubt, absence(err))
+	}
+	return err
+}
+
+// enqueue hands do to the writer and waits for it.
+func (d *DB) enqueue(ctx context.Context, do func(tx *sql.Tx) error) error {
 	j := &job{ctx: ctx, do: do, done: make(chan struct{})}
 	select {
 	case d.jobs <- j:
@@ -106,11 +152,16 @@ func (d *DB) transact(batch []*job) error {
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
+	if d.server != nil {
+		if err := takeTurn(ctx, tx, d.part); err != nil {
+			return errors.Join(err, ignoreDone(tx.Rollback()))
+		}
+	}
 	kept := 0
 	for _, j := range batch {
 		lost, err := step(ctx, tx, j)
 		if lost {
-			return errors.Join(fmt.Errorf("run transaction: %w", err), tx.Rollback())
+			return errors.Join(fmt.Errorf("run transaction: %w", err), ignoreDone(tx.Rollback()))
 		}
 		if j.err = err; err == nil {
 			kept++
@@ -119,10 +170,7 @@ func (d *DB) transact(batch []*job) error {
 	if kept == 0 {
 		return tx.Rollback()
 	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", errors.Join(err, ignoreDone(tx.Rollback())))
-	}
-	return nil
+	return d.conclude(tx)
 }
 
 // step runs one job within its savepoint. lost says that the whole transaction is unusable.
@@ -139,7 +187,7 @@ func step(ctx context.Context, tx *sql.Tx, j *job) (lost bool, err error) {
 	err = attempt(tx, j.do)
 	if err != nil {
 		if _, rerr := tx.ExecContext(ctx, "ROLLBACK TO job"); rerr != nil {
-			return true, errors.Join(err, rerr) // SQLite itself rolled back: disk full, I/O error
+			return true, errors.Join(err, rerr) // the database itself rolled back: disk full, I/O error, connection lost
 		}
 	}
 	if _, rerr := tx.ExecContext(ctx, "RELEASE job"); rerr != nil {

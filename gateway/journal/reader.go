@@ -15,11 +15,14 @@ import (
 	"gatepost/gateway/disk"
 )
 
-// A Reader reads the journal in a directory, beside whoever writes it. It is safe for concurrent use.
+// A Reader reads the journal in a directory, beside whoever writes it, and what other gateways shipped if it was joined with
+// a Commons. It is safe for concurrent use.
 type Reader struct {
 	fs    disk.FS
 	dir   string
 	codec disk.Codec
+	// commons has the records of other gateways; nil: there are none.
+	commons *Commons
 }
 
 // NewReader reads the journal in dir; a directory that is not there is an empty journal.
@@ -35,6 +38,7 @@ type Query struct {
 	Word  string // an id, Message-ID, address, "@domain" or IP address: of the record, whole, in any case
 	Since time.Time
 	Until time.Time
+	Kind  Kind
 	Limit int // most records, the newest; 0: 1,000
 }
 
@@ -42,22 +46,37 @@ type Query struct {
 // of time: exactly in the order in which each process appended them. An error of fn ends the scan and is returned.
 // Damaged lines and records of unknown versions are passed over.
 func (r *Reader) Scan(ctx context.Context, since, until time.Time, fn func(*Record) error) error {
-	q := Query{Since: since, Until: until}
+	return r.ScanKind(ctx, "", since, until, fn)
+}
+
+// ScanKind is Scan for records of one kind, which costs less; all for none.
+func (r *Reader) ScanKind(ctx context.Context, kind Kind, since, until time.Time, fn func(*Record) error) error {
+	q := Query{Since: since, Until: until, Kind: kind}
 	list, err := segments(r.fs, r.dir)
 	if err != nil {
 		return fmt.Errorf("scan journal: %w", err)
 	}
+	others := r.commons.others(q)
 	for _, s := range list {
 		err := r.scan(ctx, s, q, func(line []byte) error {
-			rec, err := decode(line)
-			if err != nil || !q.covers(rec.Time) {
+			if !q.mayBe(line) {
 				return nil
+			}
+			rec, err := decode(line)
+			if err != nil || !q.wants(rec) {
+				return nil
+			}
+			if err := others.before(ctx, rec.Time, fn); err != nil {
+				return err
 			}
 			return fn(rec)
 		})
 		if err != nil {
 			return fmt.Errorf("scan journal: %w", err)
 		}
+	}
+	if err := others.before(ctx, time.Time{}, fn); err != nil {
+		return fmt.Errorf("scan journal: %w", err)
 	}
 	return nil
 }
@@ -75,14 +94,18 @@ func (r *Reader) Trace(ctx context.Context, q Query) ([]*Record, error) {
 		return nil, errors.New("trace: nothing to look for")
 	}
 	var found []*Record
+	if err := r.commons.trace(ctx, q, func(rec *Record) { found = append(found, rec) }); err != nil {
+		return nil, fmt.Errorf("trace: %w", err)
+	}
+	theirs := len(found)
 	seen := map[string]bool{}
 	for _, s := range slices.Backward(list) {
 		err := r.scan(ctx, s, q, func(line []byte) error {
-			if !mayHold(line, q.Word) {
+			if !mayHold(line, q.Word) || !q.mayBe(line) {
 				return nil
 			}
 			rec, err := decode(line)
-			if err != nil || !q.covers(rec.Time) {
+			if err != nil || !q.wants(rec) {
 				return nil
 			}
 			if !eachWord(rec, func(w string) bool { return w != q.Word }) && !seen[string(line)] {
@@ -94,7 +117,7 @@ func (r *Reader) Trace(ctx context.Context, q Query) ([]*Record, error) {
 		if err != nil {
 			return nil, fmt.Errorf("trace: %w", err)
 		}
-		if len(found) >= q.Limit {
+		if len(found)-theirs >= q.Limit {
 			break
 		}
 	}
@@ -116,9 +139,15 @@ func (r *Reader) Lookup(ctx context.Context, id string) (*Record, error) {
 	return nil, fmt.Errorf("look up %q: %w", id, ErrNotFound)
 }
 
-// covers reports whether a time is in the query's range.
-func (q *Query) covers(t time.Time) bool {
-	return !t.Before(q.Since) && (q.Until.IsZero() || t.Before(q.Until))
+// mayBe reports whether a line may be of the kind that is asked for, without decoding it. It does not say no to one that is:
+// kinds are written in one way only, and quotes within a text are escaped.
+func (q *Query) mayBe(line []byte) bool {
+	return q.Kind == "" || bytes.Contains(line, []byte(`"kind":"`+string(q.Kind)+`"`))
+}
+
+// wants reports whether a record is in the query's range and of its kind.
+func (q *Query) wants(r *Record) bool {
+	return !r.Time.Before(q.Since) && (q.Until.IsZero() || r.Time.Before(q.Until)) && (q.Kind == "" || r.Kind == q.Kind)
 }
 
 // scan gives fn the whole lines of a segment that may concern the query, whose word is folded.

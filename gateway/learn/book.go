@@ -54,6 +54,7 @@ func Open(ctx context.Context, c Config, d *db.DB, slate *Slate) (*Book, error) 
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	d = d.Part("learn")
 	b := &Book{config: c, db: d, slate: slate}
 	if err := d.Migrate(ctx, "learn", schema); err != nil {
 		return nil, fmt.Errorf("open lessons: %w", err)
@@ -107,7 +108,8 @@ func (b *Book) Teach(ctx context.Context, l Lesson) (taught bool, err error) {
 		if err := allowed(ctx, tx, l, now); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO lessons (digest, spam, at, by, tokens) VALUES (?, ?, ?, ?, ?)`,
+		_, err = tx.ExecContext(ctx, `INSERT INTO lessons (digest, spam, at, by, tokens) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (digest) DO UPDATE SET spam = excluded.spam, at = excluded.at, by = excluded.by, tokens = excluded.tokens`,
 			digest, l.Kind == bayes.Spam, now.UnixMilli(), mail.Printable(l.By, 200), bayes.Pack(tokens))
 		taught = err == nil
 		return errors.Join(err, raise(ctx, tx))

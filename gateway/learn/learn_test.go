@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +13,25 @@ import (
 	"gatepost/filters/bayes"
 	"gatepost/filters/mail"
 	"gatepost/gateway/db"
+	"gatepost/test/harness/postgres"
 )
+
+func TestMain(m *testing.M) { os.Exit(postgres.Around(m)) }
+
+// What is taught does not depend on where it is kept.
+func TestTheSameLessonsInPostgreSQL(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"a message counts once":      TestAMessageCountsOnceHoweverOftenItIsTaughtAndWhateverServersWroteAboveIt,
+		"forgetting":                 TestForgettingIsTheExactInverseOfTeaching,
+		"restart":                    TestAModelIsShownAgainAfterARestart,
+		"another process is noticed": TestAnotherProcessIsNoticed,
+		"teachers are bounded":       TestTeachersAreBoundedByTheDay,
+		"old lessons go":             TestOldLessonsGo,
+		"run takes over":             TestRunTakesOverWhatIsTaught,
+	} {
+		t.Run(name, test)
+	}
+}
 
 // A site is a book with its directory and a clock that tests move.
 type site struct {
@@ -26,7 +43,7 @@ type site struct {
 
 func open(t *testing.T, dir string, c Config) *site {
 	t.Helper()
-	d, err := db.Open("sqlite:" + filepath.Join(dir, "gatepost.db"))
+	d, err := db.Open(postgres.For(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}

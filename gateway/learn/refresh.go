@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"gatepost/filters/bayes"
@@ -124,7 +125,7 @@ func (b *Book) prune(ctx context.Context) error {
 		for _, spam := range [...]bool{false, true} {
 			if err == nil {
 				_, err = tx.ExecContext(ctx, `DELETE FROM lessons WHERE seq IN
-					(SELECT seq FROM lessons WHERE spam = ? ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?)`, spam, b.config.MaxLessons/2)
+					(SELECT seq FROM lessons WHERE spam = ? ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?)`, spam, math.MaxInt64, b.config.MaxLessons/2)
 			}
 		}
 		return errors.Join(err, raise(ctx, tx))
@@ -172,7 +173,7 @@ func (b *Book) Status(ctx context.Context) (Status, error) {
 	var s Status
 	var oldest, newest sql.NullInt64
 	var generation uint64
-	err := b.db.QueryRow(ctx, `SELECT count(*) FILTER (WHERE spam), count(*) FILTER (WHERE NOT spam), min(at), max(at),
+	err := b.db.QueryRow(ctx, `SELECT count(*) FILTER (WHERE spam <> 0), count(*) FILTER (WHERE spam = 0), min(at), max(at),
 		(SELECT generation FROM learning) FROM lessons`).Scan(&s.Spam, &s.Ham, &oldest, &newest, &generation)
 	if err != nil {
 		return s, fmt.Errorf("count lessons: %w", err)

@@ -128,6 +128,13 @@ func (b *Book) clear() {
 	b.oldest, b.newest, b.messages, b.changed = 0, 0, 0, true
 }
 
+// take takes over what another book of the same seed remembers. The caller holds the lock of b.
+func (b *Book) take(o *Book) {
+	b.senders, b.contacts, b.links = o.senders, o.contacts, o.links
+	b.names, b.writers, b.domains = o.names, o.writers, o.domains
+	b.oldest, b.newest, b.messages, b.changed = o.oldest, o.newest, o.messages, true
+}
+
 // key hashes text that identifies somebody.
 func (b *Book) key(parts ...string) uint64 {
 	var h maphash.Hash

@@ -99,16 +99,17 @@ func (s *Store) Forget(ctx context.Context, who string) (int64, error) {
 	var forgotten int64
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		forgotten = 0
-		var do []string
+		type deletion struct{ from, whose string }
+		var do []deletion
 		if at := strings.IndexByte(who, '@'); at > 0 {
-			do = []string{`DELETE FROM people_senders WHERE address = ?1`, `DELETE FROM people_contacts WHERE author = ?1 OR rcpt = ?1`, `DELETE FROM people_ours WHERE address = ?1`}
+			do = []deletion{{`people_senders WHERE address = ?1`, who}, {`people_contacts WHERE author = ?1 OR rcpt = ?1`, who}, {`people_ours WHERE address = ?1`, who}}
 		} else {
-			do = []string{`DELETE FROM people_senders WHERE substr(address, -length(?1) - 1) = '@' || ?1`,
-				`DELETE FROM people_contacts WHERE substr(author, -length(?1) - 1) = '@' || ?1 OR substr(rcpt, -length(?1) - 1) = '@' || ?1`,
-				`DELETE FROM people_ours WHERE substr(address, -length(?1) - 1) = '@' || ?1`, `DELETE FROM people_links WHERE domain = ?1`}
+			all := "%@" + escape(domain)
+			do = []deletion{{`people_senders WHERE address LIKE ?1 ESCAPE '\'`, all}, {`people_contacts WHERE author LIKE ?1 ESCAPE '\' OR rcpt LIKE ?1 ESCAPE '\'`, all},
+				{`people_ours WHERE address LIKE ?1 ESCAPE '\'`, all}, {`people_links WHERE domain = ?1`, domain}}
 		}
-		for _, q := range do {
-			r, err := tx.ExecContext(ctx, q, domain)
+		for _, d := range do {
+			r, err := tx.ExecContext(ctx, `DELETE FROM `+d.from, d.whose)
 			if err != nil {
 				return err
 			}

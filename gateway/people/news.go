@@ -3,6 +3,9 @@ package people
 import (
 	"context"
 	"database/sql"
+	"slices"
+	"strconv"
+	"strings"
 
 	"gatepost/filters/mail"
 	"gatepost/filters/spoof"
@@ -116,36 +119,36 @@ func (n *news) write(ctx context.Context, tx *sql.Tx) error {
 	if err := n.writeSenders(ctx, tx); err != nil {
 		return err
 	}
-	contact, err := tx.PrepareContext(ctx, `INSERT INTO people_contacts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last)`)
-	if err != nil {
+	contacts := upsert{into: "people_contacts", tail: `ON CONFLICT (author, rcpt) DO UPDATE SET last = ` + most("people_contacts.last", "excluded.last")}
+	for pair, last := range n.contacts {
+		contacts.rows = append(contacts.rows, []any{pair[0], pair[1], last})
+	}
+	if err := contacts.write(ctx, tx); err != nil {
 		return err
 	}
-	defer contact.Close()
-	for pair, last := range n.contacts {
-		if _, err := contact.ExecContext(ctx, pair[0], pair[1], last); err != nil {
-			return err
-		}
+	links := upsert{into: "people_links", tail: `ON CONFLICT (domain) DO UPDATE SET last = ` + most("people_links.last", "excluded.last") +
+		`, first = ` + least("people_links.first", "excluded.first") + `, count = ` + bounded("people_links.count + excluded.count")}
+	for domain, l := range n.links {
+		links.rows = append(links.rows, []any{domain, l.first, l.last, l.count})
 	}
-	name, err := tx.PrepareContext(ctx, `INSERT INTO people_ours VALUES (?1, ?2, ?3, ?4, 1 + ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET
-		sources = min(sources + ?5 + (source <> ?9), ?10), source = excluded.source, last = max(last, excluded.last),
-		count = min(count + excluded.count, ?10), own = max(own, excluded.own), name = excluded.name`)
+	if err := links.write(ctx, tx); err != nil {
+		return err
+	}
+	return n.writeNames(ctx, tx)
+}
+
+// writeNames writes the names of our own people. How often the source of a name changed depends on what was there.
+func (n *news) writeNames(ctx context.Context, tx *sql.Tx) error {
+	name, err := tx.PrepareContext(ctx, `INSERT INTO people_ours (address, key, name, source, sources, last, count, own) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+		ON CONFLICT (address, key) DO UPDATE SET sources = `+bounded("people_ours.sources + excluded.sources - CASE WHEN people_ours.source = ?9 THEN 1 ELSE 0 END")+
+		`, source = excluded.source, last = `+most("people_ours.last", "excluded.last")+`, count = `+bounded("people_ours.count + excluded.count")+
+		`, own = `+most("people_ours.own", "excluded.own")+`, name = excluded.name`)
 	if err != nil {
 		return err
 	}
 	defer name.Close()
 	for who, x := range n.names {
-		if _, err := name.ExecContext(ctx, who[0], who[1], x.name, x.last, x.changes, x.day, x.count, one(x.own), x.first, maxCount); err != nil {
-			return err
-		}
-	}
-	link, err := tx.PrepareContext(ctx, `INSERT INTO people_links VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET
-		last = max(last, excluded.last), first = min(first, excluded.first), count = min(count + excluded.count, ?5)`)
-	if err != nil {
-		return err
-	}
-	defer link.Close()
-	for domain, l := range n.links {
-		if _, err := link.ExecContext(ctx, domain, l.first, l.last, l.count, maxCount); err != nil {
+		if _, err := name.ExecContext(ctx, who[0], who[1], x.name, x.last, 1+x.changes, x.day, x.count, one(x.own), x.first); err != nil {
 			return err
 		}
 	}
@@ -153,16 +156,35 @@ func (n *news) write(ctx context.Context, tx *sql.Tx) error {
 }
 
 func (n *news) writeSenders(ctx context.Context, tx *sql.Tx) error {
-	sender, err := tx.PrepareContext(ctx, `INSERT INTO people_senders VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (address) DO UPDATE SET
-		days = min(days + excluded.days - (excluded.first <= last), ?9), last = max(last, excluded.last), first = min(first, excluded.first),
-		count = min(count + excluded.count, ?9), proven = min(proven + excluded.proven, ?9), ours = excluded.ours,
-		name = CASE WHEN excluded.name = '' THEN name ELSE excluded.name END`)
-	if err != nil {
-		return err
-	}
-	defer sender.Close()
+	senders := upsert{into: "people_senders", tail: `ON CONFLICT (address) DO UPDATE SET
+		days = ` + bounded("people_senders.days + excluded.days - CASE WHEN excluded.first <= people_senders.last THEN 1 ELSE 0 END") +
+		`, last = ` + most("people_senders.last", "excluded.last") + `, first = ` + least("people_senders.first", "excluded.first") +
+		`, count = ` + bounded("people_senders.count + excluded.count") + `, proven = ` + bounded("people_senders.proven + excluded.proven") +
+		`, ours = excluded.ours, name = CASE WHEN excluded.name = '' THEN people_senders.name ELSE excluded.name END`}
 	for address, s := range n.senders {
-		if _, err := sender.ExecContext(ctx, address, s.name, s.first, s.last, s.count, s.proven, s.days, one(s.ours), maxCount); err != nil {
+		senders.rows = append(senders.rows, []any{address, s.name, s.first, s.last, s.count, s.proven, s.days, one(s.ours)})
+	}
+	return senders.write(ctx, tx)
+}
+
+// bounded is SQL for a count that does not grow beyond maxCount.
+func bounded(count string) string { return least(count, strconv.Itoa(maxCount)) }
+
+// An upsert is rows for all columns of a table, no key twice.
+type upsert struct {
+	into, tail string
+	rows       [][]any
+}
+
+// rowsAtOnce is how many rows one statement writes.
+const rowsAtOnce = 200
+
+// write writes them.
+func (u *upsert) write(ctx context.Context, tx *sql.Tx) error {
+	for some := range slices.Chunk(u.rows, rowsAtOnce) {
+		row := "(?" + strings.Repeat(",?", len(some[0])-1) + ")"
+		_, err := tx.ExecContext(ctx, "INSERT INTO "+u.into+" VALUES "+row+strings.Repeat(","+row, len(some)-1)+" "+u.tail, slices.Concat(some...)...)
+		if err != nil {
 			return err
 		}
 	}

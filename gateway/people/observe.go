@@ -56,12 +56,17 @@ const maxPending = 500
 // pruneEvery is how often old memories are dropped.
 const pruneEvery = 24 * time.Hour
 
+// shareEvery is how often what other gateways wrote down is read, where they share a store.
+const shareEvery = time.Hour
+
 // Run observes what is queued and writes it down, until ctx ends; then it writes the rest. failed is told of every write that failed
 // and, with nil, of the next one that did not.
 func (b *Book) Run(ctx context.Context, s *Store, failed func(error)) {
 	flush, prune := time.NewTicker(flushEvery), time.NewTicker(pruneEvery)
 	defer flush.Stop()
 	defer prune.Stop()
+	share := time.NewTicker(shareEvery)
+	defer share.Stop()
 	var pending []Observation
 	write := func(ctx context.Context) {
 		if len(pending) > 0 {
@@ -87,6 +92,10 @@ func (b *Book) Run(ctx context.Context, s *Store, failed func(error)) {
 			write(ctx)
 			failed(s.follow(ctx, b))
 			b.compile()
+		case <-share.C:
+			if s.db.Shared() {
+				failed(s.Load(ctx, b))
+			}
 		case <-prune.C:
 			failed(s.prune(ctx, b, time.Now()))
 		case <-ctx.Done():

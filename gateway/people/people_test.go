@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -15,7 +15,43 @@ import (
 	"gatepost/gateway/db"
 	"gatepost/rules/lookalike"
 	"gatepost/rules/sites"
+	"gatepost/test/harness/postgres"
 )
+
+func TestMain(m *testing.M) { os.Exit(postgres.Around(m)) }
+
+// What is remembered does not depend on where it is written down.
+func TestTheSameMemoryInPostgreSQL(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"known at once and after a restart": TestWhatIsLearntIsKnownAtOnceAndAfterARestart,
+		"forgetting":                        TestForgettingReachesABookThatRuns,
+		"bounds":                            TestMemoryIsBoundedInBothPlaces,
+		"age":                               TestWhatIsNotSeenAgainIsForgotten,
+		"lists":                             TestListsShowWhoIsKnownAndWhetherItCounts,
+		"a running book":                    TestARunningBookWritesDownWhatItWasTold,
+		"counts age once a day":             TestCountsAgeOnceADayHoweverManyLetThem,
+	} {
+		t.Run(name, test)
+	}
+}
+
+// Several gateways look after one memory, each once a day.
+func TestCountsAgeOnceADayHoweverManyLetThem(t *testing.T) {
+	s, b := store(t), book(t, Limits{})
+	var list []Observation
+	for range 8 {
+		list = append(list, letter(0, "li@supplier.com", "Li Wei", Reader{"anna@ours.com", "Anna Schmidt"}))
+	}
+	both(t, b, s, list...)
+	for range 3 {
+		if err := s.prune(t.Context(), b, now.AddDate(0, 0, 180)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := b.Sender("li@supplier.com").Messages; n != 4 {
+		t.Errorf("8 messages count as %d after one quiet time", n)
+	}
+}
 
 var now = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
@@ -34,7 +70,7 @@ func book(t testing.TB, l Limits) *Book {
 
 func store(t testing.TB) *Store {
 	t.Helper()
-	d, err := db.Open("sqlite:" + filepath.Join(t.TempDir(), "test.db"))
+	d, err := db.Open(postgres.For(t, t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}

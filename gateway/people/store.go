@@ -24,6 +24,8 @@ CREATE TABLE people_ours (address TEXT NOT NULL, key TEXT NOT NULL, name TEXT NO
 CREATE TABLE people_links (domain TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX people_links_last ON people_links (last);
 CREATE TABLE people_forgotten (id INTEGER PRIMARY KEY AUTOINCREMENT, who TEXT NOT NULL, at INTEGER NOT NULL);
+`, `
+CREATE TABLE people_aged (day INTEGER PRIMARY KEY);
 `}
 
 // A Store is where a Book is written down.
@@ -34,6 +36,7 @@ type Store struct {
 
 // Open prepares the tables.
 func Open(ctx context.Context, d *db.DB) (*Store, error) {
+	d = d.Part("people")
 	if err := d.Migrate(ctx, "people", steps); err != nil {
 		return nil, fmt.Errorf("open memory of people: %w", err)
 	}
@@ -50,20 +53,22 @@ func (s *Store) Add(ctx context.Context, b *Book, list []Observation) error {
 	return nil
 }
 
-// Load fills a book with everything that is written down, newest first up to its limits.
+// Load fills a book with everything that is written down, newest first up to its limits. Mail is judged by what the book
+// had meanwhile, and by that if the store cannot be read.
 func (s *Store) Load(ctx context.Context, b *Book) error {
-	b.mu.Lock()
-	b.clear()
-	err := s.load(ctx, b)
-	b.mu.Unlock()
-	if err != nil {
+	fresh := &Book{limits: b.limits, look: b.look, sites: b.sites, seed: b.seed}
+	fresh.clear()
+	if err := s.load(ctx, fresh); err != nil {
 		return fmt.Errorf("load people: %w", err)
 	}
+	b.mu.Lock()
+	b.take(fresh)
+	b.mu.Unlock()
 	b.compile()
 	return nil
 }
 
-// load reads every table. The caller holds the lock.
+// load reads every table into a book that nobody else has.
 func (s *Store) load(ctx context.Context, b *Book) error {
 	if err := s.db.QueryRow(ctx, `SELECT coalesce(max(id), 0) FROM people_forgotten`).Scan(&s.seen); err != nil {
 		return err
@@ -165,11 +170,15 @@ func (s *Store) prune(ctx context.Context, b *Book, now time.Time) error {
 			name  string
 			limit int
 		}{{"senders", b.limits.Senders}, {"contacts", b.limits.Contacts}, {"links", b.limits.Links}, {"ours", b.limits.Ours}} {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM people_`+t.name+` WHERE last < max(?, coalesce((SELECT last FROM people_`+t.name+` ORDER BY last DESC LIMIT 1 OFFSET ?), 0))`, old, t.limit); err != nil {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM people_`+t.name+` WHERE last < ? OR last < coalesce((SELECT last FROM people_`+t.name+` ORDER BY last DESC LIMIT 1 OFFSET ?), 0)`, old, t.limit); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE people_senders SET count = (count + 1) / 2, proven = proven / 2 WHERE last < ? AND count > 1 AND (last - ?) % 90 = 0`, quiet, quiet)
+		first, err := firstOfDay(ctx, tx, dayOf(now), old)
+		if err != nil || !first { // another gateway let them age today
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE people_senders SET count = (count + 1) / 2, proven = proven / 2 WHERE last < ? AND count > 1 AND (last - ?) % 90 = 0`, quiet, quiet)
 		if err == nil {
 			_, err = tx.ExecContext(ctx, `DELETE FROM people_forgotten WHERE at < ?`, quiet)
 		}
@@ -179,6 +188,19 @@ func (s *Store) prune(ctx context.Context, b *Book, now time.Time) error {
 		return fmt.Errorf("prune people: %w", err)
 	}
 	return s.Load(ctx, b)
+}
+
+// firstOfDay notes the day, and reports whether it was not noted yet. Days before old are forgotten.
+func firstOfDay(ctx context.Context, tx *sql.Tx, today, old day) (bool, error) {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM people_aged WHERE day < ?`, old); err != nil {
+		return false, err
+	}
+	r, err := tx.ExecContext(ctx, `INSERT INTO people_aged VALUES (?) ON CONFLICT DO NOTHING`, today)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n > 0, err
 }
 
 // follow takes out of the book what another process let be forgotten.
@@ -195,5 +217,18 @@ func (s *Store) follow(ctx context.Context, b *Book) error {
 
 // like is the pattern for LIKE of what contains a word.
 func like(word string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(word)) + "%"
+	return "%" + escape(strings.ToLower(word)) + "%"
+}
+
+// escape takes what is special to LIKE out of text.
+func escape(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text)
+}
+
+// least and most are SQL for the smaller and the larger of two values.
+func least(a, b string) string {
+	return "CASE WHEN " + a + " < " + b + " THEN " + a + " ELSE " + b + " END"
+}
+func most(a, b string) string {
+	return "CASE WHEN " + a + " > " + b + " THEN " + a + " ELSE " + b + " END"
 }

@@ -34,18 +34,20 @@ func (s *Store) Expire(ctx context.Context, now time.Time, tell func(Entry) erro
 	return list, s.sweep(ctx)
 }
 
-// expire takes entries out of the index, and returns those it did: a release may have begun meanwhile.
+// expire takes entries out of the index, and returns those it did: meanwhile a release may have begun, or another process
+// may have done the same.
 func (s *Store) expire(ctx context.Context, list []Entry, seqs []int64, tell func(Entry) error) ([]Entry, error) {
 	var out []Entry
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		out = out[:0]
 		for i, e := range list {
-			var n int
-			err := tx.QueryRowContext(ctx, `SELECT count(*) FROM recipients WHERE entry = ? AND state = 'releasing'`, seqs[i]).Scan(&n)
+			var there, releasing int
+			err := tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM entries WHERE seq = ?),
+				(SELECT count(*) FROM recipients WHERE entry = ? AND state = 'releasing')`, seqs[i], seqs[i]).Scan(&there, &releasing)
 			if err != nil {
 				return err
 			}
-			if n > 0 {
+			if there == 0 || releasing > 0 {
 				continue
 			}
 			if tell != nil {
@@ -75,8 +77,8 @@ func expired(list []Entry, now time.Time) []Entry {
 	return list
 }
 
-// sweep removes the files of entries that are gone. First the files and their directories, then the note that they
-// must go: a crash between leaves the note.
+// sweep removes what is kept of entries that are gone. First the files and their directories, then the note that they must
+// go: a crash between leaves the note.
 func (s *Store) sweep(ctx context.Context) error {
 	for {
 		ids, sums, err := s.swept(ctx)
@@ -87,7 +89,7 @@ func (s *Store) sweep(ctx context.Context) error {
 			return s.count(ctx)
 		}
 		for sum := range sums {
-			if err := s.fs.SyncDir(s.shard(sum)); err != nil {
+			if err := s.dropped(sum); err != nil {
 				return fmt.Errorf("remove files: %w", err)
 			}
 		}
@@ -107,13 +109,16 @@ func (s *Store) swept(ctx context.Context) (ids []any, sums map[string]bool, err
 			return err
 		}
 		for id, sum := range list {
-			if err := removeIfThere(s.fs, s.recordFile(sum, id)); err != nil {
+			if err := s.dropRecord(sum, id); err != nil {
 				return err
 			}
-			if err := s.dropBlob(ctx, tx, sum); err != nil {
+			done, err := s.dropContent(ctx, tx, sum)
+			if err != nil {
 				return err
 			}
-			ids, sums[sum] = append(ids, id), true
+			if done {
+				ids, sums[sum] = append(ids, id), true
+			}
 		}
 		return nil
 	})

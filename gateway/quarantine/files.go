@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -184,8 +185,11 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// expand gives read the content of a blob.
-func (s *Store) expand(sum string, read func(io.Reader) error) (stored int64, err error) {
+// A reading takes content in.
+type reading func(io.Reader) error
+
+// expandFile gives read the content of a blob.
+func (s *Store) expandFile(sum string, read reading) (stored int64, err error) {
 	f, err := s.fs.Open(s.blob(sum))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, disk.ErrNotRegular) {
 		return 0, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -203,11 +207,16 @@ func (s *Store) expand(sum string, read func(io.Reader) error) (stored int64, er
 	return stored, errors.Join(err, f.Close())
 }
 
-// verifyBlob reads a blob through and checks it against hash and size.
+// verifyBlob is verifyContent for what is kept in files.
 func (s *Store) verifyBlob(sum string, size int64) (stored int64, err error) {
+	return s.verifyContent(context.Background(), sum, size)
+}
+
+// verifyContent reads content through and checks it against hash and size.
+func (s *Store) verifyContent(ctx context.Context, sum string, size int64) (stored int64, err error) {
 	h := sha256.New()
 	var n int64
-	stored, err = s.expand(sum, func(r io.Reader) (err error) {
+	stored, err = s.expand(ctx, sum, func(r io.Reader) (err error) {
 		n, err = io.Copy(h, io.LimitReader(r, size+1))
 		return err
 	})

@@ -16,6 +16,7 @@ import (
 
 	"gatepost/gateway/db"
 	"gatepost/gateway/spool"
+	"gatepost/test/harness/postgres"
 )
 
 // A test that needs a process of its own runs this binary again with the role in the environment.
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(postgres.Around(m))
 }
 
 // play is the other process: it puts messages and says the id of each once Put returned nil.
@@ -40,7 +41,11 @@ func play(role, dir string) error {
 		}
 	}
 	ctx := context.Background()
-	d, err := db.Open("sqlite:" + filepath.Join(dir, "gatepost.db"))
+	url := os.Getenv("GATEPOST_TEST_STORE")
+	if url == "" {
+		url = "sqlite:" + filepath.Join(dir, "gatepost.db")
+	}
+	d, err := db.Open(url)
 	if err != nil {
 		return err
 	}
@@ -89,7 +94,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	var acked []string
 	for round := range 5 {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), role+"=put", "GATEPOST_TEST_DIR="+dir)
+		cmd.Env = append(os.Environ(), role+"=put", "GATEPOST_TEST_DIR="+dir, "GATEPOST_TEST_STORE="+postgres.For(t, dir))
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/spool"
 	"gatepost/policy"
+	"gatepost/test/harness/postgres"
 )
 
 // site is a data directory with what a Store stands on.
@@ -30,7 +31,7 @@ type site struct {
 
 func newSite(t testing.TB, dir string) *site {
 	t.Helper()
-	d, err := db.Open("sqlite:" + filepath.Join(dir, "gatepost.db"))
+	d, err := db.Open(postgres.For(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +125,9 @@ func TestWhatWasPutComesBack(t *testing.T) {
 	if u := q.spool.Usage(); u != (spool.Usage{}) {
 		t.Errorf("the spool still holds %+v", u)
 	}
+	if q.db.Shared() {
+		return
+	}
 	st, err := os.Stat(q.blob(got.SHA256))
 	if err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("mode of content: %v, %v", st, err)
@@ -166,7 +170,7 @@ func TestOneContentIsStoredOnce(t *testing.T) {
 	if err := q.Delete(t.Context(), b.ID, "admin", nil); err != nil {
 		t.Fatal(err)
 	}
-	if names, _ := os.ReadDir(q.shard(a.SHA256)); len(names) != 0 {
+	if names, _ := os.ReadDir(filepath.Join(q.dir, a.SHA256[:2])); len(names) != 0 {
 		t.Errorf("files remain: %v", names)
 	}
 	if n, _ := q.Used(); n != 0 {
@@ -636,7 +640,7 @@ func TestContentIsSealedWithAKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := os.ReadFile(s.open(t, Config{}).blob(e.SHA256))
+		b, err := stored(t, s.open(t, Config{}), e.SHA256)
 		if err != nil || !bytes.HasPrefix(b, []byte("gatepost-sealed 1\n")) {
 			t.Errorf("%.40q, %v", b, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"gatepost/gateway/db"
 	"gatepost/gateway/disk"
 )
 
@@ -29,15 +30,23 @@ func (s *Store) Recover(ctx context.Context) (*Recovery, error) {
 	if err := s.sweep(ctx); err != nil {
 		return nil, fmt.Errorf("recover quarantine: %w", err)
 	}
-	for i := range 256 {
-		if err := s.recoverShard(ctx, fmt.Sprintf("%02x", i), r); err != nil {
-			return nil, fmt.Errorf("recover quarantine: %w", err)
-		}
+	if err := s.recover(ctx, r); err != nil {
+		return nil, fmt.Errorf("recover quarantine: %w", err)
 	}
 	if err := s.db.QueryRow(ctx, `SELECT count(*) FROM entries`).Scan(&r.Entries); err != nil {
 		return nil, fmt.Errorf("recover quarantine: %w", err)
 	}
 	return r, s.count(ctx)
+}
+
+// recoverFiles puts every directory in order.
+func (s *Store) recoverFiles(ctx context.Context, r *Recovery) error {
+	for i := range 256 {
+		if err := s.recoverShard(ctx, fmt.Sprintf("%02x", i), r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A shard is what one directory holds, and what the index says it should.
@@ -235,7 +244,11 @@ func (s *Store) Verify(ctx context.Context, each func()) ([]Damage, error) {
 			return bad, nil
 		}
 		for _, e := range list {
-			if err := s.verify(ctx, &e); err != nil {
+			err := s.verify(ctx, &e)
+			if db.Away(err) {
+				return bad, fmt.Errorf("verify quarantine: %w", err)
+			}
+			if err != nil {
 				bad = append(bad, Damage{ID: e.ID, Error: err.Error()})
 			}
 			if each != nil {
@@ -251,9 +264,9 @@ func (s *Store) verify(ctx context.Context, e *Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, err := s.verifyBlob(e.SHA256, e.Size)
+	_, err := s.verifyContent(ctx, e.SHA256, e.Size)
 	if err == nil {
-		_, err = s.readRecord(e.SHA256, e.ID)
+		_, err = s.record(ctx, e)
 	}
 	if err == nil {
 		return nil

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"gatepost/gateway/db"
 )
 
 // A Release is one request to release copies.
@@ -65,9 +67,24 @@ func (v View) Claim(ctx context.Context, id string, r Release) ([]string, error)
 	return claimed, nil
 }
 
+// patience is how long MarkReleased waits for a store that is away: what the next hop has must not be sent again because
+// the store was restarted at that moment.
+const patience = time.Minute
+
 // MarkReleased notes what came of copies claimed under key. Copies that this key does not hold are left as they are,
 // so a late answer does no harm.
 func (v View) MarkReleased(ctx context.Context, id, key string, outcomes []Outcome) error {
+	for begin := time.Now(); ; {
+		err := v.markReleased(ctx, id, key, outcomes)
+		if !db.Away(err) && !errors.Is(err, db.ErrDoubt) || time.Since(begin) > patience || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// markReleased is MarkReleased, once.
+func (v View) markReleased(ctx context.Context, id, key string, outcomes []Outcome) error {
 	err := v.change(ctx, id, nil, func(copies []held) error {
 		for i := range copies {
 			c := &copies[i]
@@ -137,6 +154,32 @@ func (s *Store) Unfinished(ctx context.Context, age time.Duration) ([]Claimed, e
 	return list, nil
 }
 
+// TakeOver claims anew what a process that is gone had claimed of one entry under one key, and returns the addresses that
+// the caller, and nobody else, is to deliver: of many gateways that find the same claims, one gets each copy. What ended or
+// was claimed anew meanwhile is left alone.
+func (s *Store) TakeOver(ctx context.Context, claims []Claimed) ([]string, error) {
+	var taken []string
+	err := s.change(ctx, claims[0].ID, nil, func(copies []held) error {
+		taken = nil
+		for i := range copies {
+			c := &copies[i]
+			same := func(x Claimed) bool { return x.Address == c.Address && x.Key == c.key && x.At.Equal(c.At) }
+			if c.State == Releasing && slices.ContainsFunc(claims, same) {
+				c.At = time.Now()
+				taken = append(taken, c.Address)
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take over release: %w", err)
+	}
+	return taken, nil
+}
+
 // A held is one copy in a transaction.
 type held struct {
 	Recipient
@@ -145,8 +188,7 @@ type held struct {
 }
 
 // change lets edit alter the states of copies of an entry: those named, or all in view. One name that is not in view
-// makes the whole ErrNotFound. The record beside the content is written again before the commit, so that an index
-// made from the records knows what was released.
+// makes the whole ErrNotFound.
 func (v View) change(ctx context.Context, id string, rcpts []string, edit func([]held) error) error {
 	return v.s.db.Write(ctx, func(tx *sql.Tx) error {
 		seq, sum, copies, err := v.lock(ctx, tx, id, rcpts)
@@ -234,15 +276,7 @@ func (s *Store) settle(ctx context.Context, tx *sql.Tx, seq int64, sum, id strin
 	if !slices.ContainsFunc(copies, func(h held) bool { return h.State != Deleted }) {
 		return forget(ctx, tx, seq, sum, id)
 	}
-	e, err := s.readRecord(sum, id)
-	if err != nil {
-		return nil // damaged already: the index is then the only truth, and Verify tells
-	}
-	e.Rcpts = e.Rcpts[:0]
-	for _, h := range copies {
-		e.Rcpts = append(e.Rcpts, h.Recipient)
-	}
-	if err := s.writeRecord(e); err != nil {
+	if err := s.noted(&Entry{ID: id, SHA256: sum}, copies); err != nil {
 		return fmt.Errorf("store record: %w", err)
 	}
 	return nil
@@ -250,7 +284,7 @@ func (s *Store) settle(ctx context.Context, tx *sql.Tx, seq int64, sum, id strin
 
 // forget takes an entry out of the index; sweep removes its files.
 func forget(ctx context.Context, tx *sql.Tx, seq int64, sum, id string) error {
-	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO gone (id, sha256) VALUES (?,?)`, id, sum); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO gone (id, sha256) VALUES (?,?) ON CONFLICT (id) DO UPDATE SET sha256 = excluded.sha256`, id, sum); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM entries WHERE seq = ?`, seq)

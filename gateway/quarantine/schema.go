@@ -3,7 +3,7 @@ package quarantine
 // schema is the steps of the quarantine's tables. Released steps are never edited.
 //
 // entries has what lists show and search; the whole record, with its result, stands beside the content, so that these
-// tables can be made again from the files. owner is the canonical address, by which a View restricts. gone holds what
+// tables can be made again from the files, where there are files. owner is the canonical address, by which a View restricts. gone holds what
 // was removed and whose files may still be there.
 var schema = []string{`
 CREATE TABLE entries (

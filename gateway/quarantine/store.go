@@ -19,10 +19,12 @@ import (
 	"gatepost/gateway/spool"
 )
 
-// A Store keeps entries: content in files, an index of them in the database. It is safe for concurrent use, and
-// commands may open the same quarantine beside the daemon. The View it embeds sees everything; For restricts.
+// A Store keeps entries: content in files, an index of them in the database; where the gateways of a site share a database,
+// all of it there. It is safe for concurrent use, and commands, and those other gateways, may have the same quarantine open.
+// The View it embeds sees everything; For restricts.
 type Store struct {
 	View
+	keeper
 	cfg     Config
 	db      *db.DB
 	spool   *spool.Spool
@@ -31,13 +33,14 @@ type Store struct {
 	codec   disk.Codec
 	keys    *disk.Keys
 	used    atomic.Int64 // bytes of content, as of the last count and what this process put since
+	counted atomic.Int64 // when that count was, in milliseconds since 1970
 	gauge   disk.Gauge
 	trouble disk.Trouble
 }
 
 // Deps is what a Store stands on.
 type Deps struct {
-	Dir   string       // data_dir/quarantine; made if missing
+	Dir   string       // data_dir/quarantine; made if missing, unless all is in a shared database
 	DB    *db.DB       // of the index
 	Spool *spool.Spool // takes the content of messages that are opened
 	FS    disk.FS      // nil: the operating system's
@@ -46,22 +49,37 @@ type Deps struct {
 
 // New opens the quarantine in d.Dir and brings its tables up to date. The daemon calls Recover before it serves.
 func New(ctx context.Context, cfg Config, d Deps) (*Store, error) {
-	s := &Store{cfg: cfg, db: d.DB, spool: d.Spool, fs: d.FS, dir: d.Dir, keys: d.Keys}
+	s := &Store{cfg: cfg, db: d.DB.Part("quarantine"), spool: d.Spool, fs: d.FS, dir: d.Dir, keys: d.Keys}
 	s.View = View{s: s, all: true}
-	if s.fs == nil {
-		s.fs = disk.OS{}
-		s.gauge.Dir = d.Dir
+	err := s.db.Migrate(ctx, "quarantine", schema)
+	if s.db.Shared() {
+		s.keeper = inTables{s}
+		if err == nil {
+			err = s.db.Migrate(ctx, "quarantine content", tables())
+		}
+	} else {
+		s.keeper = inFiles{s}
+		err = errors.Join(err, s.openFiles())
 	}
-	if err := s.makeDirs(); err != nil {
-		return nil, fmt.Errorf("make quarantine directory: %w", err)
+	if err == nil {
+		err = s.count(ctx)
 	}
-	if err := s.db.Migrate(ctx, "quarantine", schema); err != nil {
-		return nil, fmt.Errorf("open quarantine: %w", err)
-	}
-	if err := s.count(ctx); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("open quarantine: %w", err)
 	}
 	return s, nil
+}
+
+// openFiles prepares what an inFiles needs.
+func (s *Store) openFiles() error {
+	if s.fs == nil {
+		s.fs = disk.OS{}
+		s.gauge.Dir = s.dir
+	}
+	if err := s.makeDirs(); err != nil {
+		return fmt.Errorf("make quarantine directory: %w", err)
+	}
+	return nil
 }
 
 // makeDirs makes all directories at once, durably, so that Put need not.
@@ -88,24 +106,17 @@ func (s *Store) count(ctx context.Context) error {
 		return fmt.Errorf("count content: %w", err)
 	}
 	s.used.Store(n)
+	s.counted.Store(time.Now().UnixMilli())
 	return nil
 }
 
 // Admit reports whether something can be put now: nil, ErrFull, or why the disk is not trusted. It costs next to
 // nothing and is for readiness; Put asks it too.
 func (s *Store) Admit() error {
-	if err := s.trouble.Err(); err != nil {
-		return err
-	}
 	if limit := int64(s.cfg.MaxBytes); limit > 0 && s.used.Load() >= limit {
 		return ErrFull
 	}
-	if s.gauge.Dir != "" {
-		if err := s.gauge.Enough(); err != nil {
-			return fmt.Errorf("%w: %w", ErrFull, err)
-		}
-	}
-	return nil
+	return s.room()
 }
 
 // Put makes the message durable before it returns nil: content, record, directory, index, each synced, in this order
@@ -122,17 +133,22 @@ func (s *Store) Put(ctx context.Context, e *Entry, src mail.Source) error {
 	if err == nil {
 		return nil
 	}
-	err = errors.Join(err, s.undo(e))
 	if disk.Full(err) || db.Full(err) {
 		err = fmt.Errorf("%w: %w", ErrFull, err)
-	} else if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		err = s.trouble.Note(err)
 	}
 	return fmt.Errorf("quarantine message: %w", err)
 }
 
+// recount is for how long a count is believed while other gateways put content into the same quarantine.
+const recount = 5 * time.Second
+
 // admit is Admit with a fresh count before a no, for commands may have made room.
 func (s *Store) admit(ctx context.Context) error {
+	if s.cfg.MaxBytes > 0 && s.db.Shared() && time.Since(time.UnixMilli(s.counted.Load())).Abs() > recount {
+		if err := s.count(ctx); err != nil {
+			return err
+		}
+	}
 	err := s.Admit()
 	if err == nil || !errors.Is(err, ErrFull) {
 		return err
@@ -170,8 +186,8 @@ func (s *Store) complete(e *Entry, src mail.Source) (err error) {
 	return err
 }
 
-// put is the durable steps.
-func (s *Store) put(ctx context.Context, e *Entry, src mail.Source) error {
+// putFiles is the durable steps.
+func (s *Store) putFiles(ctx context.Context, e *Entry, src mail.Source) error {
 	for range 3 {
 		stored, err := s.writeBlob(e, src)
 		if err != nil {
@@ -231,32 +247,37 @@ func (s *Store) index(ctx context.Context, e *Entry, stored int64) error {
 	return nil
 }
 
-// insert adds the rows of an entry, and reports whether its content was not there before.
+// insert adds the rows of an entry and its content, and reports whether that was not there before.
 func insert(ctx context.Context, tx *sql.Tx, e *Entry, stored int64) (added bool, err error) {
-	r, err := tx.ExecContext(ctx, `INSERT INTO entries (id, time, expires, class, refused, score, mail_from, author, name,
-		subject, size, sha256, client, helo, found) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		e.ID, e.Time.UnixMilli(), e.Expires.UnixMilli(), string(e.Class), e.Refused, int64(e.Score), e.MailFrom, e.Author,
-		e.Name, e.Subject, e.Size, e.SHA256, e.Client, e.Helo, found(e))
+	if _, err := insertEntry(ctx, tx, e); err != nil {
+		return false, err
+	}
+	r, err := tx.ExecContext(ctx, `INSERT INTO blobs (sha256, stored) VALUES (?,?) ON CONFLICT DO NOTHING`, e.SHA256, stored)
 	if err != nil {
 		return false, err
 	}
-	seq, err := r.LastInsertId()
+	n, err := r.RowsAffected()
+	return n > 0, err
+}
+
+// insertEntry adds the rows of an entry.
+func insertEntry(ctx context.Context, tx *sql.Tx, e *Entry) (seq int64, err error) {
+	err = tx.QueryRowContext(ctx, `INSERT INTO entries (id, time, expires, class, refused, score, mail_from, author, name,
+		subject, size, sha256, client, helo, found) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
+		e.ID, e.Time.UnixMilli(), e.Expires.UnixMilli(), string(e.Class), e.Refused, int64(e.Score), e.MailFrom, e.Author,
+		e.Name, e.Subject, e.Size, e.SHA256, e.Client, e.Helo, found(e)).Scan(&seq)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for i, c := range e.Rcpts {
 		owner, domain := ownerOf(c.Address)
 		_, err := tx.ExecContext(ctx, `INSERT INTO recipients (entry, place, address, owner, domain, state, reply, by, at, key)
 			VALUES (?,?,?,?,?,?,?,?,?,'')`, seq, i, c.Address, owner, domain, string(c.State), c.Reply, c.By, millis(c.At))
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 	}
-	if r, err = tx.ExecContext(ctx, `INSERT OR IGNORE INTO blobs (sha256, stored) VALUES (?,?)`, e.SHA256, stored); err != nil {
-		return false, err
-	}
-	n, err := r.RowsAffected()
-	return n > 0, err
+	return seq, nil
 }
 
 // undo removes what a failed Put may have left. Content that another entry needs stays.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"gatepost/gateway/db"
 	"gatepost/gateway/spool"
 	"gatepost/policy"
 )
@@ -48,7 +49,7 @@ func (c *cond) and(sql string, args ...any) {
 // where is all of c.
 func (c *cond) where() string {
 	if len(c.sql) == 0 {
-		return "1"
+		return "TRUE"
 	}
 	return strings.Join(c.sql, " AND ")
 }
@@ -59,7 +60,7 @@ func (v View) copies() cond {
 	if v.all {
 		return c
 	}
-	either := []string{"0"}
+	either := []string{"FALSE"}
 	var args []any
 	for _, o := range v.owners {
 		if domain, ok := strings.CutPrefix(o, "@"); ok {
@@ -106,7 +107,7 @@ func (v View) entries(q Query) cond {
 	for _, word := range words(q.Text) {
 		// The recipients are looked through once for each word, not once for each entry.
 		args := append(append([]any{word}, own.args...), word)
-		c.and("(instr(e.found, ?) OR e.seq IN (SELECT r.entry FROM recipients r WHERE "+own.where()+" AND instr(r.owner, ?)))", args...)
+		c.and("(instr(e.found, ?) > 0 OR e.seq IN (SELECT r.entry FROM recipients r WHERE "+own.where()+" AND instr(r.owner, ?) > 0))", args...)
 	}
 	return c
 }
@@ -211,7 +212,10 @@ func (v View) Entry(ctx context.Context, id string) (*Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find message: %w", err)
 	}
-	r, err := v.s.readRecord(e.SHA256, e.ID)
+	r, err := v.s.record(ctx, e)
+	if db.Away(err) {
+		return nil, fmt.Errorf("find message: %w", err)
+	}
 	if err != nil {
 		return e, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
@@ -225,13 +229,13 @@ func (v View) Open(ctx context.Context, id string) (Content, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find message: %w", err)
 	}
-	return v.s.content(e)
+	return v.s.content(ctx, e)
 }
 
 // content expands the content of e into the spool and checks it.
-func (s *Store) content(e *Entry) (Content, error) {
+func (s *Store) content(ctx context.Context, e *Entry) (Content, error) {
 	var body Content
-	_, err := s.expand(e.SHA256, func(r io.Reader) error {
+	_, err := s.expand(ctx, e.SHA256, func(r io.Reader) error {
 		b, err := s.spool.Receive(io.LimitReader(r, e.Size+1), e.Size)
 		if err != nil {
 			return err
@@ -246,7 +250,7 @@ func (s *Store) content(e *Entry) (Content, error) {
 	switch {
 	case err == nil:
 		return body, nil
-	case errors.Is(err, spool.ErrFull) || errors.Is(err, spool.ErrStorage) || errors.Is(err, ErrDamaged):
+	case errors.Is(err, spool.ErrFull) || errors.Is(err, spool.ErrStorage) || errors.Is(err, ErrDamaged) || db.Away(err) || ctx.Err() != nil:
 		return nil, fmt.Errorf("open message %s: %w", e.ID, err)
 	}
 	return nil, fmt.Errorf("open message %s: %w: %w", e.ID, ErrDamaged, err)
@@ -264,7 +268,7 @@ type Count struct {
 func (v View) Counts(ctx context.Context) ([]Count, error) {
 	c, r := v.entries(Query{}), v.copies()
 	r.and("r.state = 'waiting'")
-	rows, err := v.s.db.Query(ctx, `SELECT e.class, count(*), sum(EXISTS (SELECT 1 FROM recipients r WHERE r.entry = e.seq AND `+
+	rows, err := v.s.db.Query(ctx, `SELECT e.class, count(*), count(*) FILTER (WHERE EXISTS (SELECT 1 FROM recipients r WHERE r.entry = e.seq AND `+
 		r.where()+`)), sum(e.size) FROM entries e WHERE `+c.where()+` GROUP BY e.class ORDER BY e.class`, append(r.args, c.args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("count quarantine: %w", err)

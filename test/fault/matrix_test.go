@@ -71,6 +71,7 @@ type bench struct {
 	kept   *quarantine.Store
 	index  *db.DB
 	more   string // of the configuration
+	store  string // url of a database of PostgreSQL; empty: a file of SQLite
 	key    string // of the quarantine and of what is on hold
 	inBDAT bool   // the next hop offers CHUNKING, and content goes so
 	alien  bool   // clients are counted as strangers are
@@ -99,7 +100,7 @@ func (b *bench) prepare(t *testing.T, mode string) {
 		extensions = []string{"PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "CHUNKING"}
 	}
 	b.World = harness.Prepare(t, harness.Setup{
-		Zone: oracle.Zone, Domain: domain, Config: trusted + b.more,
+		Zone: oracle.Zone, Domain: domain, Config: trusted + b.more + storeKey(b.store),
 		Script: badsink.Script{Extensions: extensions, On: func(e badsink.Event) *badsink.Action {
 			if m := b.now.Load(); m != nil && m.step == e.Step && (m.rcpt == "" || m.rcpt == e.Rcpt) {
 				act := m.act
@@ -108,6 +109,14 @@ func (b *bench) prepare(t *testing.T, mode string) {
 			return nil
 		}},
 	})
+}
+
+// storeKey is the line of a configuration that names a store.
+func storeKey(url string) string {
+	if url == "" {
+		return ""
+	}
+	return "store: {url: \"" + url + "\"}\n"
 }
 
 // open looks into what the gateway keeps.
@@ -119,7 +128,11 @@ func (b *bench) open(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.view = forward.ViewHold(filepath.Join(data, "hold"), keys)
-	if b.index, err = db.Open("sqlite:" + filepath.Join(data, "gatepost.db")); err != nil {
+	url := b.store
+	if url == "" {
+		url = "sqlite:" + filepath.Join(data, "gatepost.db")
+	}
+	if b.index, err = db.Open(url); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.index.Close() })

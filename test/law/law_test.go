@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -157,6 +158,30 @@ func module(path string) string {
 // go-message (charsets of what comes in, the writer of notifications); golang-lru is a plain data structure.
 func shared(module string) bool {
 	return module == "github.com/emersion/go-msgauth" || module == "github.com/emersion/go-message" || module == "github.com/hashicorp/golang-lru" || module == "github.com/klauspost/compress"
+}
+
+// What stands in a statement outside of gateway/db is SQL that SQLite and PostgreSQL both understand (see its doc.go).
+func TestSQLIsForBothDatabases(t *testing.T) {
+	statement := regexp.MustCompile(`(?s)^\W*(INSERT|SELECT|UPDATE|DELETE|CREATE|ALTER|WITH)\s`)
+	alien := regexp.MustCompile(`INSERT OR |REPLACE INTO|LIMIT -1|LIMIT \?,|WHERE 1\b|\bGLOB\b|\bPRAGMA\b|\browid\b|strftime\(|julianday\(|ifnull\(|\b(max|min)\([^()]*,`)
+	for _, s := range sources(t) {
+		if s.test || strings.HasPrefix(s.dir, "test") || s.dir == "gateway/db" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BasicLit:
+				if text := strings.Trim(n.Value, "`\""); n.Kind == token.STRING && statement.MatchString(text) && alien.MatchString(text) {
+					t.Errorf("%s: PostgreSQL does not understand %q in %.80q", s.path, alien.FindString(text), text)
+				}
+			case *ast.SelectorExpr:
+				if n.Sel.Name == "LastInsertId" {
+					t.Errorf("%s: LastInsertId is SQLite's alone; say RETURNING", s.path)
+				}
+			}
+			return true
+		})
+	}
 }
 
 func TestNoJunkDrawers(t *testing.T) {
