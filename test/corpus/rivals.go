@@ -78,8 +78,7 @@ func (s *spamassassin) call(do string, mail []sample) ([]string, error) {
 		}
 		fmt.Fprintln(&in, kind, m.path)
 	}
-	cmd := exec.Command("perl", s.script, do, filepath.Join(s.dir, "state"), strconv.FormatBool(s.bayes),
-		fmt.Sprintf("Received: from %s (%s [%s]) by mx.recipient.example (Postfix) with ESMTP id 4F0000 for <%s>", helo, helo, client, rcpt))
+	cmd := exec.Command("perl", s.script, do, filepath.Join(s.dir, "state"), strconv.FormatBool(s.bayes))
 	var errs bytes.Buffer
 	cmd.Stdin, cmd.Stderr = &in, &errs
 	out, err := cmd.Output()
