@@ -40,7 +40,7 @@ func (w *works) openDepot() (*depot, error) {
 	c := w.cfg.Hold
 	d := &depot{requests: requestDir(w.dir), log: w.log}
 	d.custodian = &gateway.Custodian{
-		Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Retention: w.cfg.Quarantine.Retention.Policy, Alarm: d.alarm,
+		Quarantine: w.quarantine, Journal: w.recorder(), Retention: w.cfg.Quarantine.Retention.Policy, Alarm: d.alarm,
 	}
 	if err := os.MkdirAll(d.requests, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of hold requests: %w", err)

@@ -273,6 +273,8 @@ const (
 	kindAccount = "account"
 	kindSession = "session"
 	kindToken   = "token"
+	kindClaim   = "claim"
+	kindSeen    = "seen"
 )
 
 func validName(s string) bool {

@@ -44,6 +44,9 @@ func (d *desk) confirm(v *visit, act string) (confirmView, error) {
 	if len(m.Waiting) == 0 {
 		return confirmView{}, errNothing
 	}
+	if err := d.free(v, e.ID); err != nil {
+		return confirmView{}, err
+	}
 	p := confirmView{Act: act, Messages: []confirmMessage{m}, Password: act == "release" && e.Class == policy.Malware, Reason: v.r.PostForm.Get("reason")}
 	verb, teach := "deny", "spam"
 	if act == "release" {
@@ -126,6 +129,16 @@ type act struct {
 type doneView struct {
 	Act  string
 	Acts []act
+	Next string // id of the next message that waits
+}
+
+// showDone tells what came of it, and leads to the next message that waits.
+func (d *desk) showDone(v *visit, name string, acts ...act) error {
+	next, err := d.next(v.r.Context(), v.visitor, acts[len(acts)-1].ID)
+	if err != nil {
+		return err
+	}
+	return d.render(v, http.StatusOK, "done", doneView{name, acts, next})
 }
 
 func release(d *desk, v *visit) error {
@@ -157,7 +170,7 @@ func release(d *desk, v *visit) error {
 	} else if err != nil {
 		return err
 	}
-	return d.render(v, http.StatusOK, "done", doneView{"release", []act{done}})
+	return d.showDone(v, "release", done)
 }
 
 func deleteCopies(d *desk, v *visit) error {
@@ -178,7 +191,7 @@ func deleteCopies(d *desk, v *visit) error {
 	if done.Deleted, err = d.discard(v, id, rcpts); err != nil {
 		return err
 	}
-	return d.render(v, http.StatusOK, "done", doneView{"delete", []act{done}})
+	return d.showDone(v, "delete", done)
 }
 
 const maxBulk = 100
@@ -209,7 +222,7 @@ func bulk(d *desk, v *visit) error {
 	if form.Get("sure") == "" || len(p.Messages) == 0 {
 		return d.render(v, http.StatusOK, "confirm", p)
 	}
-	done := doneView{Act: name}
+	var acts []act
 	for _, m := range p.Messages {
 		a := act{ID: m.ID, Subject: m.Subject}
 		var err error
@@ -221,7 +234,7 @@ func bulk(d *desk, v *visit) error {
 		if err != nil {
 			a.Error = d.explainFailure(v, "bulk "+name, err)
 		}
-		done.Acts = append(done.Acts, a)
+		acts = append(acts, a)
 	}
-	return d.render(v, http.StatusOK, "done", done)
+	return d.showDone(v, name, acts...)
 }

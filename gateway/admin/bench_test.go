@@ -216,7 +216,7 @@ func (b *bench) as(name string) *person {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	v, err := b.people.resume(b.t.Context(), secret, b.now, time.Hour, 12*time.Hour)
+	v, err := b.people.resume(b.t.Context(), secret, b.now, time.Hour, 12*time.Hour, false)
 	if err != nil || v == nil {
 		b.t.Fatal("no session: ", err)
 	}

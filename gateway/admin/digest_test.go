@@ -18,7 +18,11 @@ import (
 )
 
 // at sets the clock to an hour of a fixed day.
-func (b *bench) at(hour int) { b.now = time.Date(2026, 11, 24, hour, 5, 0, 0, time.UTC) }
+// at makes it five past an hour of tomorrow: what a shelf keeps ends by the machine's clock.
+func (b *bench) at(hour int) {
+	day := time.Now().UTC().AddDate(0, 0, 1)
+	b.now = time.Date(day.Year(), day.Month(), day.Day(), hour, 5, 0, 0, time.UTC)
+}
 
 // digestOf sends what is due and reads the two forms of one person's digest.
 func (b *bench) digestOf(address string) (subject, text, html string) {

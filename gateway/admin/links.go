@@ -237,7 +237,7 @@ func linkAct(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	return d.render(v, http.StatusOK, "done", doneView{name, []act{done}})
+	return d.render(v, http.StatusOK, "done", doneView{Act: name, Acts: []act{done}})
 }
 
 // mayByLinkAs is mayByLink for whoever came, be it nobody.

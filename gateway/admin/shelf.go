@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,10 +17,15 @@ type Shelf interface {
 	Get(ctx context.Context, kind, key string) ([]byte, error)
 	// Put stores a document; a zero expiry keeps it until it is deleted.
 	Put(ctx context.Context, d Document) error
+	// Add stores a document unless one is there that has not expired, and reports whether it did: only one of two adders
+	// is told yes.
+	Add(ctx context.Context, d Document) (bool, error)
 	// Delete removes a document and reports whether it was there: only one of two deleters is told yes.
 	Delete(ctx context.Context, kind, key string) (bool, error)
 	// List returns a kind's documents that have not expired, ordered by key; an empty owner: everyone's.
 	List(ctx context.Context, kind, owner string) ([]Document, error)
+	// ListOf is List for several owners, of whom there is one at least.
+	ListOf(ctx context.Context, kind string, owners []string) ([]Document, error)
 }
 
 // A Document is one thing on a Shelf.
@@ -60,6 +68,17 @@ func (m *MemoryShelf) Put(_ context.Context, d Document) error {
 	return nil
 }
 
+// Add implements Shelf.
+func (m *MemoryShelf) Add(ctx context.Context, d Document) (bool, error) {
+	m.mu.Lock()
+	old, there := m.docs[[2]string{d.Kind, d.Key}]
+	m.mu.Unlock()
+	if there && !old.expired(time.Now()) {
+		return false, nil
+	}
+	return true, m.Put(ctx, d)
+}
+
 // Delete implements Shelf.
 func (m *MemoryShelf) Delete(_ context.Context, kind, key string) (bool, error) {
 	m.mu.Lock()
@@ -83,6 +102,12 @@ func (m *MemoryShelf) List(_ context.Context, kind, owner string) ([]Document, e
 	return out, nil
 }
 
+// ListOf implements Shelf.
+func (m *MemoryShelf) ListOf(ctx context.Context, kind string, owners []string) ([]Document, error) {
+	all, err := m.List(ctx, kind, "")
+	return slices.DeleteFunc(all, func(d Document) bool { return !slices.Contains(owners, d.Owner) }), err
+}
+
 func (d Document) expired(now time.Time) bool { return !d.Expires.IsZero() && !now.Before(d.Expires) }
 
 // SQLShelf is a Shelf in one table of an SQL database, SQLite or PostgreSQL alike.
@@ -102,7 +127,7 @@ func NewSQLShelf(ctx context.Context, db Database) (*SQLShelf, error) {
 	// Expiry is seconds since 1970, 0 for never.
 	err := db.Migrate(ctx, "admin", []string{`CREATE TABLE admin_shelf (
 	kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, body TEXT NOT NULL, expires BIGINT NOT NULL,
-	PRIMARY KEY (kind, key))`})
+	PRIMARY KEY (kind, key))`, `CREATE INDEX admin_shelf_owner ON admin_shelf (kind, owner)`})
 	if err != nil {
 		return nil, fmt.Errorf("prepare table admin_shelf: %w", err)
 	}
@@ -121,20 +146,34 @@ func (s *SQLShelf) Get(ctx context.Context, kind, key string) ([]byte, error) {
 
 // Put implements Shelf. It also sweeps out what expired.
 func (s *SQLShelf) Put(ctx context.Context, d Document) error {
-	var expires int64
 	if !d.Expires.IsZero() {
-		expires = d.Expires.Unix()
 		if _, err := s.db.Exec(ctx, `DELETE FROM admin_shelf WHERE expires <> 0 AND expires <= $1`, time.Now().Unix()); err != nil {
 			return fmt.Errorf("sweep admin_shelf: %w", err)
 		}
 	}
-	_, err := s.db.Exec(ctx, `INSERT INTO admin_shelf (kind, key, owner, body, expires) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, body = excluded.body, expires = excluded.expires`,
+	_, err := s.put(ctx, d, "")
+	return err
+}
+
+// Add implements Shelf.
+func (s *SQLShelf) Add(ctx context.Context, d Document) (bool, error) {
+	n, err := s.put(ctx, d, " WHERE admin_shelf.expires <> 0 AND admin_shelf.expires <= "+strconv.FormatInt(time.Now().Unix(), 10))
+	return n > 0, err
+}
+
+// put writes a document over the one that is there, if where allows; it reports how many it wrote.
+func (s *SQLShelf) put(ctx context.Context, d Document, where string) (int64, error) {
+	var expires int64
+	if !d.Expires.IsZero() {
+		expires = d.Expires.Unix()
+	}
+	n, err := s.db.Exec(ctx, `INSERT INTO admin_shelf (kind, key, owner, body, expires) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, body = excluded.body, expires = excluded.expires`+where,
 		d.Kind, d.Key, d.Owner, string(d.Body), expires)
 	if err != nil {
-		return fmt.Errorf("put %s: %w", d.Kind, err)
+		return 0, fmt.Errorf("put %s: %w", d.Kind, err)
 	}
-	return nil
+	return n, nil
 }
 
 // Delete implements Shelf.
@@ -151,6 +190,17 @@ func (s *SQLShelf) List(ctx context.Context, kind, owner string) ([]Document, er
 	return s.read(ctx, `SELECT kind, key, owner, body FROM admin_shelf
 		WHERE kind = $1 AND ($2 = '' OR owner = $2) AND (expires = 0 OR expires > $3) ORDER BY key`,
 		kind, owner, time.Now().Unix())
+}
+
+// ListOf implements Shelf.
+func (s *SQLShelf) ListOf(ctx context.Context, kind string, owners []string) ([]Document, error) {
+	args := []any{kind, time.Now().Unix()}
+	places := make([]string, len(owners))
+	for i, o := range owners {
+		args, places[i] = append(args, o), "$"+strconv.Itoa(i+3)
+	}
+	return s.read(ctx, `SELECT kind, key, owner, body FROM admin_shelf
+		WHERE kind = $1 AND (expires = 0 OR expires > $2) AND owner IN (`+strings.Join(places, ",")+`) ORDER BY key`, args...)
 }
 
 func (s *SQLShelf) read(ctx context.Context, query string, args ...any) ([]Document, error) {

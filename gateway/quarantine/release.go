@@ -253,6 +253,9 @@ func forget(ctx context.Context, tx *sql.Tx, seq int64, sum, id string) error {
 	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO gone (id, sha256) VALUES (?,?)`, id, sum); err != nil {
 		return err
 	}
+	if err := forgetWords(ctx, tx, seq); err != nil {
+		return err
+	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM entries WHERE seq = ?`, seq)
 	return err
 }

@@ -162,6 +162,10 @@ func (s *Store) complete(e *Entry, src mail.Source) (err error) {
 	if e.Terms == nil {
 		e.Terms = termsOf(e.Result)
 	}
+	if e.Reason == "" && e.Code == "" {
+		text, code := headline(e.Result)
+		e.Reason, e.Code = mail.Printable(text, maxReason), mail.Printable(code, maxReason)
+	}
 	if len(e.Result) > disk.MaxLine/2 || len(e.Result) > 0 && !json.Valid(e.Result) {
 		e.Result = fmt.Appendf(nil, `{"omitted":"a result of %d bytes"}`, len(e.Result))
 	}
@@ -234,9 +238,9 @@ func (s *Store) index(ctx context.Context, e *Entry, stored int64) error {
 // insert adds the rows of an entry, and reports whether its content was not there before.
 func insert(ctx context.Context, tx *sql.Tx, e *Entry, stored int64) (added bool, err error) {
 	r, err := tx.ExecContext(ctx, `INSERT INTO entries (id, time, expires, class, refused, score, mail_from, author, name,
-		subject, size, sha256, client, helo, found) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		subject, size, sha256, client, helo, found, reason, code) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		e.ID, e.Time.UnixMilli(), e.Expires.UnixMilli(), string(e.Class), e.Refused, int64(e.Score), e.MailFrom, e.Author,
-		e.Name, e.Subject, e.Size, e.SHA256, e.Client, e.Helo, found(e))
+		e.Name, e.Subject, e.Size, e.SHA256, e.Client, e.Helo, found(e), e.Reason, e.Code)
 	if err != nil {
 		return false, err
 	}
@@ -244,13 +248,18 @@ func insert(ctx context.Context, tx *sql.Tx, e *Entry, stored int64) (added bool
 	if err != nil {
 		return false, err
 	}
+	owners := make([]string, len(e.Rcpts))
 	for i, c := range e.Rcpts {
 		owner, domain := ownerOf(c.Address)
+		owners[i] = owner
 		_, err := tx.ExecContext(ctx, `INSERT INTO recipients (entry, place, address, owner, domain, state, reply, by, at, key)
 			VALUES (?,?,?,?,?,?,?,?,?,'')`, seq, i, c.Address, owner, domain, string(c.State), c.Reply, c.By, millis(c.At))
 		if err != nil {
 			return false, err
 		}
+	}
+	if err := indexWords(ctx, tx, seq, found(e), owners); err != nil {
+		return false, err
 	}
 	if r, err = tx.ExecContext(ctx, `INSERT OR IGNORE INTO blobs (sha256, stored) VALUES (?,?)`, e.SHA256, stored); err != nil {
 		return false, err
@@ -302,6 +311,9 @@ func found(e *Entry) string {
 
 // maxFound bounds the searchable text of one entry, in bytes.
 const maxFound = 4096
+
+// maxReason bounds a reason in the index, in bytes.
+const maxReason = 500
 
 // ownerOf is the canonical form of a recipient, and its domain: one function for storage, ownership and search.
 func ownerOf(address string) (owner, domain string) {

@@ -72,7 +72,7 @@ func (v View) copies() cond {
 	return c
 }
 
-// entries restricts e, a row of entries, to the view and the query.
+// entries restricts e, a row of entries, to the view and the query but for its words.
 func (v View) entries(q Query) cond {
 	var c cond
 	r := v.copies()
@@ -102,12 +102,6 @@ func (v View) entries(q Query) cond {
 	if q.Before != "" {
 		c.and("e.id < ?", q.Before)
 	}
-	own := v.copies()
-	for _, word := range words(q.Text) {
-		// The recipients are looked through once for each word, not once for each entry.
-		args := append(append([]any{word}, own.args...), word)
-		c.and("(instr(e.found, ?) OR e.seq IN (SELECT r.entry FROM recipients r WHERE "+own.where()+" AND instr(r.owner, ?)))", args...)
-	}
 	return c
 }
 
@@ -118,7 +112,7 @@ func words(text string) []string {
 }
 
 const columns = `e.seq, e.id, e.time, e.expires, e.class, e.refused, e.score, e.mail_from, e.author, e.name, e.subject,
-	e.size, e.sha256, e.client, e.helo`
+	e.size, e.sha256, e.client, e.helo, e.reason, e.code`
 
 // List returns what the query selects, newest first, without results.
 func (v View) List(ctx context.Context, q Query) ([]Entry, error) {
@@ -126,6 +120,9 @@ func (v View) List(ctx context.Context, q Query) ([]Entry, error) {
 		q.Limit = 50
 	}
 	c := v.entries(q)
+	if err := v.search(ctx, &c, q.Text); err != nil {
+		return nil, fmt.Errorf("list quarantine: %w", err)
+	}
 	rows, err := v.s.db.Query(ctx, "SELECT "+columns+" FROM entries e WHERE "+c.where()+" ORDER BY e.id DESC LIMIT ?",
 		append(c.args, min(q.Limit, 1000))...)
 	if err != nil {
@@ -147,7 +144,7 @@ func scan(rows *sql.Rows) (list []Entry, seqs []int64, err error) {
 		var e Entry
 		var seq, at, expires, score int64
 		err := rows.Scan(&seq, &e.ID, &at, &expires, &e.Class, &e.Refused, &score, &e.MailFrom, &e.Author, &e.Name,
-			&e.Subject, &e.Size, &e.SHA256, &e.Client, &e.Helo)
+			&e.Subject, &e.Size, &e.SHA256, &e.Client, &e.Helo, &e.Reason, &e.Code)
 		if err != nil {
 			return nil, nil, errors.Join(err, rows.Close())
 		}
@@ -166,6 +163,9 @@ func (v View) addCopies(ctx context.Context, list []Entry, seqs []int64) error {
 	args := make([]any, len(seqs))
 	for i, seq := range seqs {
 		index[seq], args[i] = i, seq
+		if !v.all {
+			list[i].Reason, list[i].Code = "", ""
+		}
 	}
 	c := v.copies()
 	rows, err := v.s.db.Query(ctx, `SELECT r.entry, r.address, r.state, r.reply, r.by, r.at FROM recipients r
