@@ -56,6 +56,11 @@ func (m *MemoryShelf) Get(_ context.Context, kind, key string) ([]byte, error) {
 func (m *MemoryShelf) Put(_ context.Context, d Document) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.put(d)
+	return nil
+}
+
+func (m *MemoryShelf) put(d Document) {
 	if m.docs == nil {
 		m.docs = make(map[[2]string]Document)
 	}
@@ -65,18 +70,17 @@ func (m *MemoryShelf) Put(_ context.Context, d Document) error {
 		}
 	}
 	m.docs[[2]string{d.Kind, d.Key}] = d
-	return nil
 }
 
 // Add implements Shelf.
-func (m *MemoryShelf) Add(ctx context.Context, d Document) (bool, error) {
+func (m *MemoryShelf) Add(_ context.Context, d Document) (bool, error) {
 	m.mu.Lock()
-	old, there := m.docs[[2]string{d.Kind, d.Key}]
-	m.mu.Unlock()
-	if there && !old.expired(time.Now()) {
+	defer m.mu.Unlock()
+	if old, there := m.docs[[2]string{d.Kind, d.Key}]; there && !old.expired(time.Now()) {
 		return false, nil
 	}
-	return true, m.Put(ctx, d)
+	m.put(d)
+	return true, nil
 }
 
 // Delete implements Shelf.

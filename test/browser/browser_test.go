@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/filters/catalog"
 	"gatepost/gateway/admin"
 )
 
@@ -21,6 +22,7 @@ func site(t *testing.T) (*House, string) {
 	accounts := admin.NewAccounts(&admin.MemoryShelf{})
 	for _, spec := range []admin.AccountSpec{
 		{Name: "ada", Roles: []admin.Role{admin.Admin}, Password: password},
+		{Name: "bo", Roles: []admin.Role{admin.Reviewer}, Password: password},
 		{Name: "alice", Roles: []admin.Role{admin.User}, Addresses: []string{"alice@example.com"}, Password: password},
 	} {
 		if _, err := accounts.Create(t.Context(), spec); err != nil {
@@ -31,7 +33,7 @@ func site(t *testing.T) (*House, string) {
 	h.Day(meter)
 	r := h.Rooms
 	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Own: h.Own, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
-		Rescanner: r, Policies: r, Changer: r, Entries: r, Testwright: r, Teacher: r, Waiters: r, Holds: r, TLS: r, Known: r,
+		Rescanner: r, Policies: r, Changer: r, Entries: r, Testwright: r, Teacher: r, Waiters: r, Holds: r, TLS: r, Known: r, Hooks: r, Codes: catalog.Codes(),
 		Meter: meter, Bodies: h, Health: func() []admin.Check { return h.Checks }})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
 	"gatepost/policy"
+	"gatepost/test/harness/rooms"
 )
 
 // A House is a quarantine, a journal and a next hop made of memory, with mail in them.
@@ -30,7 +31,7 @@ type House struct {
 	Refuse   map[string]string
 	Released []string // "id address", in order
 	Checks   []admin.Check
-	Rooms    *rooms
+	Rooms    *rooms.Rooms
 	now      time.Time
 }
 

@@ -10,11 +10,12 @@ import (
 	"gatepost/gateway/admin"
 	"gatepost/gateway/journal"
 	"gatepost/policy"
+	"gatepost/test/harness/rooms"
 )
 
 // NewHouse returns a house with two dozen held messages, a day of traffic behind it, and the time now.
 func NewHouse(now time.Time) *House {
-	h := &House{content: make(map[string][]byte), now: now, Rooms: furnished(now), Refuse: map[string]string{
+	h := &House{content: make(map[string][]byte), now: now, Rooms: rooms.Furnished(now), Refuse: map[string]string{
 		"old@example.com": "550 5.1.1 <old@example.com>: Recipient address rejected: User unknown"}}
 	h.put(spoofed)
 	h.put(macro)
@@ -134,18 +135,15 @@ var eicar = letter{
 	attachments: []filters.Attachment{{Name: "eicar.com", Type: "text/plain", Path: []string{"a.zip", "eicar.com"}, Size: 68, Executable: true, SHA256: "275a021bbfb6489e54d471899f7d9d1663fc695ec2fe2a2c4538aabf651fd0f"}},
 }
 
-// hostileText is what must be text wherever it is shown (N-02).
-const hostileText = `<img src=x onerror=alert(1)>"'><script>alert(1)</script>`
-
 var hostile = letter{
-	id: "0m9xhostik", from: "x@evil.example", author: "x@evil.example", name: hostileText, helo: "evil.example",
-	client: "203.0.113.66", rcpts: []string{"alice@example.com"}, class: policy.Spam, age: 5 * time.Hour, subject: hostileText + "\u202e\u200b",
-	text: "\x1b[31mred\x1b[0m " + hostileText + "\n", html: hostileText + `<svg onload=alert(1)><style>*{position:fixed}</style>`,
-	because:     []policy.Reason{{Rule: hostileText, Code: hostileText, At: hostileText, Weight: 9000, Text: hostileText}},
-	decided:     []string{hostileText},
-	would:       []string{hostileText},
-	findings:    []finding{{hostileText, hostileText, hostileText, hostileText, hostileText, 9000}},
-	attachments: []filters.Attachment{{Name: hostileText + "\u202efdp.exe", Type: hostileText, Size: 1, SHA256: hostileText, Defects: []string{hostileText}}},
-	urls:        []filters.URL{{URL: "javascript:alert(1)//" + hostileText, Text: hostileText}},
-	notRun:      []filters.Failure{{Filter: hostileText, Error: hostileText}},
+	id: "0m9xhostik", from: "x@evil.example", author: "x@evil.example", name: rooms.Evil, helo: "evil.example",
+	client: "203.0.113.66", rcpts: []string{"alice@example.com"}, class: policy.Spam, age: 5 * time.Hour, subject: rooms.Evil + "\u202e\u200b",
+	text: "\x1b[31mred\x1b[0m " + rooms.Evil + "\n", html: rooms.Evil + `<svg onload=alert(1)><style>*{position:fixed}</style>`,
+	because:     []policy.Reason{{Rule: rooms.Evil, Code: rooms.Evil, At: rooms.Evil, Weight: 9000, Text: rooms.Evil}},
+	decided:     []string{rooms.Evil},
+	would:       []string{rooms.Evil},
+	findings:    []finding{{rooms.Evil, rooms.Evil, rooms.Evil, rooms.Evil, rooms.Evil, 9000}},
+	attachments: []filters.Attachment{{Name: rooms.Evil + "\u202efdp.exe", Type: rooms.Evil, Size: 1, SHA256: rooms.Evil, Defects: []string{rooms.Evil}}},
+	urls:        []filters.URL{{URL: "javascript:alert(1)//" + rooms.Evil, Text: rooms.Evil}},
+	notRun:      []filters.Failure{{Filter: rooms.Evil, Error: rooms.Evil}},
 }
