@@ -212,6 +212,19 @@ func TestListSelectsAndPages(t *testing.T) {
 		{"attachment", Query{Text: "rechnung.ZIP", Limit: 1}, "8"},
 		{"attachment, two characters of a Chinese name", Query{Text: "通知", Limit: 1}, "9"},
 		{"recipient as text", Query{Text: "user3@"}, "3"},
+		{"the beginning of a word", Query{Text: "invo 6"}, "6"},
+		{"not its end", Query{Text: "voice"}, ""},
+		{"client", Query{Text: "192.0.2.7", Limit: 2}, "9 8"},
+		{"not another client", Query{Text: "192.0.2.71"}, ""},
+		{"a whole address", Query{Text: "<user3@example.com>"}, ""},
+		{"an address", Query{Text: "user3@example.com"}, "3"},
+		{"a domain of senders", Query{Text: "@bulk.example", Limit: 1}, "9"},
+		{"one character of a Chinese name", Query{Text: "票", Limit: 1}, "9"},
+		{"not in another order", Query{Text: "知通"}, ""},
+		{"only punctuation", Query{Text: "@", Limit: 1}, "9"},
+		{"quotes", Query{Text: `"invoice" "6`}, ""},
+		{"no operators", Query{Text: "invoice NOT 6"}, ""},
+		{"no columns", Query{Text: "owners:ann"}, ""},
 		{"no wildcard", Query{Text: "inv%ce"}, ""},
 		{"no SQL", Query{Text: "' OR 1=1 --"}, ""},
 		{"since", Query{Since: start.Add(8 * time.Minute)}, "9 8"},
@@ -656,5 +669,63 @@ func TestContentIsSealedWithAKey(t *testing.T) {
 	defer c.Close()
 	if b, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size())); err != nil || !bytes.Equal(b, message(2)) {
 		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
+// Searches are answered by the index of words, however many entries there are: no plan walks through entries or
+// recipients for a rare word.
+func TestSearchesUseTheIndex(t *testing.T) {
+	q := newStore(t)
+	for i := range 30 {
+		put(t, q, entry(i, fmt.Sprintf("user%d@example.com", i)), message(i))
+	}
+	for _, text := range []string{"7", "user7@example.com", "dmarc.fail bulk", "192.0.2.7"} {
+		c := q.entries(Query{})
+		if err := q.search(t.Context(), &c, text); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := q.db.Query(t.Context(), "EXPLAIN QUERY PLAN SELECT e.id FROM entries e WHERE "+c.where()+" ORDER BY e.id DESC LIMIT 50", c.args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan []string
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan = append(plan, detail)
+		}
+		if err := rows.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(plan, "; ")
+		if strings.Contains(got, "SCAN e") && !strings.Contains(got, "SCAN entry_words") || strings.Contains(got, "SCAN r ") || !strings.Contains(got, "SEARCH e USING INTEGER PRIMARY KEY") {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
+
+// Entries that were there before the index was are found, too.
+func TestEntriesOfBeforeAreIndexed(t *testing.T) {
+	s := newSite(t, t.TempDir())
+	if err := s.db.Migrate(t.Context(), "quarantine", schema[:1]); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		`INSERT INTO entries (seq, id, time, expires, class, refused, score, mail_from, author, name, subject, size, sha256, client, helo, found)
+			VALUES (3, 'old', 1, 9999999999999, 'spam', 0, 9000, 's@sender.example', 's@sender.example', 'S', 'Ancient Invoice', 1, 'aa', '192.0.2.1', 'h', 'ancient invoice')`,
+		`INSERT INTO recipients (entry, place, address, owner, domain, state, reply, by, at, key) VALUES (3, 0, 'a@example.com', 'a@example.com', 'example.com', 'waiting', '', '', 0, '')`,
+	} {
+		if _, err := s.db.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := s.open(t, Config{})
+	for _, text := range []string{"ancient", "invo", "a@example.com"} {
+		if list, err := q.List(t.Context(), Query{Text: text}); err != nil || len(list) != 1 || list[0].ID != "old" {
+			t.Errorf("%s: %v, %v", text, list, err)
+		}
 	}
 }

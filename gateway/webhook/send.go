@@ -23,7 +23,7 @@ import (
 // Bounds of one receiver's queue.
 const (
 	maxWaiting = 1000 // notices; what comes beyond is dropped and counted
-	maxTries   = 10   // of one notice: with Backoff, over some 12 minutes
+	maxTries   = 10   // of one notice: with Backoff, over some nine minutes
 )
 
 // Backoff is how long a receiver that did not take a notice is left alone: a second, doubled up to five minutes, and up

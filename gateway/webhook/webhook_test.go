@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -156,6 +157,10 @@ func TestSignatureOfAKnownBody(t *testing.T) {
 	got := Sign([]byte(key), time.Unix(1800000000, 0), []byte(`{"v":1}`))
 	if want := "t=1800000000,v1=4ade5213197dad8bf6382610764e9cf6b699462e018aae74651e62c2f46df56a"; got != want {
 		t.Errorf("got %s", got)
+	}
+	page, err := os.ReadFile("../../docs/webhooks.md")
+	if _, hex, _ := strings.Cut(got, ",v1="); err != nil || !strings.Contains(string(page), "`v1="+hex+"`") {
+		t.Error("docs/webhooks.md says another: ", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package browser
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"gatepost/filters"
@@ -21,6 +22,8 @@ func NewHouse(now time.Time) *House {
 	h.put(macro)
 	h.put(eicar)
 	h.put(hostile)
+	h.put(long)
+	h.put(arabic)
 	for i := range 22 {
 		l := spam
 		l.id = fmt.Sprintf("0m9x%04dk", i)
@@ -133,6 +136,26 @@ var eicar = letter{
 	decided:     []string{"attach.eicar"},
 	findings:    []finding{{"attach", "attach.eicar", "The attachment is the EICAR test file.", "part 2", "see attachment", 100000}},
 	attachments: []filters.Attachment{{Name: "eicar.com", Type: "text/plain", Path: []string{"a.zip", "eicar.com"}, Size: 68, Executable: true, SHA256: "275a021bbfb6489e54d471899f7d9d1663fc695ec2fe2a2c4538aabf651fd0f"}},
+}
+
+// long has words that no screen is wide enough for.
+var long = letter{
+	id: "0m9xlongxk", from: "bounces+1794182-5f3a-someone.with.a.very.long.name=example.com@bounce-handling.newsletter-delivery.marketing-cloud.example", helo: "o1.ptr2917.marketing-cloud.example",
+	author: "the-department-of-very-long-addresses-and-nothing-else-besides@newsletter-delivery.marketing-cloud.example", name: "The Department of Very Long Names, Division of Names That Do Not End Where One Would Expect",
+	client: "2001:db8:85a3:8d3:1319:8a2e:370:7348", rcpts: []string{"someone.with.a.very.long.name.and.more.of.it@example.com", "bob@example.com", "carol@example.com"}, class: policy.Spam, age: 32 * time.Minute,
+	subject: "Re: Fwd: Your weekly summary of everything that happened while you were away, including the things that you have seen already: Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverordnung",
+	text:    "https://newsletter-delivery.marketing-cloud.example/c/" + strings.Repeat("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", 8) + "\n",
+	because: []policy.Reason{{Code: "bayes.spam", Weight: 8700, At: "shipped", Text: "The words are those of spam (0.981)."}},
+	decided: []string{"bayes.spam"},
+}
+
+// arabic is written from right to left.
+var arabic = letter{
+	id: "0m9xarabik", from: "info@news.example", author: "info@news.example", name: "مركز الأخبار", helo: "mx.news.example",
+	client: "198.51.100.9", rcpts: []string{"bob@example.com"}, class: policy.Spam, age: 34 * time.Minute, subject: "عرض خاص: خصم 50% على Windows 11 لمدة 24 ساعة",
+	text:    "عزيزي العميل،\n\nالعرض ينتهي اليوم: https://news.example/offer?id=1\n\nThis line is English.\n",
+	because: []policy.Reason{{Code: "bayes.spam", Weight: 8700, At: "shipped", Text: "The words are those of spam (0.991)."}},
+	decided: []string{"bayes.spam"},
 }
 
 var hostile = letter{
