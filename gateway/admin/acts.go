@@ -141,8 +141,9 @@ func (d *desk) showDone(v *visit, name string, acts ...act) error {
 	return d.render(v, http.StatusOK, "done", doneView{name, acts, next})
 }
 
-func release(d *desk, v *visit) error {
-	p, err := d.confirm(v, "release")
+// confirmed does what was asked for on the page of one message, with what was ticked beside it, and tells what came of it.
+func (d *desk) confirmed(v *visit, name string, do func(done *act, rcpts []string) error) error {
+	p, err := d.confirm(v, name)
 	if err != nil {
 		return err
 	}
@@ -155,43 +156,36 @@ func release(d *desk, v *visit) error {
 			return err
 		}
 	}
-	id := p.Messages[0].ID
 	rcpts := v.r.PostForm["rcpt"]
 	if len(rcpts) == 0 {
 		p.Error = "error.nobody"
 		return d.render(v, http.StatusBadRequest, "confirm", p)
 	}
-	done := act{ID: id, Subject: p.Messages[0].Subject}
+	done := act{ID: p.Messages[0].ID, Subject: p.Messages[0].Subject}
 	if err := d.besides(v, &p, &done); err != nil {
 		return d.besideError(v, p, err)
 	}
-	if done.Outcomes, err = d.release(v, id, rcpts); err != nil && (done.Entry != nil || done.Taught != "") {
-		done.Error = d.explainFailure(v, "release", err) // what came before it stands, and is told
-	} else if err != nil {
-		return err
+	if err := do(&done, rcpts); err != nil {
+		if done.Entry == nil && done.Taught == "" {
+			return err
+		}
+		done.Error = d.explainFailure(v, name, err) // what came before it stands, and is told
 	}
-	return d.showDone(v, "release", done)
+	return d.showDone(v, name, done)
+}
+
+func release(d *desk, v *visit) error {
+	return d.confirmed(v, "release", func(done *act, rcpts []string) (err error) {
+		done.Outcomes, err = d.release(v, done.ID, rcpts)
+		return err
+	})
 }
 
 func deleteCopies(d *desk, v *visit) error {
-	p, err := d.confirm(v, "delete")
-	if err != nil {
+	return d.confirmed(v, "delete", func(done *act, rcpts []string) (err error) {
+		done.Deleted, err = d.discard(v, done.ID, rcpts)
 		return err
-	}
-	id := p.Messages[0].ID
-	rcpts := v.r.PostForm["rcpt"]
-	if len(rcpts) == 0 {
-		p.Error = "error.nobody"
-		return d.render(v, http.StatusBadRequest, "confirm", p)
-	}
-	done := act{ID: id, Subject: p.Messages[0].Subject}
-	if err := d.besides(v, &p, &done); err != nil {
-		return d.besideError(v, p, err)
-	}
-	if done.Deleted, err = d.discard(v, id, rcpts); err != nil {
-		return err
-	}
-	return d.showDone(v, "delete", done)
+	})
 }
 
 const maxBulk = 100

@@ -196,18 +196,11 @@ func apiEntry(d *desk, v *visit) error {
 }
 
 func apiText(d *desk, v *visit) error {
-	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	_, src, err := d.taken(v, "read")
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if err := d.noteReading(v, "read", e.ID); err != nil {
-		return err
-	}
 	b, err := d.body(src)
 	if err != nil {
 		return err

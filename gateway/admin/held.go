@@ -112,6 +112,22 @@ func (d *desk) open(ctx context.Context, who *visitor, id string) (quarantine.Co
 	return c, nil
 }
 
+// taken opens the message of the visit's path, and writes down what the visitor does with it; the caller closes it.
+func (d *desk) taken(v *visit, action string) (*quarantine.Entry, quarantine.Content, error) {
+	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
+	if err != nil {
+		return nil, nil, err
+	}
+	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.noteReading(v, action, e.ID); err != nil {
+		return nil, nil, errors.Join(err, src.Close())
+	}
+	return e, src, nil
+}
+
 // body decodes what a person would see.
 func (d *desk) body(src mail.Source) (Body, error) {
 	if d.deps.Bodies == nil {

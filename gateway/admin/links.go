@@ -195,7 +195,9 @@ func linkPage(d *desk, v *visit) error {
 		return err
 	}
 	p.Entry, p.Result, p.Release = e, res, d.mayByLink(v, e, res)
-	p.Reason, _ = res.headline()
+	if best := policy.Heaviest(res.Recipients); best != nil {
+		p.Reason = best.Text
+	}
 	return d.render(v, http.StatusOK, "link", p)
 }
 

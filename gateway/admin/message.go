@@ -51,10 +51,8 @@ func heldRows(entries []quarantine.Entry) []heldRow {
 	out := make([]heldRow, len(entries))
 	for i, e := range entries {
 		out[i].Entry = e
-		if e.Result != nil { // of one's own copies alone, where it is narrowed
-			if r, err := readResult(e.Result); err == nil {
-				out[i].Reason, out[i].Code = r.headline()
-			}
+		if e.Result != nil {
+			out[i].Reason, out[i].Code = quarantine.Headline(e.Result)
 		}
 		for _, c := range e.Rcpts {
 			if out[i].State == "" || c.State == quarantine.Waiting {
@@ -379,18 +377,11 @@ func textHeader(block string) []piece {
 
 // htmlPreview is the document inside the sandboxed frame.
 func htmlPreview(d *desk, v *visit) error {
-	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	_, src, err := d.taken(v, "read")
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if err := d.noteReading(v, "read", e.ID); err != nil {
-		return err
-	}
 	body, err := d.body(src)
 	if err != nil {
 		return err
@@ -412,18 +403,11 @@ func htmlPreview(d *desk, v *visit) error {
 
 // rawMessage hands out the bytes under a name and type that nothing opens by itself (N-07).
 func rawMessage(d *desk, v *visit) error {
-	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	e, src, err := d.taken(v, "downloaded")
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if err := d.noteReading(v, "downloaded", e.ID); err != nil {
-		return err
-	}
 	h := v.w.Header()
 	h.Set("Content-Security-Policy", rawPolicy)
 	h.Set("Content-Type", "application/octet-stream")

@@ -113,8 +113,8 @@ func spaceless(r rune) bool {
 	return r >= 0x0e00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
 }
 
-// headline is the heaviest reason of a result, for lists: its words and its code or rule.
-func headline(result []byte) (text, code string) {
+// Headline is the heaviest reason of a result, for lists: its words and its code.
+func Headline(result []byte) (text, code string) {
 	var r struct {
 		Recipients []policy.Verdict
 		Findings   []struct{ Code, Text string }
@@ -122,14 +122,7 @@ func headline(result []byte) (text, code string) {
 	if json.Unmarshal(result, &r) != nil {
 		return "", ""
 	}
-	var best *policy.Reason
-	for i := range r.Recipients {
-		for j := range r.Recipients[i].Because {
-			if b := &r.Recipients[i].Because[j]; best == nil || b.Weight > best.Weight {
-				best = b
-			}
-		}
-	}
+	best := policy.Heaviest(r.Recipients)
 	if best == nil {
 		return "", ""
 	}

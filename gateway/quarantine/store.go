@@ -163,7 +163,7 @@ func (s *Store) complete(e *Entry, src mail.Source) (err error) {
 		e.Terms = termsOf(e.Result)
 	}
 	if e.Reason == "" && e.Code == "" {
-		text, code := headline(e.Result)
+		text, code := Headline(e.Result)
 		e.Reason, e.Code = mail.Printable(text, maxReason), mail.Printable(code, maxReason)
 	}
 	if len(e.Result) > disk.MaxLine/2 || len(e.Result) > 0 && !json.Valid(e.Result) {
