@@ -29,12 +29,12 @@ func site(t *testing.T) (*House, string) {
 			t.Fatal(err)
 		}
 	}
-	meter := admin.NewMeter()
-	h.Day(meter)
+	h.Meter = admin.NewMeter()
+	h.Day(h.Meter)
 	r := h.Rooms
 	handler, err := admin.New(admin.Defaults(), admin.Deps{Quarantine: h, Own: h.Own, Releaser: h, Deleter: h, Journal: h, Accounts: accounts,
 		Rescanner: r, Policies: r, Changer: r, Entries: r, Testwright: r, Teacher: r, Waiters: r, Holds: r, TLS: r, Known: r, Hooks: r, Codes: catalog.Codes(),
-		Meter: meter, Bodies: h, Health: func() []admin.Check { return h.Checks }})
+		Meter: h.Meter, Bodies: h, Health: h.Health})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ type House struct {
 	Refuse   map[string]string
 	Released []string // "id address", in order
 	Checks   []admin.Check
+	Meter    *admin.Meter
 	Rooms    *rooms.Rooms
 	now      time.Time
 }
@@ -192,6 +193,22 @@ func (h *House) Trace(_ context.Context, query string, limit int) ([]journal.Rec
 		}
 	}
 	return out, nil
+}
+
+// Health is how things are.
+func (h *House) Health() []admin.Check {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.Checks)
+}
+
+// Mend makes everything well.
+func (h *House) Mend() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.Checks {
+		h.Checks[i].OK = true
+	}
 }
 
 // Recent implements admin.Journal.
