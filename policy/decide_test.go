@@ -189,7 +189,7 @@ func TestRepliesFitWhatDecided(t *testing.T) {
 		{"D-07 two From fields", "", report("defect.header.from-twice"), 550, "5.6.0", ByRule},
 		{"spam", "", report("content.gtube"), 550, "5.7.1", Spam},
 		{"SPF by weight", "weights: {spf.fail: 16}", report("spf.fail"), 550, "5.7.23", Phish},
-		{"an attachment by weight", "weights: {attach.macro: 16}", report("attach.macro"), 554, "5.7.1", ByRule},
+		{"an attachment by weight", "weights: {attach.shortcut: 16}", report("attach.shortcut"), 554, "5.7.1", ByRule},
 		{"a rule's own words", `rules: [{name: a, finding: dmarc.pass, then: reject, reply: {code: 550, enhanced: 5.7.20, text: Sign it}}]`,
 			report("dmarc.pass"), 550, "5.7.20", ByRule},
 	} {
@@ -245,6 +245,19 @@ func TestNothingDeliversMalware(t *testing.T) {
 		if d.Action != Reject && d.Action != Quarantine || d.Class != Malware {
 			t.Errorf("%s\ngives %s, class %s", yaml, d.Action, d.Class)
 		}
+	}
+}
+
+// TestWhatARuleCallsMalwareStaysMalwareHoweverHighItScores: who may release it must not depend on what else was found.
+func TestWhatARuleCallsMalwareStaysMalwareHoweverHighItScores(t *testing.T) {
+	const rules = "weights: {spf.fail: 9, headers.*: 1}\nrules:\n  - {name: macro, finding: attach.macro, then: {at_least: quarantine}, class: malware}\n"
+	for _, codes := range [][]string{{"attach.macro"}, {"attach.macro", "spf.fail"}, {"attach.macro", "spf.fail", "dmarc.fail"}} {
+		if d := decide(t, rules, report(codes...)); d.Class != Malware {
+			t.Errorf("%v: class %s", codes, d.Class)
+		}
+	}
+	if d := decide(t, rules, report("spf.fail")); d.Class == Malware {
+		t.Error("a message without a macro is malware")
 	}
 }
 

@@ -67,6 +67,7 @@ type outcome struct {
 	headers   []HeaderField
 	strip     []string
 	grey      bool // doubtful: an unknown sender is to come again
+	malware   bool // a rule of class malware says at_least, whoever decides in the end
 }
 
 // newJudge prepares the judging of one message.
@@ -242,6 +243,7 @@ func (j *judge) apply(o *outcome, r *rule, tell bool) bool {
 	if t.floor != "" && (o.floor == nil || severity(t.floor) > severity(o.floor.then.floor)) {
 		o.floor = r
 	}
+	o.malware = o.malware || t.floor != "" && r.class == Malware
 	if tell {
 		o.because = append(o.because, r.because())
 		if !slices.Contains(j.hits, r) {
@@ -333,7 +335,7 @@ const notRun = "not_run."
 // classify says what kind of trouble the message is.
 func (j *judge) classify(o *outcome) {
 	switch {
-	case j.malware() || o.rule != nil && o.rule.class == Malware:
+	case j.malware() || o.malware || o.rule != nil && o.rule.class == Malware:
 		o.class = Malware
 	case o.action == Accept:
 		o.class = Clean

@@ -129,7 +129,7 @@ func (d *demo) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(d.out, "Gatepost stands before a mail server of its own on loopback. Seven messages are sent to it:")
+	fmt.Fprintf(d.out, "Gatepost stands before a mail server of its own on loopback. %d messages are sent to it:\n", len(letters))
 	fmt.Fprintln(d.out)
 	table := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "MESSAGE\tBECAME\tWHY\tREPLY TO THE CLIENT")
@@ -147,7 +147,7 @@ func (d *demo) show(ctx context.Context) error {
 		if d.sink.count() > before {
 			became = "delivered"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", l.shows, became, why, clip(reply, 60))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", l.shows, became, clip(why, 60), clip(reply, 60))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"archive/zip"
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -59,6 +58,16 @@ func demoLetters(now time.Time) ([]demoLetter, error) {
 			text: head("Managing Director <director@shop.example>", "Quick favour before noon") + plain + "Are you at your desk? I need four gift cards for a client. Answer by mail only.\n",
 		},
 		{
+			shows: "phishing: a link that shows another", ip: "127.0.0.66", helo: "vps66.hosting.example", from: "notice@hosting.example",
+			text: head("Mail Administrator <notice@hosting.example>", "Your mailbox is almost full") + page("<p>Dear user, your mailbox is almost full and will be deactivated within 24 hours. "+
+				"Verify your account and password now:</p><p><a href=\"http://127-0-0-66.hosting.example/login\">https://webmail.shop.example/quota</a></p>"),
+		},
+		{
+			shows: "spam: pills", ip: "127.0.0.67", helo: "dsl-67.access.example", from: "offers@access.example",
+			text: head("VIAGRA & CIALIS <offers@access.example>", "Cheap V1agra, no prescription needed!!!") + plain + "Buy Viagra and Cialis online, no prescription needed!!!\nLowest price guaranteed, 80% OFF, order now: http://pills.access.example/buy\n" +
+				"100% money back guarantee. This is not spam; to be removed from our list, reply with REMOVE in the subject.\n",
+		},
+		{
 			shows: "executable with a picture's name", ip: "127.0.0.67", helo: "dsl-67.access.example", from: "billing@access.example",
 			text: head("Billing <billing@access.example>", "Invoice 2231") + attachment("invoice.jpg", "image/jpeg", append([]byte("MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00"), make([]byte, 256)...)),
 		},
@@ -71,6 +80,11 @@ func demoLetters(now time.Time) ([]demoLetter, error) {
 			text: head("Lab <lab@supplier.example>", "Test file") + attachment("eicar.com", "application/octet-stream", []byte(eicarText)),
 		},
 	}, nil
+}
+
+// page is the rest of a message that is nothing but HTML.
+func page(body string) string {
+	return "Content-Type: text/html; charset=utf-8\n\n<html><body>" + body + "</body></html>\n"
 }
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -87,29 +101,6 @@ func attachment(name, kind string, data []byte) string {
 	}
 	b.WriteString("--=_demo--\n")
 	return b.String()
-}
-
-// macroDocument is a Word file with the part that holds macros; the macro itself says nothing.
-func macroDocument() ([]byte, error) {
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, f := range []struct{ name, text string }{
-		{"[Content_Types].xml", `<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>`},
-		{"word/document.xml", `<?xml version="1.0"?><document/>`},
-		{"word/vbaProject.bin", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 504)},
-	} {
-		w, err := z.Create(f.name)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := w.Write([]byte(f.text)); err != nil {
-			return nil, err
-		}
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }
 
 // demoKey is the key that the demonstration's honest sender signs with.

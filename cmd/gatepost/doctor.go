@@ -194,31 +194,44 @@ func (s *site) openDoors() []diagnosis {
 	return list
 }
 
-// certHealth reads every configured certificate.
+// certHealth reads every certificate that is shown.
 func (s *site) certHealth() []diagnosis {
-	if len(s.cfg.TLS.Certificates) == 0 {
-		return []diagnosis{{"certificate", isWarning, "none is configured, so a self-signed one is shown", "Mail is encrypted, but senders that check the name do not send.", "Set tls.certificates."}}
+	pairs := filesOf(s.cfg)
+	if au, err := newAuthority(s.cfg, string(s.cfg.DataDir)); err != nil {
+		return []diagnosis{{"certificate", isCritical, err.Error(), "The gateway does not start.", "Mend tls.acme."}}
+	} else if au != nil {
+		pairs = au.Pairs()
+		au.Close()
+	}
+	if len(pairs) == 0 {
+		return []diagnosis{{"certificate", isWarning, "none is configured, so a self-signed one is shown", "Mail is encrypted, but senders that check the name do not send.", "Set tls.certificates or tls.acme."}}
 	}
 	var list []diagnosis
-	for _, c := range s.cfg.TLS.Certificates {
-		d := diagnosis{Name: "certificate " + string(c.Cert), State: isWell}
-		info, err := certs.Examine(certs.Pair{Cert: string(c.Cert), Key: string(c.Key)})
-		left := time.Until(info.NotAfter)
-		switch {
-		case err != nil:
-			d = diagnosis{d.Name, isCritical, err.Error(), "The gateway does not start; one that runs shows the certificate that it has.", "Mend the files and their permissions."}
-		case left <= 0:
-			d = diagnosis{d.Name, isCritical, "expired " + info.NotAfter.Format(time.DateOnly), "Senders that check do not send.", "Renew it; it is read again by itself."}
-		case left < 21*24*time.Hour:
-			d = diagnosis{d.Name, isWarning, "expires " + info.NotAfter.Format(time.DateOnly), "Then senders that check stop sending.", "Renew it; it is read again by itself."}
-		case time.Now().Before(info.NotBefore):
-			d = diagnosis{d.Name, isCritical, "is valid only from " + info.NotBefore.Format(time.DateOnly), "Senders that check do not send.", "Look at the clock, or at the certificate."}
-		default:
-			d.Detail = info.Algorithm + " for " + strings.Join(info.Names, ", ") + ", until " + info.NotAfter.Format(time.DateOnly)
-		}
-		list = append(list, d)
+	for _, p := range pairs {
+		list = append(list, certificateHealth(p))
 	}
 	return list
+}
+
+// certificateHealth reads one.
+func certificateHealth(p certs.Pair) diagnosis {
+	d := diagnosis{Name: "certificate " + p.Cert, State: isWell}
+	info, err := certs.Examine(p)
+	left := time.Until(info.NotAfter)
+	switch {
+	case p.Missing():
+		return diagnosis{d.Name, isWarning, "has not come from the authority yet", "Mail is encrypted, but senders that check the name may not send.", "Look at the log of the gateway: it says what the authority answered."}
+	case err != nil:
+		return diagnosis{d.Name, isCritical, err.Error(), "The gateway does not start; one that runs shows the certificate that it has.", "Mend the files and their permissions."}
+	case left <= 0:
+		return diagnosis{d.Name, isCritical, "expired " + info.NotAfter.Format(time.DateOnly), "Senders that check do not send.", "Renew it; it is read again by itself."}
+	case left < 21*24*time.Hour:
+		return diagnosis{d.Name, isWarning, "expires " + info.NotAfter.Format(time.DateOnly), "Then senders that check stop sending.", "Renew it; it is read again by itself."}
+	case time.Now().Before(info.NotBefore):
+		return diagnosis{d.Name, isCritical, "is valid only from " + info.NotBefore.Format(time.DateOnly), "Senders that check do not send.", "Look at the clock, or at the certificate."}
+	}
+	d.Detail = info.Algorithm + " for " + strings.Join(info.Names, ", ") + ", until " + info.NotAfter.Format(time.DateOnly)
+	return d
 }
 
 // diskHealth asks for room where mail is kept.

@@ -55,6 +55,9 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	if failed := failures(next.runTests(ctx)); len(failed) > 0 {
 		return failed
 	}
+	if cfg.TLS.ACME.Agree != s.cfg.TLS.ACME.Agree {
+		return []conf.Problem{cfg.Node.Key("tls").Problemf("an authority takes over from files, or files from it, at a restart only: kill -USR2 the gateway, which refuses no connection")}
+	}
 	fail := func(err error) []conf.Problem {
 		return []conf.Problem{{Pos: conf.Pos{File: cfg.File}, Message: err.Error()}}
 	}
@@ -66,7 +69,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 			return fail(err)
 		}
 	}
-	if _, err := s.certs.Use(pairsOf(cfg)); err != nil {
+	if _, err := s.certs.Use(s.pairs(cfg)); err != nil {
 		return fail(err)
 	}
 	if err := failpoint.Hit(failpoint.AtSwap); err != nil {
@@ -100,7 +103,7 @@ func bound(was, now *config.Config) []string {
 		same bool
 	}{
 		{"hostname", was.Hostname == now.Hostname}, {"data_dir", was.DataDir == now.DataDir}, {"listeners", slices.Equal(places(was), places(now))},
-		{"store", was.StoreURL() == now.StoreURL()}, {"state", alike(was.State, now.State)}, {"dns", alike(was.DNS, now.DNS)},
+		{"tls.acme", alike(was.TLS.ACME, now.TLS.ACME)}, {"store", was.StoreURL() == now.StoreURL()}, {"state", alike(was.State, now.State)}, {"dns", alike(was.DNS, now.DNS)},
 		{"admin", alike(was.Admin, now.Admin)}, {"quarantine", alike(was.Quarantine, now.Quarantine)}, {"hold", alike(was.Hold, now.Hold)}, {"log", was.Log == now.Log},
 	} {
 		if !k.same {

@@ -15,7 +15,8 @@ import (
 
 // tlsCmd groups the commands about the protection of incoming mail.
 type tlsCmd struct {
-	Report tlsReportCmd `cmd:"" help:"Say who would be cut off if TLS were required, how much wanted mail that is, and whose handshakes fail."`
+	Report  tlsReportCmd  `cmd:"" help:"Say who would be cut off if TLS were required, how much wanted mail that is, and whose handshakes fail."`
+	Records tlsRecordsCmd `cmd:"" help:"Print the DNS records by which senders know that mail for us must be encrypted (DANE, MTA-STS, TLS-RPT), and which of them are published."`
 }
 
 // tlsReportCmd is `gatepost tls report`.

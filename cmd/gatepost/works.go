@@ -50,7 +50,8 @@ type works struct {
 	carrier    *carrier
 	depot      *depot
 	certs      *certs.Store
-	leastTLS   atomic.Uint32 // oldest version that is spoken
+	authority  *certs.Authority // that gives the certificates; nil without one
+	leastTLS   atomic.Uint32    // oldest version that is spoken
 	gate       *access.Gate
 	memory     *state.Local
 	shared     *state.Redis // nil: each gateway counts for itself
@@ -264,28 +265,23 @@ func (w *works) finishReleases(ctx context.Context, first bool) {
 
 // openCerts loads the certificates, or makes one and says so.
 func (w *works) openCerts() error {
-	store, notes, err := certs.Load(pairsOf(w.cfg), w.cfg.Hostname, w.dir, time.Now)
+	var err error
+	if w.authority, err = newAuthority(w.cfg, w.dir); err != nil {
+		return err
+	}
+	store, notes, err := certs.Load(w.pairs(w.cfg), w.cfg.Hostname, w.dir, time.Now)
 	if err != nil {
 		return err
 	}
 	for _, n := range notes {
 		w.log.Warn(n)
 	}
-	if store.SelfSigned() {
-		w.log.Warn("no certificate is configured: the listeners show a self-signed one, which protects against listening but proves nothing; set tls.certificates")
+	if store.SelfSigned() && w.authority == nil {
+		w.log.Warn("no certificate is configured: the listeners show a self-signed one, which protects against listening but proves nothing; set tls.certificates or tls.acme")
 	}
 	w.certs = store
 	w.leastTLS.Store(uint32(w.cfg.TLS.Oldest()))
 	return nil
-}
-
-// pairsOf are the certificates that a configuration names.
-func pairsOf(cfg *config.Config) []certs.Pair {
-	var pairs []certs.Pair
-	for _, c := range cfg.TLS.Certificates {
-		pairs = append(pairs, certs.Pair{Cert: string(c.Cert), Key: string(c.Key)})
-	}
-	return pairs
 }
 
 // housekeeping intervals.
@@ -296,6 +292,7 @@ const (
 
 // housekeep does what must be done now and then.
 func (w *works) housekeep(ctx context.Context) {
+	go w.getCertificates(ctx)
 	go w.certs.Watch(ctx, certsEvery, func(notes []string, err error) {
 		for _, n := range notes {
 			w.log.Warn(n)

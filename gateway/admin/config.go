@@ -21,6 +21,7 @@ type Config struct {
 	SessionLife  time.Duration `yaml:"session_life" default:"12h" min:"1m" doc:"A session ends after so long whatever happens."`
 	SecondFactor string        `yaml:"second_factor" enum:"optional|admins|everybody" default:"optional" doc:"Who must have a second factor, a code or a passkey, before anything else can be done."`
 	OIDC         OIDC          `yaml:"oidc" doc:"Login by an OpenID provider, beside passwords."`
+	MTASTS       MTASTS        `yaml:"mta_sts" doc:"Serve an MTA-STS policy (RFC 8461) at /.well-known/mta-sts.txt, for the proxy that answers as mta-sts.DOMAIN; gatepost tls records says what to publish beside it."`
 	Language     string        `yaml:"language" enum:"en|zh" default:"en" doc:"For a browser that asks for no language that we speak."`
 }
 

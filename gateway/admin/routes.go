@@ -149,6 +149,7 @@ func pageRoutes() []route {
 		{method: get, pattern: "/livez", open: true, plain: true, handle: livez},
 		{method: get, pattern: "/readyz", open: true, plain: true, handle: readyz},
 		{method: get, pattern: "/metrics", open: true, plain: true, handle: metrics},
+		{method: get, pattern: "/.well-known/mta-sts.txt", open: true, plain: true, handle: mtaSTS},
 
 		{method: get, pattern: "/login", open: true, handle: loginForm},
 		{method: post, pattern: "/login", open: true, handle: login},

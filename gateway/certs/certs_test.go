@@ -63,7 +63,7 @@ func (m *maker) pair(name string, key crypto.Signer, end time.Time, hosts ...str
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	p := Pair{filepath.Join(m.dir, name+".crt"), filepath.Join(m.dir, name+".key")}
+	p := Pair{Cert: filepath.Join(m.dir, name+".crt"), Key: filepath.Join(m.dir, name+".key")}
 	m.write(p.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 	m.write(p.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600)
 	return p
@@ -361,13 +361,13 @@ func TestWhatCannotBeServedSaysWhy(t *testing.T) {
 		want string
 		key  bool
 	}{
-		{"no certificate", Pair{in("none"), good.Key}, "none: no such file or directory", false},
-		{"no key", Pair{good.Cert, in("none")}, "none: no such file or directory", true},
-		{"another key", Pair{good.Cert, other.Key}, "the key in other.key does not belong to the certificate in good.crt", true},
-		{"junk for a certificate", Pair{in("junk"), good.Key}, "junk does not begin with a certificate in PEM", false},
-		{"junk for a key", Pair{good.Cert, in("junk")}, "the key in junk cannot be read: no private key in PEM without a password", true},
-		{"junk in PEM", Pair{in("bad.crt"), good.Key}, "the certificate in bad.crt cannot be read: x509: malformed certificate", false},
-		{"too big", Pair{in("big"), good.Key}, "big has more than 1048576 bytes", false},
+		{"no certificate", Pair{Cert: in("none"), Key: good.Key}, "none: no such file or directory", false},
+		{"no key", Pair{Cert: good.Cert, Key: in("none")}, "none: no such file or directory", true},
+		{"another key", Pair{Cert: good.Cert, Key: other.Key}, "the key in other.key does not belong to the certificate in good.crt", true},
+		{"junk for a certificate", Pair{Cert: in("junk"), Key: good.Key}, "junk does not begin with a certificate in PEM", false},
+		{"junk for a key", Pair{Cert: good.Cert, Key: in("junk")}, "the key in junk cannot be read: no private key in PEM without a password", true},
+		{"junk in PEM", Pair{Cert: in("bad.crt"), Key: good.Key}, "the certificate in bad.crt cannot be read: x509: malformed certificate", false},
+		{"too big", Pair{Cert: in("big"), Key: good.Key}, "big has more than 1048576 bytes", false},
 		{"readable for all", open, "everybody on this machine can use the key in open.key (mode 0604); chmod 600 it", true},
 	}
 	for _, c := range cases {
@@ -447,5 +447,35 @@ func BenchmarkChoose(b *testing.B) {
 		if _, err := s.choose(hello); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestAnAwaitedPairIsPassedOverUntilItIsThereAndWhole: the self-signed one stays until then.
+func TestAnAwaitedPairIsPassedOverUntilItIsThereAndWhole(t *testing.T) {
+	m := newMaker(t)
+	made := m.pair("mx", m.ecdsaKey(), today.AddDate(1, 0, 0), "mx.example.com")
+	p := Pair{Cert: filepath.Join(m.dir, "later.crt"), Key: filepath.Join(m.dir, "later.key"), Awaited: true}
+	s, _, err := Load([]Pair{p}, "mx.example.com", t.TempDir(), clock)
+	if err != nil || !s.SelfSigned() || !p.Missing() {
+		t.Fatalf("before it comes: %v", err)
+	}
+	copyFile(t, made.Cert, p.Cert) // without its key
+	if _, err := s.Reload(); err != nil || !s.SelfSigned() || p.Missing() {
+		t.Errorf("half of it: %v", err)
+	}
+	copyFile(t, made.Key, p.Key)
+	if _, err := s.Reload(); err != nil || s.SelfSigned() {
+		t.Errorf("all of it: %v", err)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,5 +1,5 @@
 // Package certs is the certificates that listeners show: loaded from files, reloaded when they change, made by ourselves
-// where there are none.
+// where there are none, or had from an authority by ACME.
 //
-// It does not fetch certificates from an authority, and it does not decide who must use TLS.
+// It does not decide who must use TLS, and it answers no question about mail.
 package certs

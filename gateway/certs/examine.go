@@ -19,8 +19,12 @@ import (
 	"time"
 )
 
-// A Pair names the files of one certificate chain and its private key, both in PEM.
-type Pair struct{ Cert, Key string }
+// A Pair names the files of one certificate chain and its private key, both in PEM. An awaited one is still to be had from
+// an authority: until it is there and whole, it is passed over.
+type Pair struct {
+	Cert, Key string
+	Awaited   bool
+}
 
 // maxFile is the most that is read of a PEM file.
 const maxFile = 1 << 20

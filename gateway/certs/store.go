@@ -64,10 +64,9 @@ func (s *Store) Reload() (notes []string, err error) {
 // reload is Reload with the lock held.
 func (s *Store) reload() (notes []string, err error) {
 	next := &set{}
-	if len(s.pairs) == 0 {
+	err = s.addFiles(next)
+	if err == nil && len(next.all) == 0 {
 		err = s.addSelfSigned(next)
-	} else {
-		err = s.addFiles(next)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load certificates: %w", err)
@@ -99,12 +98,18 @@ func rank(c *tls.Certificate) int {
 }
 
 func (s *Store) addFiles(next *set) error {
-	covered := false
+	covered := len(s.pairs) == 0
 	for _, p := range s.pairs {
 		// The stamp is taken first: a file that changes while it is read is read again.
 		next.seen = append(next.seen, stampOf(p.Cert), stampOf(p.Key))
 		c, err := load(p)
-		if err != nil {
+		switch {
+		case err != nil && p.Missing():
+			continue
+		case err != nil && p.Awaited:
+			next.notes = append(next.notes, err.Error())
+			continue
+		case err != nil:
 			return err
 		}
 		info := infoOf(c)
@@ -114,7 +119,7 @@ func (s *Store) addFiles(next *set) error {
 		covered = covered || info.Covers(s.hostname)
 		next.all = append(next.all, c)
 	}
-	if !covered {
+	if !covered && len(next.all) > 0 {
 		next.notes = append(next.notes, fmt.Sprintf("no certificate is for %s, the hostname", s.hostname))
 	}
 	return nil
@@ -126,7 +131,11 @@ func (s *Store) addSelfSigned(next *set) error {
 		return err
 	}
 	next.all, next.selfMade = []*tls.Certificate{c}, true
-	next.notes = []string{fmt.Sprintf("no certificate is configured: a self-signed one for %s is shown, which senders that verify will not accept", s.hostname)}
+	why := "no certificate is configured"
+	if len(s.pairs) > 0 {
+		why = "no certificate has come from the authority yet"
+	}
+	next.notes = append(next.notes, fmt.Sprintf("%s: a self-signed one for %s is shown, which senders that verify will not accept", why, s.hostname))
 	return nil
 }
 
@@ -233,8 +242,8 @@ func (s *Store) Watch(ctx context.Context, every time.Duration, tell func(notes 
 
 func (s *Store) stale(stamps []stamp) bool {
 	set := s.current.Load()
-	if set.selfMade {
-		return set.all[0].Leaf.NotAfter.Sub(s.now()) < renewBefore
+	if set.selfMade && set.all[0].Leaf.NotAfter.Sub(s.now()) < renewBefore {
+		return true
 	}
 	return !slices.Equal(stamps, set.seen)
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"gatepost/rules/conf"
 )
@@ -36,9 +37,34 @@ func (e TLSExempt) Empty() bool { return len(e.Networks)+len(e.Recipients)+len(e
 // TLS is what all listeners show.
 type TLS struct {
 	Certificates []Certificate `yaml:"certificates" default:"[]" doc:"Served by the name that a client asks for; the first is for clients that ask for none. An ECDSA and an RSA one for the same name may stand side by side."`
+	ACME         ACME          `yaml:"acme" doc:"An authority that gives certificates without asking people (RFC 8555), in place of certificates. Until the first has come, a self-signed one is shown."`
 	MinVersion   string        `yaml:"min_version" enum:"1.2|1.3" default:"1.2" doc:"The oldest version of TLS that is spoken."`
 	Enforce      []Demand      `yaml:"enforce" default:"[]" doc:"Where TLS is asked for beyond what a listener asks; of the demands that match, the strictest holds. Postmaster is never asked."`
 	Exempt       []string      `yaml:"exempt_recipients" default:"[]" doc:"Addresses that may always be written to in clear text, on every listener: those for reports about TLS (RFC 8460)."`
+}
+
+// ACME says whom to ask for certificates, and how. It is off unless Agree.
+type ACME struct {
+	Agree     bool        `yaml:"agree" default:"false" doc:"You agree to the authority's terms; without it nothing is asked."`
+	Directory string      `yaml:"directory" default:"https://acme-v02.api.letsencrypt.org/directory" doc:"The authority: URL of its directory."`
+	Email     string      `yaml:"email" doc:"Where the authority writes when something is wrong with the account."`
+	Roots     conf.Path   `yaml:"roots" doc:"PEM file of roots by which the authority itself is verified, for one of your own. Default: the system's."`
+	Names     []string    `yaml:"names" doc:"A certificate is had for each. Default: the hostname."`
+	Keys      []string    `yaml:"keys" default:"[ecdsa, rsa]" doc:"Kinds of key, ecdsa or rsa: a certificate is had with each. ECDSA costs the server a third; some old senders know RSA alone."`
+	ReuseKeys bool        `yaml:"reuse_keys" default:"false" doc:"A renewed certificate keeps its key, so that TLSA records (DANE) made for it stay good."`
+	Challenge string      `yaml:"challenge" enum:"http|tls-alpn|dns" default:"http" doc:"How the authority sees that a name is ours: a page at port 80, a handshake at port 443, or a TXT record. Gateways that share a name take dns."`
+	Listen    string      `yaml:"listen" doc:"HOST:PORT where http and tls-alpn are answered, only while a challenge lasts; what comes to port 80 or 443 of the name must reach it. Default: :80 or :443."`
+	DNS       ACMERecords `yaml:"dns" doc:"Where the TXT records of challenge: dns are put."`
+}
+
+// ACMERecords is a zone that takes dynamic updates.
+type ACMERecords struct {
+	Server    string        `yaml:"server" doc:"HOST:PORT of the zone's primary server, which takes dynamic updates (RFC 2136)."`
+	Zone      string        `yaml:"zone" doc:"The zone that holds the names."`
+	Key       string        `yaml:"key" doc:"Name of the key that signs the updates (TSIG, RFC 8945); empty: they are not signed."`
+	Secret    conf.Secret   `yaml:"secret" doc:"The key, in base64."`
+	Algorithm string        `yaml:"algorithm" enum:"hmac-sha224|hmac-sha256|hmac-sha384|hmac-sha512" default:"hmac-sha256" doc:"Algorithm of the key."`
+	Settle    time.Duration `yaml:"settle" default:"10s" max:"1h" doc:"How long the other servers of the zone take to follow."`
 }
 
 // A Demand asks for TLS between some senders and some recipients.

@@ -175,6 +175,9 @@ func (r *review) demands() {
 
 func (r *review) certificates() {
 	tls := r.c.Node.Key("tls")
+	if r.acme(tls.Key("acme")) {
+		return
+	}
 	if len(r.c.TLS.Certificates) == 0 {
 		i := slices.IndexFunc(r.c.Listeners, func(l Listener) bool { return l.TLS != "off" })
 		if i >= 0 && len(r.c.TLS.Certificates) == 0 && tls.Key("certificates").Kind() != conf.Mapping {
@@ -364,6 +367,9 @@ func (r *review) exposed(d *Domain, at conf.Node, to string) {
 }
 
 func (r *review) admin() {
+	if m := &r.c.Admin.MTASTS; m.Mode != "off" && len(m.MX) == 0 && r.c.Hostname != "" {
+		m.MX = []string{r.c.Hostname}
+	}
 	at := r.c.Node.Key("admin").Key("address")
 	host, port, ok := splitAddress(r.c.Admin.Address)
 	if !ok {
