@@ -64,6 +64,12 @@ func (h *house) List(_ context.Context, q quarantine.Query) ([]quarantine.Entry,
 	return out, nil
 }
 
+func (h *house) Count(ctx context.Context, q quarantine.Query, most int) (int, error) {
+	q.Limit, q.Before = most, ""
+	list, err := h.List(ctx, q)
+	return len(list), err
+}
+
 func (h *house) Entry(_ context.Context, id string) (*quarantine.Entry, error) {
 	for _, e := range h.top().entries {
 		if e.ID == id && h.has(e) {
@@ -205,6 +211,7 @@ const goodPassword = "correct-horse-battery"
 func newBench(t *testing.T, edit ...func(*Config, *Deps)) *bench {
 	t.Helper()
 	b := &bench{t: t, house: &house{raw: make(map[string]string)}, shelf: &MemoryShelf{}, now: time.Now(), cfg: Defaults()}
+	b.cfg.MTASTS = MTASTS{Mode: "testing", MX: []string{"mx.example.com"}, MaxAge: 24 * time.Hour}
 	b.rooms = furnish(b.now)
 	b.house.put("m1", "plain spam", policy.Spam, "alice@example.com")
 	b.house.put("m2", "for bob", policy.Spam, "bob@example.com")

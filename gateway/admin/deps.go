@@ -46,6 +46,8 @@ type Deps struct {
 type Quarantine interface {
 	// List may leave out the entries' results.
 	List(ctx context.Context, q quarantine.Query) ([]quarantine.Entry, error)
+	// Count is how many entries a query selects, but no more than most.
+	Count(ctx context.Context, q quarantine.Query, most int) (int, error)
 	Entry(ctx context.Context, id string) (*quarantine.Entry, error)
 	Open(ctx context.Context, id string) (quarantine.Content, error)
 }

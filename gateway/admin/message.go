@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -73,6 +74,8 @@ type listView struct {
 	Delete   bool
 	CSV      string
 	Filtered bool
+	Count    int
+	Many     bool // there are more than Count
 }
 
 // asked is the filter in the query.
@@ -103,6 +106,9 @@ func (f filter) path(base, key, value string) string {
 	return base + "?" + q.Encode()
 }
 
+// maxCount is how far the list counts what it could show.
+const maxCount = 1000
+
 func listPage(d *desk, v *visit) error {
 	f := v.filter()
 	entries, more, err := d.held(v.r.Context(), v.visitor, f.query(d.now()))
@@ -118,6 +124,10 @@ func listPage(d *desk, v *visit) error {
 		States:   []quarantine.State{quarantine.Waiting, quarantine.Released, quarantine.Deleted, quarantine.Expired},
 		CSV:      f.path("/quarantine.csv", "before", ""),
 		Filtered: f.Text != "" || f.Class != "" || f.Days != "" || f.Rcpt != "" || f.Dated()}
+	if p.Count, err = d.quarantineOf(v.visitor).Count(v.r.Context(), f.query(d.now()), maxCount+1); err != nil {
+		return fmt.Errorf("count quarantine: %w", err)
+	}
+	p.Many, p.Count = p.Count > maxCount, min(p.Count, maxCount)
 	if more {
 		p.Older = f.path("/quarantine", "before", entries[len(entries)-1].ID)
 	}

@@ -240,6 +240,14 @@ func TestListSelectsAndPages(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
+	for want, query := range map[int]Query{10: {Before: "q00000005"}, 5: {Class: policy.Malware}, 1: {Text: "invoice 6"}, 0: {State: Released}} {
+		if n, err := q.Count(t.Context(), query, 100); n != want || err != nil {
+			t.Errorf("%+v: %d, %v", query, n, err)
+		}
+	}
+	if n, err := q.Count(t.Context(), Query{}, 4); n != 4 || err != nil {
+		t.Errorf("counted beyond the bound: %d, %v", n, err)
+	}
 	counts, err := q.Counts(t.Context())
 	if err != nil || len(counts) != 2 || counts[0].Class != policy.Malware || counts[0].Entries != 5 || counts[1].Waiting != 5 {
 		t.Errorf("counts: %+v, %v", counts, err)

@@ -138,6 +138,20 @@ func (v View) List(ctx context.Context, q Query) ([]Entry, error) {
 	return list, nil
 }
 
+// Count is how many entries the query selects, whatever its page, but no more than most: beyond, nobody counts.
+func (v View) Count(ctx context.Context, q Query, most int) (n int, err error) {
+	q.Before = ""
+	c := v.entries(q)
+	if err := v.search(ctx, &c, q.Text); err != nil {
+		return 0, fmt.Errorf("count quarantine: %w", err)
+	}
+	err = v.s.db.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM entries e WHERE "+c.where()+" LIMIT ?) AS some", append(c.args, most)...).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count quarantine: %w", err)
+	}
+	return n, nil
+}
+
 // scan reads rows of columns.
 func scan(rows *sql.Rows) (list []Entry, seqs []int64, err error) {
 	for rows.Next() {

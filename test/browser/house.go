@@ -64,6 +64,13 @@ func (h *House) List(_ context.Context, q quarantine.Query) ([]quarantine.Entry,
 	return out, nil
 }
 
+// Count implements admin.Quarantine.
+func (h *House) Count(ctx context.Context, q quarantine.Query, most int) (int, error) {
+	q.Limit, q.Before = most, ""
+	list, err := h.List(ctx, q)
+	return len(list), err
+}
+
 // Own is the house as some of its people see it.
 func (h *House) Own(addresses ...string) admin.Quarantine { return own{h, addresses} }
 
@@ -79,6 +86,13 @@ func (o own) List(ctx context.Context, q quarantine.Query) ([]quarantine.Entry, 
 		Since: q.Since, Until: q.Until, Before: q.Before, Limit: -1})
 	all = slices.DeleteFunc(all, func(e quarantine.Entry) bool { return !o.has(&e) })
 	return all[:min(len(all), q.Limit)], err
+}
+
+// Count implements admin.Quarantine.
+func (o own) Count(ctx context.Context, q quarantine.Query, most int) (int, error) {
+	q.Limit, q.Before = most, ""
+	list, err := o.List(ctx, q)
+	return len(list), err
 }
 
 // Entry implements admin.Quarantine.
