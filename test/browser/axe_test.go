@@ -41,7 +41,7 @@ func TestNoPageHasABarrier(t *testing.T) {
 	src := axe(t)
 	b := chromium(t)
 	_, url := site(t)
-	for _, l := range []struct {
+	for i, l := range []struct {
 		name string
 		look Look
 	}{
@@ -76,7 +76,7 @@ func TestNoPageHasABarrier(t *testing.T) {
 				must(t, tab.Go(url+p[1]))
 				look(p[0])
 			}
-			must(t, tab.Go(url+"/quarantine/0m9x0003k/release"))
+			must(t, tab.Go(fmt.Sprintf("%s/quarantine/0m9x%04dk/release", url, i)))
 			must(t, tab.Submit(".buttons button"))
 			look("after a release")
 			must(t, tab.Go(url+"/policy/draft"))

@@ -102,7 +102,7 @@ func TestEveryPageLooksRight(t *testing.T) {
 	b := chromium(t)
 	_, url := site(t)
 	dir := os.Getenv("GATEPOST_SCREENSHOTS")
-	for _, l := range []struct {
+	for i, l := range []struct {
 		name string
 		look Look
 	}{
@@ -144,7 +144,7 @@ func TestEveryPageLooksRight(t *testing.T) {
 				must(t, tab.Go(url+p[1]))
 				shoot(p[0])
 			}
-			must(t, tab.Go(url+"/quarantine/0m9x0003k/release"))
+			must(t, tab.Go(fmt.Sprintf("%s/quarantine/0m9x%04dk/release", url, i)))
 			must(t, tab.Submit(".buttons button"))
 			shoot("done")
 		})

@@ -40,7 +40,8 @@ func NewHouse(now time.Time) *House {
 	h.Checks = []admin.Check{
 		{Name: "downstream example.com", OK: true, Severity: admin.Critical, Since: now.Add(-50 * time.Hour)},
 		{Name: "clamd", OK: false, Severity: admin.Warning, Since: now.Add(-25 * time.Minute),
-			Effect: "Mail with attachments is deferred until the scanner answers.", Hint: "Start clamd, or set failures.clamd in policy.yaml."},
+			Effect: "Mail is told to come back later, 451 (failures: defer).", Detail: "dial unix /run/clamav/clamd.ctl: connect: connection refused",
+			Hint: "Start clamd, and see that filters.clamd.address is where it listens and that the gateway may connect there."},
 		{Name: "dns", OK: true, Severity: admin.Critical, Since: now.Add(-50 * time.Hour)},
 		{Name: "disk", OK: true, Severity: admin.Critical, Since: now.Add(-50 * time.Hour)},
 	}
