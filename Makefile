@@ -7,9 +7,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 SOURCES := $(shell find cmd gateway filters policy rules -name '*.go' -o -name '*.yaml' -o -name '*.html' -o -name '*.css' -o -name '*.js' 2>/dev/null)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all demo test check race fuzz bench load corpus soak oracle cover setup clean
+.PHONY: all demo test check race fuzz bench load corpus soak oracle cover setup deb clean
 
 all: gatepost
 
@@ -64,5 +65,8 @@ cover: ## coverage of the whole by all tests
 	$(GO) test -coverpkg=./cmd/...,./gateway/...,./filters/...,./policy/...,./rules/... -coverprofile=coverage/all.out ./...
 	$(GO) tool cover -func=coverage/all.out | tail -1
 
+deb: gatepost ## a package for Debian and Ubuntu, with a hardened systemd unit
+	ARCH=$$($(GO) env GOARCH) VERSION=$$(git describe --tags 2>/dev/null || echo 0.0.0-$$(git rev-parse --short HEAD)) $(GO) run $(NFPM) package --packager deb --config packaging/nfpm.yaml --target .
+
 clean:
-	rm -rf gatepost coverage
+	rm -rf gatepost coverage gatepost_*.deb

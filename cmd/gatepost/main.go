@@ -26,6 +26,7 @@ type cli struct {
 	Scan       scanCmd       `cmd:"" help:"Judge messages from files, with the same filters and policy as serve."`
 	Explain    explainCmd    `cmd:"" help:"Say why a message was treated as it was."`
 	Trace      traceCmd      `cmd:"" help:"Find everything that happened to an id, Message-ID, address or IP."`
+	Audit      auditCmd      `cmd:"" help:"See what people did, and that nobody altered the book of it."`
 	Replay     replayCmd     `cmd:"" help:"Judge the recorded facts again under a draft policy and show what would differ."`
 	Test       testCmd       `cmd:"" help:"Run the policy's tests and print which rules no test reaches."`
 	Reload     reloadCmd     `cmd:"" help:"Check everything, then let the running gateway take it over."`

@@ -62,6 +62,7 @@ func serve(a *app) error {
 	if err != nil {
 		return err
 	}
+	s.program = program
 	defer s.close()
 	if err := writeLine(a.out, s.ready()); err != nil {
 		return err
@@ -69,7 +70,7 @@ func serve(a *app) error {
 	debug.FreeOSMemory() // what starting took: hashing the first password alone takes 64 MiB
 	again, err := s.tend(a.ctx, asked)
 	if again && err == nil {
-		return s.handOver(program)
+		return s.handOver()
 	}
 	return err
 }
@@ -85,7 +86,7 @@ func (s *service) tend(ctx context.Context, asked <-chan os.Signal) (again bool,
 		select {
 		case sig := <-asked:
 			var ok bool
-			if files.loaded, ok = s.reloadFiles(ctx); ok && sig == syscall.SIGUSR2 {
+			if files.loaded, ok = s.reloadFiles(ctx); ok && sig == syscall.SIGUSR2 && s.bindAhead(s.program) {
 				return true, nil
 			}
 		case <-looks.C:
@@ -148,7 +149,9 @@ type service struct {
 	listeners   []net.Listener
 	webListener net.Listener
 	webAddr     string
-	setup       string // one-time password of the first account, if it was made now
+	program     string                  // that a restart starts
+	ahead       map[string]net.Listener // sockets for a successor, by the address as configured
+	setup       string                  // one-time password of the first account, if it was made now
 	failed      chan error
 	changes     chan func() // wishes of the review pages
 	stopped     atomic.Bool
@@ -160,25 +163,30 @@ func startService(a *app, cfg *config.Config) (*service, error) {
 	for _, n := range cfg.Notes {
 		log.Warn(n.Error())
 	}
+	sockets, err := inherit()
+	if err != nil {
+		return nil, err
+	}
+	defer sockets.close()
+	if cfg, err = stepDown(a, cfg, sockets); err != nil {
+		return nil, err
+	}
 	w, err := openWorks(a, cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	s := &service{works: w, failed: make(chan error, 8), changes: make(chan func())}
-	if err := s.listen(a.ctx); err != nil {
+	if err := s.listen(a.ctx, sockets); err != nil {
 		s.close()
 		return nil, err
 	}
+	confine(log, cfg)
 	return s, nil
 }
 
 // listen opens the SMTP listeners and the review pages.
-func (s *service) listen(ctx context.Context) error {
+func (s *service) listen(ctx context.Context, sockets *heritage) error {
 	s.server = smtp.NewServer(s.smtpConfig(), s.gateway)
-	sockets, err := inherit()
-	if err != nil {
-		return err
-	}
 	for _, l := range s.cfg.Listeners {
 		ln, err := sockets.listen(l.Address)
 		if err != nil {

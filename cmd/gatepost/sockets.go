@@ -6,10 +6,13 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"gatepost/gateway/config"
 )
 
 // Listening sockets outlive the process in two ways, and connections then wait in them instead of being refused: systemd
@@ -92,6 +95,46 @@ func (h *heritage) listen(address string) (net.Listener, error) {
 	return net.Listen("tcp", address)
 }
 
+// bind listens at an address now, for listen to give it out later.
+func (h *heritage) bind(address string) error {
+	l, err := h.listen(address)
+	if err == nil {
+		h.left[address] = append(h.left[address], l)
+	}
+	return err
+}
+
+// bindAhead listens where the configuration on disk does and this gateway does not, and sees that the program can be
+// started, so that no restart begins that could not end well: without the power to bind a low port, say. It reports
+// whether a restart may begin.
+func (s *service) bindAhead(program string) bool {
+	const executable = 1
+	if err := syscall.Access(program, executable); err != nil {
+		s.log.Error("no restart: the program cannot be started", "program", program, "error", err.Error())
+		return false
+	}
+	cfg, problems := config.Load(s.cfg.File)
+	if len(problems) > 0 {
+		return false
+	}
+	have := addresses(s.cfg)
+	for _, address := range addresses(cfg) {
+		if slices.Contains(have, address) || s.ahead[address] != nil {
+			continue
+		}
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			s.log.Error("no restart: the new configuration listens where this gateway cannot; stop it and start it anew", "address", address, "error", err.Error())
+			return false
+		}
+		if s.ahead == nil {
+			s.ahead = map[string]net.Listener{}
+		}
+		s.ahead[address] = l
+	}
+	return true
+}
+
 // close closes what nobody asked for, and names it.
 func (h *heritage) close() (unused []string) {
 	for address, list := range h.left {
@@ -104,6 +147,7 @@ func (h *heritage) close() (unused []string) {
 		unused = append(unused, l.Addr().String())
 		l.Close()
 	}
+	h.left, h.given = nil, nil
 	return unused
 }
 
@@ -112,7 +156,7 @@ const handOverTime = 10 * time.Second
 
 // handOver restarts the gateway in this process, with the program and the configuration that are on disk now. Its sockets
 // stay open all the while: who connects meanwhile waits, and is not refused. It returns only if that failed.
-func (s *service) handOver(program string) error {
+func (s *service) handOver() error {
 	var left []string
 	var kept []descriptor
 	keep := func(address string, l net.Listener) error {
@@ -130,6 +174,11 @@ func (s *service) handOver(program string) error {
 	if err := keep(s.cfg.Admin.Address, s.webListener); err != nil {
 		return err
 	}
+	for address, l := range s.ahead {
+		if err := keep(address, l); err != nil {
+			return err
+		}
+	}
 	s.log.Info("restarting")
 	s.server.Pause()
 	for end := time.Now().Add(handOverTime); s.server.Stats().Open > 0 && time.Now().Before(end); {
@@ -145,9 +194,9 @@ func (s *service) handOver(program string) error {
 		}
 	}
 	env := append(os.Environ(), leftSockets+"="+strings.Join(left, ";"))
-	err := syscall.Exec(program, os.Args, env)
+	err := syscall.Exec(s.program, os.Args, env)
 	runtime.KeepAlive(kept)
-	return fmt.Errorf("start %s: %w", program, err)
+	return fmt.Errorf("start %s: %w", s.program, err)
 }
 
 // A descriptor is a copy of a socket's, which keeps the socket open when its listener is closed.

@@ -27,6 +27,9 @@ const (
 
 // leave puts a wish where the gateway finds it, whole or not at all.
 func (w wish) leave(dir string) (path string, err error) {
+	if err := standIn(filepath.Dir(dir)); err != nil {
+		return "", err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make directory of requests: %w", err)
 	}

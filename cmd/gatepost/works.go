@@ -75,6 +75,11 @@ const maxClients = 1 << 20
 // openStores opens what lasts: database, spool, quarantine, journal. Only serve is the daemon.
 func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*works, error) {
 	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), began: time.Now(), meter: admin.NewMeter(), carrier: &carrier{}}
+	if !daemon {
+		if err := standIn(w.dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	Hostname string    `yaml:"hostname" required:"true" doc:"The gateway's own name, as its MX record has it: in the banner, in Received and as the authserv-id of Authentication-Results."`
 	DataDir  conf.Path `yaml:"data_dir" default:"/var/lib/gatepost" doc:"Where the quarantine, the hold queue, the journal, the self-signed certificate and an SQLite store live."`
 
+	User string `yaml:"user" doc:"The account that a gateway started by root becomes once it listens; data_dir must be its own, and the files that are read must be readable for it. Empty: it stays who started it."`
+
 	Listeners Listeners `yaml:"listeners" default:"[{address: \":25\"}]" doc:"Where mail is received."`
 	TLS       TLS       `yaml:"tls" doc:"What the listeners show. Without certificates a self-signed one is made and kept in data_dir."`
 	Domains   []Domain  `yaml:"domains" required:"true" doc:"Whom mail is accepted for; everything else is relaying, and refused. Mail to <postmaster>, without a domain, goes to the postmaster of the first."`

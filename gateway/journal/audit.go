@@ -171,6 +171,28 @@ func (r *Reader) VerifyAudit() (lines int64, err error) {
 	return lines, err
 }
 
+// Audit gives fn every line of the audit, oldest first, without a look at the chain. An error of fn ends it and is returned.
+func (r *Reader) Audit(fn func(*Record) error) error {
+	f, err := r.fs.Open(filepath.Join(r.dir, auditFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read audit: %w", err)
+	}
+	_, err = eachLine(f, func(_ int64, line []byte) error {
+		var l link
+		if json.Unmarshal(line, &l) != nil {
+			return nil // VerifyAudit says where
+		}
+		return fn(&l.Record)
+	})
+	if cerr := f.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("read audit: %w", cerr)
+	}
+	return err
+}
+
 // verifyAudit follows the chain.
 func (r *Reader) verifyAudit(f disk.File) (int64, error) {
 	h, err := r.readHead() // before the lines: lines may be added meanwhile

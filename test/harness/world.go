@@ -249,18 +249,31 @@ func (w *World) Command(args ...string) (stdout string, code int) {
 // Command runs gatepost in dir with "-c gatepost.yaml" where that file exists.
 func Command(t testing.TB, dir string, args ...string) (stdout string, code int) {
 	t.Helper()
-	cmd := exec.Command(Binary(t), args...)
-	cmd.Dir = dir
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	code = command(t, dir, &out, &errs, args)
+	if errs.Len() > 0 {
+		t.Logf("gatepost %s: %s", strings.Join(args, " "), errs.String())
+	}
+	return out.String(), code
+}
+
+// CommandBoth is Command with what goes to standard error beside what goes to standard output.
+func CommandBoth(t testing.TB, dir string, args ...string) (output string, code int) {
+	t.Helper()
+	var out bytes.Buffer
+	code = command(t, dir, &out, &out, args)
+	return out.String(), code
+}
+
+func command(t testing.TB, dir string, out, errs io.Writer, args []string) (code int) {
+	t.Helper()
+	cmd := exec.Command(Binary(t), args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, errs
 	err := cmd.Run()
 	if _, ok := err.(*exec.ExitError); err != nil && !ok {
 		t.Fatalf("run gatepost %s: %v", strings.Join(args, " "), err)
 	}
-	if errs.Len() > 0 {
-		t.Logf("gatepost %s: %s", strings.Join(args, " "), errs.String())
-	}
-	return out.String(), cmd.ProcessState.ExitCode()
+	return cmd.ProcessState.ExitCode()
 }
 
 // Get fetches a path of the admin address.
