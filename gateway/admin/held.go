@@ -211,7 +211,8 @@ func (d *desk) release(v *visit, id string, rcpts []string) ([]ReleaseOutcome, e
 	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", id, err)
 	}
-	return out, d.settled(v, id)
+	d.settled(v, id)
+	return out, nil
 }
 
 // rescan looks at a message by what is known today: what was spam last week may be known malware by now. Who may release
@@ -263,7 +264,8 @@ func (d *desk) discard(v *visit, id string, rcpts []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("delete %s: %w", id, err)
 	}
-	return of, d.settled(v, id)
+	d.settled(v, id)
+	return of, nil
 }
 
 // audit writes down what a person does. What cannot be written down is not done.

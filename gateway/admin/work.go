@@ -186,12 +186,15 @@ func (d *desk) unclaim(v *visit, id string) error {
 	return d.settleClaim(ctx, id)
 }
 
-// settled ends the visitor's claim once what it was for is done.
-func (d *desk) settled(v *visit, id string) error {
+// settled ends the visitor's claim once what it was for is done. That it cannot be ended is no reason to hide what was
+// done: it lapses.
+func (d *desk) settled(v *visit, id string) {
 	if !v.visitor.reviewing() {
-		return nil
+		return
 	}
-	return d.settleClaim(v.r.Context(), id)
+	if err := d.settleClaim(v.r.Context(), id); err != nil {
+		d.log.Warn("claim outlives the work", "request", v.id, "error", err.Error())
+	}
 }
 
 // settleClaim ends a claim.
