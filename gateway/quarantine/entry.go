@@ -59,8 +59,8 @@ const (
 
 // A Query selects entries; zero fields do not restrict.
 type Query struct {
-	// Text: every word of it begins a word of the subject, of addresses, names, reasons, rules or attachment names, in any
-	// case; a word with punctuation in it, such as an address, stands there as it is.
+	// Text: every word of it stands in subject, addresses, names, reasons, rules or attachment names, in any case: at the
+	// beginning of a word there, unless that is so in very many entries, of which those are found that have it anywhere.
 	Text      string
 	Class     policy.Class
 	State     State

@@ -11,15 +11,15 @@ import (
 	"gatepost/policy"
 )
 
-// This file is how lists are searched by words: SQLite's full-text index names the candidates, and what the index cannot
-// tell (punctuation) is looked at in these alone. Nothing else of the quarantine is SQLite's own.
+// This file is how lists are searched by words: SQLite's full-text index names the candidates, and these alone are looked
+// at. Nothing else of the quarantine is SQLite's own.
 
 // searchSchema makes the index, of what is there as well. Its first column is entries.found, its second the owners of the
 // copies, which only a View that sees everything may search.
 const searchSchema = `
 ALTER TABLE entries ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 ALTER TABLE entries ADD COLUMN code TEXT NOT NULL DEFAULT '';
-CREATE VIRTUAL TABLE entry_words USING fts5 (found, owners, content = '', contentless_delete = 1, tokenize = 'unicode61');
+CREATE VIRTUAL TABLE entry_words USING fts5 (found, owners, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 0');
 INSERT INTO entry_words (rowid, found, owners) SELECT e.seq, e.found,
 	(SELECT coalesce(group_concat(r.owner, ' '), '') FROM recipients r WHERE r.entry = e.seq) FROM entries e;
 `
@@ -40,44 +40,59 @@ func forgetWords(ctx context.Context, tx *sql.Tx, seq int64) error {
 	return err
 }
 
-// search restricts e, a row of entries, to those that have every word of text in view.
+// search restricts e, a row of entries, to those that have every word of text in view. What counts is that the words stand
+// there; the index only says where to look, and for words that stand in many entries it is quicker to look at the newest.
 func (v View) search(ctx context.Context, c *cond, text string) error {
 	own := v.copies()
-	var phrases []string
+	var few, many []string
 	for _, w := range words(text) {
+		c.and("(instr(e.found, ?) > 0 OR EXISTS (SELECT 1 FROM recipients r WHERE r.entry = e.seq AND "+own.where()+" AND instr(r.owner, ?) > 0))",
+			append(append([]any{w}, own.args...), w)...)
 		p := phrase(w)
-		mine := append(append([]any{}, own.args...), w)
-		const copies = "EXISTS (SELECT 1 FROM recipients r WHERE r.entry = e.seq AND %s AND instr(r.owner, ?) > 0)"
-		inCopies := fmt.Sprintf(copies, own.where())
-		if p != "" && v.all {
-			phrases = append(phrases, p)
-		} else if p != "" {
-			c.and("(e.seq IN (SELECT rowid FROM entry_words WHERE entry_words MATCH ?) OR "+inCopies+")", append([]any{"found : " + p}, mine...)...)
+		if p == "" || !v.all { // one's own entries are few, and the index knows of others' recipients
+			continue
 		}
-		if p == "" || strings.ContainsFunc(w, func(r rune) bool { return !inWord(r) }) {
-			c.and("(instr(e.found, ?) > 0 OR "+inCopies+")", append([]any{w}, mine...)...)
+		some, err := v.s.few(ctx, p)
+		if err != nil {
+			return err
+		}
+		if some {
+			few = append(few, p)
+		} else {
+			many = append(many, p)
 		}
 	}
-	if len(phrases) == 0 {
-		return nil
+	if len(few) == 0 && len(many) > 1 { // perhaps they seldom meet
+		some, err := v.s.few(ctx, strings.Join(many, " AND "))
+		if err != nil {
+			return err
+		}
+		if some {
+			few = many
+		}
 	}
-	match := strings.Join(phrases, " AND ")
-	var n int
-	err := v.s.db.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM entry_words WHERE entry_words MATCH ? LIMIT ?)`, match, fewCandidates+1).Scan(&n)
-	if err != nil {
-		return fmt.Errorf("look up words: %w", err)
-	}
-	if n <= fewCandidates {
-		c.and("e.seq IN (SELECT rowid FROM entry_words WHERE entry_words MATCH ?)", match)
-	} else { // the sign keeps them from being collected and sorted
-		c.and("+e.seq IN (SELECT rowid FROM entry_words WHERE entry_words MATCH ?)", match)
+	if len(few) > 0 {
+		c.and("e.seq IN (SELECT rowid FROM entry_words WHERE entry_words MATCH ?)", strings.Join(few, " AND "))
 	}
 	return nil
 }
 
+// few reports whether no more than fewCandidates entries match.
+func (s *Store) few(ctx context.Context, match string) (bool, error) {
+	var n int
+	err := s.db.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM entry_words WHERE entry_words MATCH ? LIMIT ?)`, match, fewCandidates+1).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("look up words: %w", err)
+	}
+	return n <= fewCandidates, nil
+}
+
 // phrase is a word of a search as the index is asked for it: its parts one after the other, the last one perhaps only
-// begun. It is empty for a word that the index knows nothing of.
+// begun. It is empty for a word that the index knows nothing of, or splits in its own way: one with combining marks.
 func phrase(w string) string {
+	if strings.ContainsFunc(w, unicode.IsMark) {
+		return ""
+	}
 	p := strings.Map(func(r rune) rune {
 		if inWord(r) {
 			return r
@@ -91,7 +106,9 @@ func phrase(w string) string {
 }
 
 // inWord reports whether the index takes r for part of a word.
-func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) }
+func inWord(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.Co, r)
+}
 
 // spread sets apart the characters of scripts that write words without spaces, so that each is a word to the index.
 func spread(s string) string {

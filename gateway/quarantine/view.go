@@ -78,6 +78,9 @@ func (v View) entries(q Query) cond {
 	r := v.copies()
 	if q.State != "" {
 		r.and("r.state = ?", string(q.State))
+		if q.State != Waiting {
+			r.and("r.state <> 'waiting'") // so that the index of the few is used
+		}
 	}
 	if q.Recipient != "" {
 		owner, _ := ownerOf(q.Recipient)
