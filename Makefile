@@ -43,8 +43,9 @@ fuzz: ## every fuzz target for FUZZTIME each, one after the other
 bench: ## benchmarks, each beside something measured in the same run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy and nothing at all; 10,000 idle sessions; a siege; the review pages with 100,000 held messages
-	$(GO) run ./test/load
+RSPAMD := $(if $(wildcard /usr/bin/rspamd),-rspamd)
+load: gatepost setup ## messages a second and CPU, beside Postfix as a bare proxy, Postfix with Rspamd where that is installed, and nothing at all; 10,000 idle sessions; a siege; the review pages with 100,000 held messages
+	$(GO) run ./test/load $(RSPAMD)
 	$(GO) run ./test/load -idle 10000
 	$(GO) run ./test/load -siege 5000
 	$(GO) run ./test/load -review 100000

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"gatepost/filters/mail"
@@ -19,13 +21,31 @@ type Link struct {
 }
 
 // A Chain runs filters. It is immutable and safe for concurrent use.
-type Chain struct{ stages [AtDepth + 1][]Link }
+type Chain struct{ stages [AtDepth + 1]stage }
+
+// A stage is the filters that run at once. Those with the same timeout share a deadline: patience has each timeout once, in
+// rising order, and turn, for each filter, the place of its own.
+type stage struct {
+	links    []Link
+	patience []time.Duration
+	turn     []int
+}
 
 // NewChain keeps links in the order given; reports follow it.
 func NewChain(links []Link) *Chain {
 	c := &Chain{}
 	for _, l := range links {
-		c.stages[l.Stage] = append(c.stages[l.Stage], l)
+		s := &c.stages[l.Stage]
+		s.links, s.patience = append(s.links, l), append(s.patience, l.Timeout)
+	}
+	for i := range c.stages {
+		s := &c.stages[i]
+		slices.Sort(s.patience)
+		s.patience = slices.Compact(s.patience)
+		for _, l := range s.links {
+			at, _ := slices.BinarySearch(s.patience, l.Timeout)
+			s.turn = append(s.turn, at)
+		}
 	}
 	return c
 }
@@ -34,12 +54,15 @@ func NewChain(links []Link) *Chain {
 func (c *Chain) Names() []string {
 	var names []string
 	for _, s := range c.stages {
-		for _, l := range s {
+		for _, l := range s.links {
 			names = append(names, l.Name)
 		}
 	}
 	return names
 }
+
+// Has reports whether any filter runs at a stage.
+func (c *Chain) Has(at Stage) bool { return len(c.stages[at].links) > 0 }
 
 // A Warmer is a filter that can ask early what a message from an envelope will raise, so that the answers are at hand when
 // its content has come.
@@ -51,7 +74,7 @@ type Warmer interface {
 func (c *Chain) Warm(ctx context.Context, env *mail.Envelope) {
 	defer func() { _ = recover() }() // what crashes here crashes again in Check, where it is counted
 	for _, s := range c.stages {
-		for _, l := range s {
+		for _, l := range s.links {
 			if w, ok := l.Filter.(Warmer); ok {
 				wctx, cancel := context.WithTimeout(ctx, l.Timeout)
 				w.Warm(wctx, env)
@@ -71,41 +94,103 @@ type outcome struct {
 // Run checks m with every filter of the stage at once and adds what they found to r, in chain order. A filter that
 // fails, panics or ignores its deadline becomes a Failure; the others are not disturbed. The returned channel is
 // closed when the last filter has really ended: only then may the message's Source be closed.
-func (c *Chain) Run(ctx context.Context, stage Stage, m *mail.Mail, r *Report) <-chan struct{} {
-	links := c.stages[stage]
-	ended := make(chan struct{})
-	results := make([]chan outcome, len(links))
-	var last chan struct{}
-	for i, l := range links {
-		results[i] = make(chan outcome, 1)
-		last = spawn(ctx, l, m, results[i], last)
+func (c *Chain) Run(ctx context.Context, at Stage, m *mail.Mail, r *Report) <-chan struct{} {
+	s := &c.stages[at]
+	n := &running{stage: s, ctx: ctx, mail: m, outcomes: make([]outcome, len(s.links)), came: make(chan int, len(s.links)), ended: make(chan struct{})}
+	if len(s.links) == 0 {
+		close(n.ended)
+		return n.ended
 	}
-	for i, l := range links {
-		r.add(l, wait(ctx, l, results[i]))
+	n.begin()
+	given := n.wait()
+	for i, l := range s.links {
+		if given[i] == nil {
+			r.add(l, n.outcomes[i])
+			continue
+		}
+		r.add(l, outcome{err: given[i], took: l.Timeout})
 	}
-	if last == nil {
-		close(ended)
-		return ended
-	}
-	return last
+	return n.ended
 }
 
-// spawn runs one filter in its own goroutine. The channel it returns is closed when this filter and all before it
-// have ended.
-func spawn(ctx context.Context, l Link, m *mail.Mail, result chan<- outcome, before chan struct{}) chan struct{} {
-	ended := make(chan struct{})
-	go func() {
-		fctx, cancel := context.WithTimeout(ctx, l.Timeout)
-		start := time.Now()
-		facts, err := check(fctx, l, m)
+// A running is one stage at work on one message.
+type running struct {
+	*stage
+	ctx      context.Context
+	mail     *mail.Mail
+	start    time.Time
+	outcomes []outcome // each written by its filter alone, before its number goes through came
+	came     chan int  // numbers of filters that have ended
+	left     atomic.Int32
+	cancels  []context.CancelFunc
+	ended    chan struct{}
+}
+
+// begin starts every filter in its own goroutine.
+func (n *running) begin() {
+	n.start = time.Now()
+	n.left.Store(int32(len(n.links)))
+	contexts := make([]context.Context, len(n.patience))
+	n.cancels = make([]context.CancelFunc, len(n.patience))
+	for i, d := range n.patience {
+		contexts[i], n.cancels[i] = context.WithDeadline(n.ctx, n.start.Add(d))
+	}
+	for i := range n.links {
+		go n.one(contexts[n.turn[i]], i)
+	}
+}
+
+// one runs one filter. The last to end closes ended.
+func (n *running) one(ctx context.Context, i int) {
+	start := time.Now()
+	o := &n.outcomes[i]
+	o.facts, o.err = check(ctx, n.links[i], n.mail)
+	o.took = time.Since(start)
+	n.came <- i
+	if n.left.Add(-1) > 0 {
+		return
+	}
+	for _, cancel := range n.cancels {
 		cancel()
-		result <- outcome{facts, err, time.Since(start)}
-		if before != nil {
-			<-before
+	}
+	close(n.ended)
+}
+
+// wait returns once every filter has ended or was given up because it ignores its deadline, or the end of the message's
+// own time; those have an error, in the order of the chain. Their outcome must not be read: they may still write it.
+func (n *running) wait() []error {
+	given := make([]error, len(n.links))
+	here := make([]bool, len(n.links))
+	waiting := len(n.links)
+	stage := 0 // of patience: the deadline that is waited for
+	t := time.NewTimer(n.patience[0] + grace)
+	defer t.Stop()
+	over := n.ctx.Done()
+	var why error = context.DeadlineExceeded
+	for waiting > 0 {
+		select {
+		case i := <-n.came:
+			if !here[i] {
+				here[i], waiting = true, waiting-1
+			}
+			continue
+		case <-over:
+			over, why, stage = nil, n.ctx.Err(), len(n.patience)-1
+			t.Reset(grace)
+			continue
+		case <-t.C:
 		}
-		close(ended)
-	}()
-	return ended
+		for i := range n.links {
+			if n.turn[i] <= stage && !here[i] {
+				here[i], waiting = true, waiting-1
+				given[i] = fmt.Errorf("abandoned: %w", why)
+			}
+		}
+		if stage++; stage < len(n.patience) {
+			t.Reset(time.Until(n.start.Add(n.patience[stage] + grace)))
+		}
+	}
+	return given
 }
 
 // check calls the filter and turns a panic into an error: a crash must never become a fact.
@@ -128,25 +213,6 @@ func (e *PanicError) Error() string { return "crash: " + e.Value }
 
 // grace is how long past its deadline a filter may take to notice that it is over.
 const grace = 100 * time.Millisecond
-
-// wait takes the filter's result, or gives it up when it ignores its deadline.
-func wait(ctx context.Context, l Link, result <-chan outcome) outcome {
-	t := time.NewTimer(l.Timeout + grace)
-	defer t.Stop()
-	select {
-	case o := <-result:
-		return o
-	case <-t.C:
-		return outcome{err: fmt.Errorf("abandoned: %w", context.DeadlineExceeded), took: l.Timeout}
-	case <-ctx.Done():
-	}
-	select {
-	case o := <-result:
-		return o
-	case <-time.After(grace):
-		return outcome{err: fmt.Errorf("abandoned: %w", ctx.Err()), took: l.Timeout}
-	}
-}
 
 // add appends one filter's outcome.
 func (r *Report) add(l Link, o outcome) {

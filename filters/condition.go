@@ -21,7 +21,7 @@ type Reporter interface {
 func (c *Chain) Conditions(ctx context.Context) []Condition {
 	var list []Condition
 	for _, stage := range c.stages {
-		for _, l := range stage {
+		for _, l := range stage.links {
 			r, ok := l.Filter.(Reporter)
 			if !ok {
 				continue

@@ -32,7 +32,9 @@ func (j *job) hold(ctx context.Context, waiting []forward.Outcome) *smtp.Reply {
 	for i, o := range waiting {
 		rcpts[i] = o.Rcpt
 	}
-	err := j.g.Hold.Put(ctx, j.delivery(rcpts, false))
+	d := j.delivery(rcpts, false)
+	d.Vouched = vouched(j.env, &j.in.Report, &j.in.Decision)
+	err := j.g.Hold.Put(ctx, d)
 	if errors.Is(err, forward.ErrHoldFull) || disk.Full(err) {
 		return smtp.ReplyStorage()
 	}
@@ -101,7 +103,7 @@ func (c *Custodian) Tried(h forward.Held, out []forward.Outcome) error {
 // Noted makes what Tried recorded durable. It is forward.HoldConfig.Noted.
 func (c *Custodian) Noted() error { return c.Journal.Sync() }
 
-// GiveUp puts a message that cannot be delivered where people see it; nothing goes back to its sender. It may be asked
+// GiveUp puts a message that cannot be delivered where people see it; nothing goes back to its sender but by Notices. It may be asked
 // again for the same attempt after a crash, and then finds its own entry. It is forward.HoldConfig.GiveUp.
 func (c *Custodian) GiveUp(ctx context.Context, h forward.Held, src mail.Source, why []forward.Outcome) error {
 	ctx = context.WithoutCancel(ctx)

@@ -123,6 +123,12 @@ func (s *session) clientName(ctx context.Context) string {
 	if s.name == nil {
 		return s.host
 	}
+	select {
+	case s.host = <-s.name:
+		s.name = nil
+		return s.host
+	default:
+	}
 	t := time.NewTimer(2 * time.Second)
 	defer t.Stop()
 	select {

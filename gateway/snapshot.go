@@ -94,7 +94,7 @@ func (s *Snapshot) Inspect(ctx context.Context, env *mail.Envelope, src mail.Sou
 	m := &mail.Mail{Envelope: env, Message: in.Message}
 	atMessage := s.Chain.Run(ctx, filters.AtMessage, m, &in.Report)
 	in.Ended = atMessage
-	if !s.Policy.Settled(env, &in.Report) {
+	if s.Chain.Has(filters.AtDepth) && !s.Policy.Settled(env, &in.Report) {
 		in.Ended = both(atMessage, s.Chain.Run(ctx, filters.AtDepth, m, &in.Report))
 	}
 	in.Decision = s.Policy.Decide(env, &in.Report)

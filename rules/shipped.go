@@ -45,7 +45,7 @@ func Load(paths []string, read func(string) ([]byte, error)) (*Set, []conf.Probl
 	}
 	var problems []conf.Problem
 	for _, path := range paths {
-		files, err := packFiles(path)
+		files, err := Files(path)
 		if err != nil {
 			problems = append(problems, conf.Problem{Pos: conf.Pos{File: path}, Message: err.Error()})
 		}
@@ -67,8 +67,8 @@ func Load(paths []string, read func(string) ([]byte, error)) (*Set, []conf.Probl
 // maxFiles bounds the packs of one directory.
 const maxFiles = 1000
 
-// packFiles lists the packs at a path.
-func packFiles(path string) ([]string, error) {
+// Files lists the packs at a path: the file itself, or those of the directory.
+func Files(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot find rules: %w", errors.Unwrap(err))

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
+	"gatepost/rules"
 )
 
 // archive is where earlier policies are kept.
@@ -23,8 +25,58 @@ func (s *site) archive() policies.Archive {
 // entriesFile is where the entries that people make on the review pages are kept.
 func (s *site) entriesFile() string { return filepath.Join(string(s.cfg.DataDir), "entries.yaml") }
 
-// keepPolicy keeps the policy that was just taken into force.
-func (s *site) keepPolicy() error { return s.archive().Keep(s.sources, time.Now()) }
+// keepPolicy keeps what was just taken into force: the files of the policy and the site's rule packs, without which the same
+// policy would judge otherwise.
+func (s *site) keepPolicy() error {
+	all := policies.Bundle{}
+	maps.Copy(all, s.packs)
+	maps.Copy(all, s.sources)
+	return s.archive().Keep(all, time.Now())
+}
+
+// packsIn are the files of b that are rule packs of the site, in the order in which they are read.
+func (s *site) packsIn(b policies.Bundle) []string {
+	var files []string
+	for _, p := range s.cfg.Rules {
+		root, err := filepath.Abs(string(p))
+		if err != nil {
+			continue
+		}
+		for _, path := range slices.Sorted(maps.Keys(b)) {
+			if path == root || filepath.Dir(path) == root {
+				files = append(files, path)
+			}
+		}
+	}
+	return files
+}
+
+// surplus are the rule packs that lie in the site's directories today and were not part of b, which has some.
+func (s *site) surplus(b policies.Bundle) ([]string, error) {
+	if len(s.packsIn(b)) == 0 {
+		return nil, nil
+	}
+	var files []string
+	for _, p := range s.cfg.Rules {
+		list, err := rules.Files(string(p))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range list {
+			whole, err := filepath.Abs(path)
+			if err != nil {
+				return nil, err
+			}
+			if _, kept := b[whole]; !kept && path != string(p) { // a file that the configuration names must be there
+				files = append(files, whole)
+			}
+		}
+	}
+	return files, nil
+}
 
 // kept reads one kept policy.
 func (s *site) kept(name string) (policies.Bundle, *policy.Policy, error) {
@@ -32,9 +84,13 @@ func (s *site) kept(name string) (policies.Bundle, *policy.Policy, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	o := s.policyOptions()
+	old := &site{cfg: s.cfg, lasting: s.lasting}
+	if problems := old.loadRulesOf(b); len(problems) > 0 {
+		return nil, nil, fmt.Errorf("rules of kept policy %s: %w", name, problems[0])
+	}
+	o := old.policyOptions()
 	o.ReadFile = b.Stored
-	p, problems := s.readPolicy(o)
+	p, problems := old.readPolicy(o)
 	if len(problems) > 0 {
 		return nil, nil, fmt.Errorf("kept policy %s: %w", name, problems[0])
 	}
@@ -145,11 +201,24 @@ func (c *rollbackCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	surplus, err := s.surplus(b)
+	if err != nil {
+		return err
+	}
 	if err := b.Place(s.entriesFile()); err != nil {
 		return err
 	}
 	for _, path := range slices.Sorted(maps.Keys(b)) {
 		fmt.Fprintf(a.out, "put back %s\n", path)
+	}
+	if _, err := policies.SetAside(surplus); err != nil {
+		return err
+	}
+	for _, path := range surplus {
+		fmt.Fprintf(a.out, "set aside %s as %s\n", path, filepath.Base(path)+policies.Aside)
+	}
+	if len(s.cfg.Rules) > 0 && len(s.packsIn(b)) == 0 {
+		fmt.Fprintln(a.out, "the site's rule packs stay as they are: none were kept with that policy")
 	}
 	if _, running := disk.Holder(string(s.cfg.DataDir)); running {
 		return s.askReload(a)

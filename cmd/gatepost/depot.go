@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"gatepost/gateway"
+	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/journal"
 )
 
 // A depot is the hold queue of a running gateway, with what people ask of it. Commands leave their wishes as files in
@@ -21,6 +23,7 @@ type depot struct {
 	dir       *forward.Dir
 	requests  string
 	custodian *gateway.Custodian
+	damaged   func(files []string)
 	log       *slog.Logger
 
 	mu      sync.Mutex
@@ -45,13 +48,16 @@ func (w *works) openDepot() (*depot, error) {
 	if err := os.MkdirAll(d.requests, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of hold requests: %w", err)
 	}
-	var err error
+	keys, err := disk.ParseKeys(w.cfg.Quarantine.Key.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("quarantine.key: %w", err)
+	}
 	if d.dir, err = forward.OpenDir(holdDir(w.dir)); err != nil {
 		return nil, err
 	}
-	var damaged []string
-	d.Hold, damaged, err = forward.OpenHold(forward.HoldConfig{
+	d.Hold, err = forward.OpenHold(forward.HoldConfig{
 		Directory: d.dir, Sender: w.carrier, GiveUp: d.custodian.GiveUp, Lifetime: c.Lifetime, MaxBytes: int64(c.MaxBytes),
+		Keys: keys, Teller: w.notices(),
 		Tried: func(h forward.Held, out []forward.Outcome) {
 			w.troubles.note("journal", d.custodian.Tried(h, out))
 		},
@@ -64,11 +70,27 @@ func (w *works) openDepot() (*depot, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.dir.Close())
 	}
-	if len(damaged) > 0 {
-		w.log.Error("hold queue has damaged files, set aside as *.damaged", "files", damaged)
-		w.troubles.note("hold queue files", fmt.Errorf("%d damaged files were set aside, the first is %s", len(damaged), damaged[0]))
+	d.damaged = func(files []string) {
+		w.log.Error("hold queue has damaged files, set aside as *.damaged", "files", files)
+		w.troubles.note("hold queue files", fmt.Errorf("%d damaged files were set aside, the first is %s", len(files), files[0]))
 	}
 	return d, nil
+}
+
+// notices tells senders of what is refused for good; nil where nobody shall be told.
+func (w *works) notices() forward.Teller {
+	if w.cfg.Hold.Notify != "authenticated" {
+		return nil
+	}
+	return &gateway.Notices{
+		Hostname: w.cfg.Hostname, Journal: recorder{w.journal, w.meter}, Now: time.Now,
+		Recent: func(ctx context.Context, since time.Time, fn func(*journal.Record) error) error {
+			return w.reader.Scan(ctx, since, time.Now(), fn)
+		},
+		Failed: func(h forward.Held, err error) {
+			w.log.Warn("a sender is not told of a refusal", "id", h.Envelope.ID, "error", err.Error())
+		},
+	}
 }
 
 // alarm remembers that a message was given up.
@@ -109,6 +131,11 @@ func (d *depot) run(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			}
+		}
+	})
+	looking.Go(func() { // what was on hold before the start is read while mail flows
+		if files := d.Load(ctx); len(files) > 0 {
+			d.damaged(files)
 		}
 	})
 	d.Run(ctx)

@@ -16,6 +16,7 @@ import (
 	"gatepost/gateway/config"
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/smtp"
 	"gatepost/policy"
 )
 
@@ -128,7 +129,7 @@ func (s *site) dnsHealth(ctx context.Context) diagnosis {
 // hopHealth greets every next hop.
 func (s *site) hopHealth(ctx context.Context) []diagnosis {
 	const name = "next hops"
-	way, err := forward.New(forward.Config{Hostname: s.cfg.Hostname}, s.routes())
+	way, err := forward.New(forward.Config{Hostname: s.cfg.Hostname, TLSA: anchors{s.resolver.Unlimited()}}, s.routes())
 	if err != nil {
 		return []diagnosis{{name, isCritical, err.Error(), "Mail cannot be delivered.", "Look at domains and their downstream."}}
 	}
@@ -146,6 +147,9 @@ func (s *site) hopHealth(ctx context.Context) []diagnosis {
 			d = diagnosis{d.Name, isCritical, "did not answer in time", "Mail for it is told to come back (451), or held where when_down says so.", "Look at the mail server and the way to it."}
 		case h.TLS.Version != "":
 			d.Detail += " over " + h.TLS.Version
+			if h.Mode == smtp.DANE {
+				d.Detail += ", as its TLSA records say"
+			}
 		default:
 			d.Detail += " in clear text"
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 )
 
@@ -31,11 +32,12 @@ type heldLine struct {
 	Next     time.Time `json:"next,omitzero"`
 	Attempts int       `json:"attempts"`
 	Last     string    `json:"last,omitempty"`
+	Telling  bool      `json:"telling,omitempty"` // only the sender is still to be told of a refusal
 }
 
 func lineOf(h forward.Held) heldLine {
 	l := heldLine{
-		ID: h.ID, MailFrom: h.Envelope.From.String(), Rcpts: []string{}, Size: h.Size, Since: h.Since, Until: h.Until, Next: h.Next, Attempts: h.Attempts, Last: h.Last,
+		ID: h.ID, MailFrom: h.Envelope.From.String(), Rcpts: []string{}, Size: h.Size, Since: h.Since, Until: h.Until, Next: h.Next, Attempts: h.Attempts, Last: h.Last, Telling: h.Telling,
 	}
 	for _, r := range h.Rcpts {
 		l.Rcpts = append(l.Rcpts, r.String())
@@ -49,8 +51,12 @@ func (a *app) heldMail() (view forward.HoldView, dataDir string, err error) {
 	if err != nil {
 		return view, "", err
 	}
+	keys, err := disk.ParseKeys(cfg.Quarantine.Key.Reveal())
+	if err != nil {
+		return view, "", fmt.Errorf("quarantine.key: %w", err)
+	}
 	dataDir = string(cfg.DataDir)
-	return forward.ViewHold(holdDir(dataDir)), dataDir, nil
+	return forward.ViewHold(holdDir(dataDir), keys), dataDir, nil
 }
 
 // holdListCmd is `gatepost hold list`.

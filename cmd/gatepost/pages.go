@@ -178,8 +178,8 @@ func (s *service) health() []admin.Check {
 		}
 		add("shared state", err, admin.Warning, time.Time{}, "Each gateway counts for itself, with its part of every rate.", "Look at the Redis of state.url and the way to it.")
 	}
-	if since := s.gate.Stressed(); !since.IsZero() {
-		add("load", errors.New("most connections are taken"), admin.Warning, since, "Timeouts are short and errors end a session.", "If it is no attack, raise limits.connections.")
+	if since, why := s.gate.Stressed(); !since.IsZero() {
+		add("load", errors.New(why), admin.Warning, since, "Timeouts are short and errors end a session.", "If it is no attack, raise limits.connections, or give the gateway a larger machine.")
 	}
 	for _, h := range s.carrier.hops() {
 		var err error
@@ -244,7 +244,10 @@ func (s *service) edgeGauges() []admin.Gauge {
 	if s.gate.Stress() {
 		stress = 1
 	}
-	all := []admin.Gauge{{Name: "gatepost_stress", Help: "1 while timeouts are short because there is too much to do.", Value: stress}}
+	all := []admin.Gauge{
+		{Name: "gatepost_stress", Help: "1 while timeouts are short because there is too much to do.", Value: stress},
+		{Name: "gatepost_accept_seconds", Help: "How long connections of the last ten seconds waited to be attended to: the 95th percentile, rounded up.", Value: s.gate.AcceptLatency().Seconds()},
+	}
 	counted := func(name, help string, events map[string]int64) {
 		for _, e := range slices.Sorted(maps.Keys(events)) {
 			all = append(all, admin.Gauge{Name: name, Help: help, Value: float64(events[e]), Label: "event", Of: e, Counter: true})

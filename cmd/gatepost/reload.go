@@ -79,7 +79,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 		s.carrier.set(way, routes)
 	}
 	s.gateway.Swap(snap)
-	s.sources = next.sources
+	s.sources, s.packs = next.sources, next.packs
 	s.lists.use(next)
 	s.extra = next.files()
 	s.directories.keep(cfg)

@@ -40,6 +40,7 @@ type site struct {
 	vips    []spoof.Person  // whose names the policy protects
 	sources policies.Bundle // the files that the policy was read from
 	rules   *rules.Set      // see loadRules
+	packs   policies.Bundle // the site's rule packs that rules was made of
 }
 
 // lasting is what outlives a reload of the configuration.
@@ -122,7 +123,7 @@ const scanConfig = `{version: 1, hostname: gatepost.invalid, domains: [{name: ga
 
 // buildSite compiles a configuration.
 func buildSite(a *app, cfg *config.Config) (*site, error) {
-	resolver, err := dns.New(dns.Config{Servers: cfg.DNS.Servers, Timeout: conf.Duration(cfg.DNS.Timeout)})
+	resolver, err := dns.New(dns.Config{Servers: cfg.DNS.Servers, Trusted: cfg.DNS.Trusted, Timeout: conf.Duration(cfg.DNS.Timeout)})
 	if err != nil {
 		return nil, err
 	}
@@ -181,16 +182,33 @@ func (s *site) sealer() (*auth.Sealer, []conf.Problem) {
 }
 
 // loadRules compiles the shipped rule packs and the site's, once, and checks their examples.
-func (s *site) loadRules() []conf.Problem {
+func (s *site) loadRules() []conf.Problem { return s.loadRulesOf(nil) }
+
+// loadRulesOf is loadRules with the site's packs as they were kept, where kept has any.
+func (s *site) loadRulesOf(kept policies.Bundle) []conf.Problem {
 	if s.rules != nil {
 		return nil
+	}
+	s.packs = policies.Bundle{}
+	if old := s.packsIn(kept); len(old) > 0 {
+		packs, err := rules.Shipped()
+		if err != nil {
+			return []conf.Problem{{Message: err.Error()}}
+		}
+		for _, path := range old {
+			packs = append(packs, rules.Pack{File: path, Data: []byte(kept[path])})
+			s.packs[path] = kept[path]
+		}
+		var problems []conf.Problem
+		s.rules, problems = rules.Compile(packs...)
+		return problems
 	}
 	paths := make([]string, len(s.cfg.Rules))
 	for i, p := range s.cfg.Rules {
 		paths[i] = string(p)
 	}
 	var problems []conf.Problem
-	s.rules, problems = rules.Load(paths, nil)
+	s.rules, problems = rules.Load(paths, s.packs.Read)
 	return problems
 }
 
@@ -358,7 +376,7 @@ func (s *site) routes() []forward.Domain {
 	for _, d := range s.cfg.Domains {
 		list = append(list, forward.Domain{
 			Name: d.Name, Downstream: d.Downstream, TLS: d.TLS, Pins: d.Pins, Protocol: d.Protocol,
-			Recipients: d.Recipients.Mode, WhenDown: d.WhenDown,
+			Recipients: d.Recipients.Mode, WhenDown: d.WhenDown, Chunking: d.Chunking,
 		})
 	}
 	return list

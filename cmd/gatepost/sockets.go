@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -75,8 +76,9 @@ func socket(fd string) (net.Listener, error) {
 	return l, errors.Join(err, f.Close())
 }
 
-// listen gives the inherited socket for an address as configured, or a new one.
-func (h *heritage) listen(address string) (net.Listener, error) {
+// listen gives the inherited socket for an address as configured, or a new one, on which TCP asks as often as keepAlive says
+// whether a silent client is still there; negative: never.
+func (h *heritage) listen(address string, keepAlive time.Duration) (net.Listener, error) {
 	if list := h.left[address]; len(list) > 0 {
 		h.left[address] = list[1:]
 		return list[0], nil
@@ -92,12 +94,12 @@ func (h *heritage) listen(address string) (net.Listener, error) {
 			return l, nil
 		}
 	}
-	return net.Listen("tcp", address)
+	return (&net.ListenConfig{KeepAlive: keepAlive}).Listen(context.Background(), "tcp", address)
 }
 
 // bind listens at an address now, for listen to give it out later.
 func (h *heritage) bind(address string) error {
-	l, err := h.listen(address)
+	l, err := h.listen(address, 0)
 	if err == nil {
 		h.left[address] = append(h.left[address], l)
 	}

@@ -15,11 +15,18 @@ type stamp struct {
 	mtime time.Time
 }
 
-// stamps looks at the configuration, the policy the files that its lists name, and those of recipients and countries.
+// stamps looks at the configuration, the policy, the files that its lists name, the rule packs, and the files of recipients
+// and countries.
 func (s *service) stamps() map[string]stamp {
 	paths := append([]string{s.cfg.File}, s.extra...)
 	for path := range s.sources {
 		paths = append(paths, path)
+	}
+	for path := range s.packs {
+		paths = append(paths, path)
+	}
+	for _, p := range s.cfg.Rules { // a directory changes when a pack comes or goes
+		paths = append(paths, string(p))
 	}
 	now := make(map[string]stamp, len(paths))
 	for _, path := range paths {

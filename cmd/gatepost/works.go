@@ -229,7 +229,7 @@ func (w *works) start(ctx context.Context) {
 
 // newForwarder makes the way to the next hops of s; own are the addresses that we listen on ourselves.
 func (w *works) newForwarder(s *site, own []netip.AddrPort) (*forward.Forwarder, error) {
-	return forward.New(forward.Config{Hostname: s.cfg.Hostname, Own: own, Changed: w.hopChanged}, s.routes())
+	return forward.New(forward.Config{Hostname: s.cfg.Hostname, Own: own, TLSA: anchors{s.resolver.Unlimited()}, Changed: w.hopChanged}, s.routes())
 }
 
 // hopChanged tells of a next hop that went down or came back, and wakes the mail that waited for it.

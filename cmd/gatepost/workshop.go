@@ -40,12 +40,12 @@ func (w *workshop) take(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// site is the configuration as it is now, as far as drafts need it.
-func (w *workshop) site() (*site, []conf.Problem) {
+// site is the configuration as it is now, as far as drafts need it, with the rule packs of b if it has any.
+func (w *workshop) site(b policies.Bundle) (*site, []conf.Problem) {
 	cfg, problems := config.Load(w.s.cfg.File)
 	next := &site{cfg: cfg, lasting: w.s.lasting}
 	if len(problems) == 0 {
-		problems = next.loadRules()
+		problems = next.loadRulesOf(b)
 	}
 	return next, problems
 }
@@ -87,7 +87,7 @@ func (w *workshop) overlay(text string) policies.Bundle {
 
 // compile reads a policy with the files of b in place of those on the disk, and runs its tests.
 func (w *workshop) compile(ctx context.Context, b policies.Bundle) (*policy.Policy, policy.TestReport, []conf.Problem) {
-	next, problems := w.site()
+	next, problems := w.site(b)
 	if len(problems) > 0 {
 		return nil, policy.TestReport{}, problems
 	}
@@ -325,6 +325,8 @@ func (w *workshop) change(ctx context.Context, make func() (policies.Bundle, err
 	defer leave()
 	asked := w.s.ask(ctx, func() {
 		var next, before policies.Bundle
+		var surplus []string
+		var back func() error
 		if next, err = make(); err != nil {
 			return
 		}
@@ -336,11 +338,17 @@ func (w *workshop) change(ctx context.Context, make func() (policies.Bundle, err
 		if before, err = present(next); err != nil {
 			return
 		}
+		if surplus, err = w.s.surplus(next); err != nil {
+			return
+		}
+		if back, err = policies.SetAside(surplus); err != nil {
+			return
+		}
 		if err = next.Place(""); err == nil {
 			problems = shortened(w.s.tryReload(ctx))
 		}
 		if err != nil || len(problems) > 0 {
-			err = errors.Join(err, before.Place(w.s.entriesFile()))
+			err = errors.Join(err, before.Place(w.s.entriesFile()), back())
 			return
 		}
 		w.s.troubles.note("configuration", nil)

@@ -184,7 +184,7 @@ func (c *dkimCheck) checkARC(ctx context.Context, ch *chain) filters.ARC {
 	keys := make([]keyAnswer, n+1)
 	var tasks tasks
 	fetch := func(to *keyAnswer, s *signature) {
-		tasks.start(func() { to.key, to.err = fetchKey(ctx, c.r, s.selector, s.domain, s.keyKind()) })
+		tasks.start(func() { to.key, to.err = c.fetchKey(ctx, s.selector, s.domain, s.keyKind()) })
 	}
 	fetch(&keys[n], ch.sets[n-1].sig)
 	for i := range ch.sets {

@@ -35,11 +35,13 @@ type Filter struct {
 	own     map[string]bool
 	sealers map[string]bool
 	scratch *buffers
+	read    readings
+	early   *early
 }
 
 // New makes the filter. own holds the domains that this site accepts mail for.
 func New(cfg Config, r Resolver, own map[string]bool) *Filter {
-	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}}
+	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}, read: newReadings(), early: &early{}}
 	for _, d := range cfg.TrustedSealers {
 		f.sealers[strings.ToLower(strings.TrimSuffix(d, "."))] = true
 	}
@@ -81,8 +83,12 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
 
 	var tasks tasks
-	tasks.start(func() { r.checkSPF(ctx) })
-	tasks.start(func() { r.iprev = f.checkIPRev(ctx, r.client) })
+	if p, ok := f.early.take(m.ID); ok && r.client.steps == 0 {
+		r.auth.SPF, r.auth.SPFHelo, r.spfClient, r.iprev = p.path, p.helo, r.client.ip, p.iprev
+	} else {
+		tasks.start(func() { r.checkSPF(ctx) })
+		tasks.start(func() { r.iprev = f.checkIPRev(ctx, r.client) })
+	}
 	tasks.start(func() { dmarc.prepare(domains) })
 	cryptoErr := r.checkDKIM(ctx, b, err, domains)
 	tasks.wait()
@@ -101,7 +107,7 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 }
 
 // Warm asks the DNS the questions that a message from this envelope will raise, so that the answers are at hand when its
-// content has come. It finds out nothing; call it in the background once MAIL is accepted.
+// content has come, and keeps for Check what the envelope alone says. Call it in the background once MAIL is accepted.
 func (f *Filter) Warm(ctx context.Context, env *mail.Envelope) {
 	if f.forwards(env.Remote) {
 		return // whom it had the message from stands in the content
@@ -110,9 +116,12 @@ func (f *Filter) Warm(ctx context.Context, env *mail.Envelope) {
 	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
 	var tasks tasks
 	tasks.start(func() { r.checkSPF(ctx) })
-	tasks.start(func() { f.checkIPRev(ctx, r.client) })
+	tasks.start(func() { r.iprev = f.checkIPRev(ctx, r.client) })
 	dmarc.prepare([]string{env.From.Domain()})
 	tasks.wait()
+	if p := (preview{r.auth.SPF, r.auth.SPFHelo, r.iprev}); env.ID != "" && p.final() {
+		f.early.put(env.ID, p)
+	}
 }
 
 // checkSPF evaluates both identities; they are kept apart (D-01). Behind a trusted forwarder that rewrites the
@@ -144,11 +153,11 @@ func (r *run) spfOf(ctx context.Context, c client) (path, helo filters.SPF) {
 	tasks.start(func() {
 		q := q
 		q.Sender = "postmaster@" + c.helo
-		helo = CheckSPF(ctx, r.f.r, q)
+		helo = checkSPF(ctx, r.f.r, q, r.f.read.spf)
 	})
 	if !env.From.IsNull() {
 		q.Sender = env.From.Local() + "@" + env.From.Domain()
-		path = CheckSPF(ctx, r.f.r, q)
+		path = checkSPF(ctx, r.f.r, q, r.f.read.spf)
 	}
 	tasks.wait()
 	if env.From.IsNull() {
@@ -168,7 +177,7 @@ func (r *run) checkDKIM(ctx context.Context, b *block, unread error, domains []s
 	defer cancel()
 	s := r.f.scratch.take()
 	defer r.f.scratch.give(s)
-	c := &dkimCheck{b: b, r: r.f.r, now: r.now, scratch: s}
+	c := &dkimCheck{b: b, r: r.f.r, now: r.now, scratch: s, keys: r.f.read.keys}
 	r.sigs, r.skipped = c.signatures(domains)
 	if err := c.verifyAll(ctx, r.sigs); err != nil {
 		return err

@@ -5,6 +5,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -96,6 +99,48 @@ func TestWarmAsksAhead(t *testing.T) {
 		if !strings.Contains(" "+all+" ", " "+q+" ") {
 			t.Errorf("%s was not asked; asked %s", q, all)
 		}
+	}
+}
+
+// What Warm found out is not found out again, once; what it could not find out is.
+func TestCheckTakesWhatWarmFoundOut(t *testing.T) {
+	from, err := mail.ParseAddress("a@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := &mail.Envelope{ID: "one", Time: now(), Remote: netip.MustParseAddr("192.0.2.1"), Helo: "h.example", From: from}
+	z := &asked{table: table{"example.com TXT": {"v=spf1 ip4:192.0.2.0/24 -all"}, "192.0.2.1 PTR": {"h.example"}, "h.example A": {"192.0.2.1"}}}
+	f := New(Config{}, z, nil)
+	check := func() filters.Facts {
+		z.list = nil
+		facts, err := f.Check(t.Context(), &mail.Mail{Envelope: env, Message: mail.Parse(mail.Memory(letter("a@example.com")))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return facts
+	}
+	alone := check()
+	if !slices.Contains(z.list, "example.com") {
+		t.Fatalf("asked %q", z.list)
+	}
+	f.Warm(t.Context(), env)
+	if after := check(); !reflect.DeepEqual(after, alone) || slices.Contains(z.list, "example.com") || slices.Contains(z.list, "192.0.2.1") {
+		t.Errorf("after Warm %+v and asked %q; without %+v", after, z.list, alone)
+	}
+	if check(); !slices.Contains(z.list, "example.com") {
+		t.Error("what Warm found out was used twice")
+	}
+	z.table["example.com TXT"] = []string{"TEMP"}
+	f.Warm(t.Context(), env)
+	z.table["example.com TXT"] = []string{"v=spf1 -all"}
+	if after := check(); after.Auth.SPF.Result != "fail" {
+		t.Errorf("a question without an answer was not asked again: %+v", after.Auth.SPF)
+	}
+	for i := range 2 * maxEarly {
+		f.early.put(strconv.Itoa(i), preview{})
+	}
+	if len(f.early.known) > maxEarly {
+		t.Errorf("%d envelopes are kept", len(f.early.known))
 	}
 }
 

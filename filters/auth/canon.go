@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"hash"
@@ -23,6 +24,7 @@ type bodyCanon struct {
 	lines int  // line ends that are written only if something follows
 	blank bool // white space that is written only if something follows on the line
 	cr    bool // a CR at the end of the last chunk
+	fresh bool // a line begins here
 }
 
 // scratch holds buffers for canonical bytes and for reading bodies from disk.
@@ -47,7 +49,7 @@ func (b *buffers) give(s *scratch) { b.pool.Put(s) }
 
 // bodyHash returns the hash of the canonical body, or of its first limit bytes, and the length of the whole.
 func (b *block) bodyHash(relaxed bool, limit int64, s *scratch) ([]byte, int64, error) {
-	c := bodyCanon{relaxed: relaxed, unix: b.unix, limit: limit, h: sha256.New(), out: s.canon[:0]}
+	c := bodyCanon{relaxed: relaxed, unix: b.unix, limit: limit, h: sha256.New(), out: s.canon[:0], fresh: true}
 	if b.whole != nil {
 		c.write(b.whole[b.body:])
 	} else {
@@ -89,6 +91,16 @@ func (c *bodyCanon) write(p []byte) {
 		}
 	}
 	for i < len(p) {
+		if c.fresh && !c.unix {
+			if j := c.canonical(p, i); j > i {
+				c.pending()
+				c.flush()
+				c.hash(p[i : j-len("\r\n")])
+				c.lines, i = 1, j
+				continue
+			}
+		}
+		c.fresh = false
 		j := c.plain(p, i)
 		if j > i {
 			c.pending()
@@ -126,6 +138,30 @@ func (c *bodyCanon) write(p []byte) {
 	}
 }
 
+// canonical is the end of the run of whole lines from i on that are in canonical form as they are, empty ones at its end
+// left out: most of most bodies. It is i if the line there is none.
+func (c *bodyCanon) canonical(p []byte, i int) int {
+	end := i
+	for at := i; ; {
+		n := bytes.IndexByte(p[at:], '\n')
+		if n < 1 || p[at+n-1] != '\r' {
+			return end
+		}
+		line := p[at : at+n-1]
+		at += n + 1
+		if len(line) == 0 {
+			continue
+		}
+		if last := line[len(line)-1]; c.relaxed && (last == ' ' || last == '\t' || bytes.IndexByte(line, '\t') >= 0 || bytes.Contains(line, twoBlanks)) {
+			return end
+		}
+		end = at
+	}
+}
+
+// twoBlanks is what relaxed canonicalisation makes one of; read-only.
+var twoBlanks = []byte("  ")
+
 // plain is the end of the run of bytes from i on that are copied as they are. A single space between two others
 // belongs to it.
 func (c *bodyCanon) plain(p []byte, i int) int {
@@ -151,7 +187,7 @@ func (c *bodyCanon) plain(p []byte, i int) int {
 }
 
 func (c *bodyCanon) lineEnd() {
-	c.blank = false
+	c.blank, c.fresh = false, true
 	c.lines++
 }
 
@@ -180,13 +216,17 @@ func (c *bodyCanon) flushIfFull() {
 
 // flush hashes what is in the buffer.
 func (c *bodyCanon) flush() {
-	p := c.out
+	c.hash(c.out)
+	c.out = c.out[:0]
+}
+
+// hash takes the next canonical bytes.
+func (c *bodyCanon) hash(p []byte) {
+	c.total += int64(len(p))
 	if c.limit >= 0 {
-		p = p[:min(int64(len(p)), max(0, c.limit-c.total))]
+		p = p[:max(0, int64(len(p))-max(0, c.total-c.limit))]
 	}
 	c.h.Write(p)
-	c.total += int64(len(c.out))
-	c.out = c.out[:0]
 }
 
 // close ends the body and returns the hash.

@@ -22,8 +22,13 @@ type SPFQuery struct {
 // CheckSPF evaluates RFC 7208 in full: an error anywhere in a record is found whatever matched before it, and lookups
 // are bounded (10 terms, 2 voids, 20 s).
 func CheckSPF(ctx context.Context, r Resolver, q SPFQuery) filters.SPF {
+	return checkSPF(ctx, r, q, nil)
+}
+
+// checkSPF is CheckSPF with records that were read before.
+func checkSPF(ctx context.Context, r Resolver, q SPFQuery, read *recent[*spfRecord]) filters.SPF {
 	at := strings.LastIndexByte(q.Sender, '@')
-	c := spfCheck{ip: q.IP.Unmap().WithZone(""), domain: q.Sender[at+1:], helo: q.Helo, receiver: q.Receiver, now: q.Time, r: r}
+	c := spfCheck{ip: q.IP.Unmap().WithZone(""), domain: q.Sender[at+1:], helo: q.Helo, receiver: q.Receiver, now: q.Time, r: r, read: read}
 	if at > 0 {
 		c.local = q.Sender[:at]
 	}

@@ -25,6 +25,7 @@ type dkimCheck struct {
 	r       Resolver
 	now     time.Time
 	scratch *scratch
+	keys    *recent[*key]
 	bodies  [2][]byte // hash of the whole body by canonicalisation, once computed
 	lengths [2]int64
 }
@@ -83,7 +84,7 @@ func (c *dkimCheck) verifyAll(ctx context.Context, list []verified) error {
 			continue
 		}
 		fetch := func() {
-			keys[i].key, keys[i].err = fetchKey(ctx, c.r, list[i].Selector, list[i].Domain, list[i].sig.keyKind())
+			keys[i].key, keys[i].err = c.fetchKey(ctx, list[i].Selector, list[i].Domain, list[i].sig.keyKind())
 		}
 		if len(list) == 1 {
 			fetch()

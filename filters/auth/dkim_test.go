@@ -7,8 +7,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -300,23 +302,29 @@ func TestLineEnds(t *testing.T) {
 
 // The canonical body does not depend on the chunks in which it is read.
 func FuzzBodyCanon(f *testing.F) {
-	for _, s := range []string{"", "\r\n", "a \t b\r\n\r\n", " \r\n \r\n", "a\rb\nc\r\r\n", "a  b", "x\r\n\t\r\n"} {
+	for _, s := range []string{
+		"", "\r\n", "a \t b\r\n\r\n", " \r\n \r\n", "a\rb\nc\r\r\n", "a  b", "x\r\n\t\r\n", "a\r\n\r\n\r\nb\r\n\r\n", "x \r\r\ny\r\n",
+		" a  b\tc \r\nplain line\r\n\r\n", "one\r\ntwo\r\n  three\r\nfour \t\r\n\r\nfive", "one two\r\n\r\n \r\nthree\r\n\r\n\r\n", "a\r\n\r",
+	} {
 		f.Add([]byte(s), 3)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, chunk int) {
 		if chunk < 1 || chunk > 1<<16 {
 			chunk = 1
 		}
-		for _, relaxed := range []bool{false, true} {
+		for i, limit := range []int64{-1, -1, int64(len(body) / 2), int64(len(body) / 2)} {
+			relaxed := i%2 == 1
 			whole := &block{whole: body}
-			want, wantLen, err := whole.bodyHash(relaxed, -1, &scratch{})
+			want, wantLen, err := whole.bodyHash(relaxed, limit, &scratch{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			parts := &block{src: bytes.NewReader(body)}
-			got, gotLen, err := parts.bodyHash(relaxed, -1, &scratch{read: make([]byte, chunk)})
-			if err != nil || !bytes.Equal(got, want) || gotLen != wantLen {
-				t.Errorf("relaxed %v, chunks of %d: %d bytes, want %d (%v)", relaxed, chunk, gotLen, wantLen, err)
+			for _, chunk := range []int{1, chunk} { // byte by byte no line is ever seen whole
+				parts := &block{src: bytes.NewReader(body)}
+				got, gotLen, err := parts.bodyHash(relaxed, limit, &scratch{read: make([]byte, chunk)})
+				if err != nil || !bytes.Equal(got, want) || gotLen != wantLen {
+					t.Errorf("relaxed %v, limit %d, chunks of %d: %d bytes, want %d (%v)", relaxed, limit, chunk, gotLen, wantLen, err)
+				}
 			}
 		}
 	})
@@ -340,4 +348,35 @@ func FuzzSignature(f *testing.F) {
 			t.Errorf("record %q gives neither key nor error", record)
 		}
 	})
+}
+
+func TestWhatWasReadIsKeptAndBounded(t *testing.T) {
+	var r recent[int]
+	asked := 0
+	length := func(s string) (int, error) {
+		asked++
+		if s == "" {
+			return 0, errors.New("empty")
+		}
+		return len(s), nil
+	}
+	for range 3 {
+		if n, err := r.of("abc", length); n != 3 || err != nil {
+			t.Fatal(n, err)
+		}
+		if _, err := r.of("", length); err == nil {
+			t.Fatal("an error was lost")
+		}
+	}
+	if asked != 4 {
+		t.Errorf("read %d times, want once for the record and each time for what cannot be read", asked)
+	}
+	for i := range 3 * maxRecent {
+		if _, err := r.of(strconv.Itoa(i+1), length); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.read) > maxRecent {
+		t.Errorf("keeps %d records", len(r.read))
+	}
 }

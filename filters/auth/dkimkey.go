@@ -35,21 +35,21 @@ type keyError struct{ result, reason string }
 func (e *keyError) Error() string { return e.reason }
 
 // fetchKey looks up and reads the key of a selector for a type of key.
-func fetchKey(ctx context.Context, r Resolver, selector, domain, kind string) (*key, *keyError) {
+func (c *dkimCheck) fetchKey(ctx context.Context, selector, domain, kind string) (*key, *keyError) {
 	name := selector + "._domainkey." + domain
-	txts, err := r.LookupTXT(ctx, name)
+	txts, err := c.r.LookupTXT(ctx, name)
 	if err != nil {
 		if isNotFound(err) {
 			return nil, &keyError{resultPermerror, "no key at " + name}
 		}
 		return nil, &keyError{resultTemperror, "DNS: " + name + ": " + dnsReason(err)}
 	}
-	return chooseKey(txts, kind, name)
+	return c.chooseKey(txts, kind, name)
 }
 
 // chooseKey reads the one record that holds a key of the signature's type. RFC 6376 section 3.6.2.2 leaves several
 // records undefined: two of the type are an error (L-05), one beside a key of another type is not in doubt.
-func chooseKey(txts []string, kind, name string) (*key, *keyError) {
+func (c *dkimCheck) chooseKey(txts []string, kind, name string) (*key, *keyError) {
 	var chosen *key
 	var broken error
 	for i, t := range txts {
@@ -59,7 +59,7 @@ func chooseKey(txts []string, kind, name string) (*key, *keyError) {
 		if !strings.Contains(t, "p") {
 			continue
 		}
-		k, err := parseKey(t)
+		k, err := c.keys.of(t, parseKey)
 		switch {
 		case err != nil:
 			broken = err

@@ -40,6 +40,7 @@ type spfCheck struct {
 	receiver string
 	now      time.Time
 	r        Resolver
+	read     *recent[*spfRecord]
 
 	terms, voids int
 	ptrNames     []string // validated reverse names, once asked
@@ -195,7 +196,7 @@ func (c *spfCheck) record(ctx context.Context, domain string) (rec *spfRecord, f
 	if c.out.record == "" {
 		c.out.record = text
 	}
-	rec, err = parseSPF(text)
+	rec, err = c.read.of(text, parseSPF)
 	if err != nil {
 		return nil, false, permanent("record of " + domain + ": " + err.Error())
 	}

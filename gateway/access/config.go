@@ -36,10 +36,11 @@ type Limits struct {
 	UnknownBan time.Duration `yaml:"unknown_recipients_ban" min:"1s" max:"30d" doc:"How long a client that tries addresses is turned away."`
 	Pass       time.Duration `yaml:"known_client" max:"366d" doc:"How long a client whose message was accepted is spared the greet delay."`
 
-	StressAbove int           `yaml:"stress_above_percent" min:"1" max:"100" doc:"Above this part of connections, in percent, the gateway is under stress: the stress column of timeouts holds, strangers that erred before are turned away, and those that are idle longest make room."`
-	StressBelow int           `yaml:"stress_below_percent" min:"1" max:"100" doc:"Below this part of connections stress ends, after stress_calm."`
-	StressCalm  time.Duration `yaml:"stress_calm" doc:"How long connections must be few, and messages judged at once, before stress ends."`
-	StressQueue time.Duration `yaml:"stress_queue" doc:"How long the queue of messages to be judged is full before there is stress."`
+	StressAbove  int           `yaml:"stress_above_percent" min:"1" max:"100" doc:"Above this part of connections, in percent, the gateway is under stress: the stress column of timeouts holds, strangers that erred before are turned away, and those that are idle longest make room."`
+	StressBelow  int           `yaml:"stress_below_percent" min:"1" max:"100" doc:"Below this part of connections stress ends, after stress_calm."`
+	StressCalm   time.Duration `yaml:"stress_calm" doc:"How long connections must be few, and messages judged at once, before stress ends."`
+	StressQueue  time.Duration `yaml:"stress_queue" doc:"How long the queue of messages to be judged is full before there is stress."`
+	StressAccept time.Duration `yaml:"stress_accept" min:"10ms" doc:"How long a connection may wait to be attended to: if one in twenty of the last ten seconds waited longer, there is stress."`
 }
 
 // DefaultLimits are the limits that hold where the administrator sets none (HOSTILE 3.3, 3.4).
@@ -48,7 +49,7 @@ func DefaultLimits() Limits {
 		PerClient: 20, PerNetwork: 60,
 		Connects: 60, Messages: 120, Recipients: 600, Bytes: 1 << 30, Errors: 120, Unknown: 40, Handshakes: 60, Share: 3,
 		ErrorsBan: time.Minute, UnknownBan: 10 * time.Minute, Pass: 30 * 24 * time.Hour,
-		StressAbove: 80, StressBelow: 60, StressCalm: 30 * time.Second, StressQueue: 5 * time.Second,
+		StressAbove: 80, StressBelow: 60, StressCalm: 30 * time.Second, StressQueue: 5 * time.Second, StressAccept: time.Second,
 	}
 }
 

@@ -26,7 +26,7 @@ func gateOf(c Config, rules ...policy.Limit) (*Gate, *time.Time) {
 		}
 	}
 	c.Limits.UnknownBan, c.Limits.ErrorsBan, c.Limits.Pass = d.UnknownBan, d.ErrorsBan, d.Pass
-	c.Limits.StressCalm, c.Limits.StressQueue, c.Greylist = d.StressCalm, d.StressQueue, DefaultGreylist()
+	c.Limits.StressCalm, c.Limits.StressQueue, c.Limits.StressAccept, c.Greylist = d.StressCalm, d.StressQueue, d.StressAccept, DefaultGreylist()
 	c.Trusted = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	g := New(c, state.NewLocal(1000, clock), func() []policy.Limit { return rules })
 	g.stress.now = clock

@@ -74,6 +74,7 @@ var elsewhere = map[string]func(*testing.T){
 	"known_client":         TestAStrangerWaitsAndAKnownClientDoesNot,
 	"stress_above_percent": TestStressBeginsAboveEightyPercentAndEndsAfterCalm, "stress_below_percent": TestStressBeginsAboveEightyPercentAndEndsAfterCalm,
 	"stress_calm": TestStressBeginsAboveEightyPercentAndEndsAfterCalm, "stress_queue": TestStressBeginsWhenMessagesWaitForLong,
+	"stress_accept": TestStressBeginsWhenConnectionsWaitForLong,
 }
 
 // HOSTILE 3.3, C-16, I-01, I-06, B-15: each limit allows n and not one more, and says so in a metric; none is left out.
@@ -144,6 +145,56 @@ func TestStressBeginsWhenMessagesWaitForLong(t *testing.T) { // HOSTILE 3.4
 		*now = now.Add(step.wait)
 		if g.Stress() != step.want {
 			t.Errorf("step %d: stress is not %v", i, step.want)
+		}
+	}
+}
+
+func TestStressBeginsWhenConnectionsWaitForLong(t *testing.T) { // HOSTILE 3.4: accept latency p95 > 1 s
+	for _, c := range []struct {
+		name        string
+		quick, slow int
+		want        bool
+		p95         time.Duration
+	}{
+		{"one in twenty is the 95th percentile itself", 19, 1, false, time.Millisecond},
+		{"two in twenty are above it", 18, 2, true, 2 * time.Second},
+		{"a few are no crowd", 0, 19, false, 2 * time.Second},
+		{"all are slow", 0, 20, true, 2 * time.Second},
+		{"many are quick", 1000, 50, false, time.Millisecond},
+	} {
+		g, now := gateOf(Config{Connections: 100})
+		var told []string
+		g.OnStress(func(on bool, why string) { told = append(told, fmt.Sprint(on, " ", why)) })
+		for range c.quick {
+			g.Served(800 * time.Microsecond)
+		}
+		for range c.slow {
+			g.Served(1100 * time.Millisecond)
+		}
+		if g.Stress() != c.want || g.AcceptLatency() != c.p95 {
+			t.Errorf("%s: stress is %v, accept latency %s", c.name, g.Stress(), g.AcceptLatency())
+		}
+		if !c.want {
+			continue
+		}
+		if _, why := g.Stressed(); why != "connections wait long to be attended to" {
+			t.Errorf("%s: because %s", c.name, why)
+		}
+		*now = now.Add(9 * time.Second)
+		if !g.Stress() || g.AcceptLatency() == 0 {
+			t.Errorf("%s: forgotten within ten seconds", c.name)
+		}
+		for _, step := range []struct {
+			wait time.Duration
+			want bool
+		}{{time.Second, true}, {29 * time.Second, true}, {time.Second, false}} {
+			*now = now.Add(step.wait)
+			if g.Stress() != step.want {
+				t.Errorf("%s: %s later stress is not %v", c.name, step.wait, step.want)
+			}
+		}
+		if g.AcceptLatency() != 0 || len(told) != 2 || told[1] != "false calm" {
+			t.Errorf("%s: accept latency %s, told %q", c.name, g.AcceptLatency(), told)
 		}
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// stress knows whether there is so much to do that patience must be short: too many connections, or a queue of messages
-// to be judged that stays full.
+// stress knows whether there is so much to do that patience must be short: too many connections, a queue of messages to be
+// judged that stays full, or connections that wait long before anybody attends to them.
 type stress struct {
 	mu     sync.Mutex
 	limits *Limits
@@ -15,6 +15,10 @@ type stress struct {
 	calm   time.Time // since when all is well again; zero while it is not
 	full   time.Time // since when the queue is full; zero while it is not
 	since  time.Time
+	why    string
+	waits  waits
+	slow   bool  // connections wait long
+	asked  int64 // the second in which that was looked at last
 	now    func() time.Time
 	told   func(on bool, why string)
 }
@@ -50,13 +54,37 @@ func (s *stress) queue(full bool) {
 	s.look(s.open >= s.limits.StressBelow)
 }
 
-// look begins stress when the queue has been full for long, and measures the calm that ends it.
+// served takes note of how long a connection waited to be attended to.
+func (s *stress) served(wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waits.add(s.now(), wait, s.limits.StressAccept)
+	if wait > s.limits.StressAccept {
+		s.asked = 0
+		s.look(s.open >= s.limits.StressBelow)
+	}
+}
+
+// late reports whether connections wait long. It adds up once a second, or when one has just waited long.
+func (s *stress) late() bool {
+	if now := s.now(); now.Unix() != s.asked {
+		sum := s.waits.recent(now)
+		s.slow, s.asked = sum.crowded(), now.Unix()
+	}
+	return s.slow
+}
+
+// look begins stress when the queue has been full for long, or connections wait long, and measures the calm that ends it.
 func (s *stress) look(crowded bool) {
+	late := s.late()
+	if late {
+		s.begin("connections wait long to be attended to")
+	}
 	if !s.full.IsZero() && s.now().Sub(s.full) >= s.limits.StressQueue {
 		s.begin("messages wait to be judged")
 	}
 	switch {
-	case crowded || !s.full.IsZero():
+	case crowded || late || !s.full.IsZero():
 		s.calm = time.Time{}
 	case s.on && s.calm.IsZero():
 		s.calm = s.now()
@@ -68,7 +96,7 @@ func (s *stress) begin(why string) {
 	if s.on {
 		return
 	}
-	s.on, s.since = true, s.now()
+	s.on, s.since, s.why = true, s.now(), why
 	s.tell(why)
 }
 
@@ -103,10 +131,12 @@ func (g *Gate) Stress() bool {
 	return on
 }
 
-// Stressed is since when Stress holds; the zero time if it does not.
-func (g *Gate) Stressed() time.Time {
+// Stressed is since when Stress holds and why it began; the zero time if it does not hold.
+func (g *Gate) Stressed() (since time.Time, why string) {
 	if on, since := g.stress.is(); on {
-		return since
+		g.stress.mu.Lock()
+		defer g.stress.mu.Unlock()
+		return since, g.stress.why
 	}
-	return time.Time{}
+	return time.Time{}, ""
 }

@@ -330,6 +330,9 @@ func (r *review) protection(d *Domain) {
 	if away >= 0 {
 		r.exposed(d, at, d.Downstream[away])
 	}
+	if d.TLS == "dane" {
+		r.dane(d, at)
+	}
 	pins := d.Node.Key("downstream_pins")
 	for i, p := range d.Pins {
 		if !validPin(p) {
@@ -345,6 +348,25 @@ func (r *review) protection(d *Domain) {
 		r.note(pins, "one pin alone: when the next hop changes its key, mail is deferred until this file has the new one")
 	case d.TLS != "pin" && len(d.Pins) > 0 && d.TLS != "":
 		r.problem(pins, "pins are used with downstream_tls: pin alone; this domain has %s", d.TLS)
+	}
+}
+
+// dane looks whether TLSA records can be had.
+func (r *review) dane(d *Domain, at conf.Node) {
+	for i, s := range d.Downstream {
+		if h, ok := splitHop(s); ok && h.ip.IsValid() {
+			r.problem(d.Node.Key("downstream").Item(i), "downstream_tls: dane needs the name of a host: TLSA records are found by it")
+		}
+	}
+	believed := func(s string) bool {
+		ip, err := netip.ParseAddr(s)
+		if host, _, ok := splitAddress(s); err != nil && ok {
+			ip = host
+		}
+		return ip.IsLoopback() || slices.Contains(r.c.DNS.Trusted, ip.Unmap().String())
+	}
+	if len(r.c.DNS.Servers) > 0 && !slices.ContainsFunc(r.c.DNS.Servers, believed) {
+		r.problem(at, "dane needs a resolver that can be believed: none of dns.servers is on this machine or in dns.trusted_servers")
 	}
 }
 
@@ -396,6 +418,14 @@ func (r *review) stores() {
 		if err := state.CheckURL(url); err != nil {
 			r.problem(r.c.Node.Key("state").Key("url"), "%v", err)
 		}
+	}
+	for i, s := range r.c.DNS.Trusted {
+		ip, err := netip.ParseAddr(s)
+		if err != nil {
+			r.problem(r.c.Node.Key("dns").Key("trusted_servers").Item(i), "expected an IP address, found %q", s)
+			continue
+		}
+		r.c.DNS.Trusted[i] = ip.Unmap().String()
 	}
 	servers := r.c.Node.Key("dns").Key("servers")
 	for i, s := range r.c.DNS.Servers {

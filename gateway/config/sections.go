@@ -14,6 +14,7 @@ import (
 // DNS says whom to ask.
 type DNS struct {
 	Servers []string      `yaml:"servers" default:"[]" doc:"Name servers, ADDRESS or ADDRESS:PORT; without any, those of /etc/resolv.conf. A caching resolver on this machine is best."`
+	Trusted []string      `yaml:"trusted_servers" default:"[]" doc:"Addresses of name servers elsewhere whose word that an answer is authentic (DNSSEC) is taken, as that of those on this machine is. Nobody may sit between: downstream_tls: dane rests on it."`
 	Timeout time.Duration `yaml:"timeout" default:"2s" min:"100ms" max:"30s" doc:"How long one try waits for an answer; a question gets two tries."`
 }
 
@@ -38,7 +39,7 @@ type Quarantine struct {
 	Retention Retention    `yaml:"retention" doc:"How long a message is kept, by what is wrong with it."`
 	Digest    admin.Digest `yaml:"digest" doc:"Mail that tells people what is held for them. The hold on a message is decided on a page behind a signed link, never by the link itself."`
 	// Key is read anew at a restart.
-	Key conf.Secret `yaml:"key" doc:"Encrypts the content of what is held, with AES-256: keys of 64 hexadecimal digits, one a line, such as openssl rand -hex 32 makes, usually {file: PATH}. The first is for what comes in, the others open what is there: to change the key put a new one first. Without its key a message cannot be read again by anybody. What lists show (addresses, subject) and mail on hold are not encrypted by it."`
+	Key conf.Secret `yaml:"key" doc:"Encrypts the content of what is held, with AES-256: keys of 64 hexadecimal digits, one a line, such as openssl rand -hex 32 makes, usually {file: PATH}. The first is for what comes in, the others open what is there: to change the key put a new one first. Without its key a message cannot be read again by anybody. The content of mail on hold is encrypted by it as well; what lists show (addresses, subject) is not."`
 	// KeepRefused is the answer to a wrong refusal.
 	KeepRefused bool      `yaml:"keep_refused" default:"false" doc:"Keep a copy, for retention.refused, of every message that is refused for its content: its sender is told no at once, and a reviewer can release it all the same."`
 	MaxBytes    conf.Size `yaml:"max_bytes" default:"20GiB" min:"100MiB" doc:"Most bytes of compressed content; mail that would have to be held beyond it is deferred with 452."`
@@ -74,7 +75,8 @@ func (a ARCSeal) On() bool { return a.Domain != "" }
 
 // Hold bounds the hold queue.
 type Hold struct {
-	Lifetime time.Duration `yaml:"lifetime" default:"5d" min:"1m" max:"30d" doc:"How long delivery is tried; what is left then goes to the quarantine, and an alarm is raised. Senders never get a bounce."`
+	Lifetime time.Duration `yaml:"lifetime" default:"5d" min:"1m" max:"30d" doc:"How long delivery is tried; what is left then goes to the quarantine, and an alarm is raised."`
+	Notify   string        `yaml:"notify_senders" enum:"off|authenticated" default:"off" doc:"Whether senders are told by mail (RFC 3464) when the next hop refuses for good what was on hold; people find it in the quarantine in any case. authenticated: those whose domain passed SPF, or DKIM with a signature of their domain, of mail with nothing wrong that is no bulk and no automatic answer; at most 5 an hour to an address, 50 to a domain, 200 in all. The notice leaves by the next hop that refused, which must relay for this gateway."`
 	MaxBytes conf.Size     `yaml:"max_bytes" default:"20GiB" min:"1MiB" doc:"Most bytes of content on hold; mail that would have to be held beyond it is deferred with 452."`
 }
 

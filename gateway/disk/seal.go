@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // A sealed file is a magic line, the id of the key (8 bytes), a salt (16 bytes), and then pieces of 64 KiB, each with AES-256
@@ -24,6 +25,7 @@ const (
 	sealMagic = "gatepost-sealed 1\n"
 	sealSalt  = 16
 	sealPiece = 64 << 10
+	sealTag   = 16
 	keyID     = 8
 	keySize   = 32
 	sealHead  = len(sealMagic) + keyID + sealSalt
@@ -43,6 +45,31 @@ type Keys struct {
 	first [keySize]byte
 	all   map[[keyID]byte][keySize]byte
 }
+
+// Name is that of the key that files are sealed with, in hexadecimal; it does not tell the key. Empty: nothing is sealed.
+func (k *Keys) Name() string {
+	if k == nil {
+		return ""
+	}
+	id := idOf(k.first)
+	return hex.EncodeToString(id[:])
+}
+
+// Has reports whether the key with a name is among k.
+func (k *Keys) Has(name string) bool {
+	b, err := hex.DecodeString(name)
+	if k == nil || err != nil || len(b) != keyID {
+		return false
+	}
+	_, ok := k.all[[keyID]byte(b)]
+	return ok
+}
+
+// SealedSize is how many bytes Seal makes of n.
+func SealedSize(n int64) int64 { return int64(sealHead) + n + sealTag*pieces(n) }
+
+// pieces is in how many pieces n bytes are sealed.
+func pieces(n int64) int64 { return max(1, (n+sealPiece-1)/sealPiece) }
 
 // ParseKeys reads keys, one a line, each 64 hexadecimal digits; blank lines and those that begin with # do not count. No key
 // is nil. To change the key, put a new one first and leave the old ones until nothing is sealed with them any more.
@@ -163,6 +190,18 @@ func (k *Keys) Unseal(r io.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: its head is missing", ErrSeal)
 	}
+	a, err := k.opener(head)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.Discard(sealHead); err != nil {
+		return nil, err
+	}
+	return &unsealer{r: b, aead: a, piece: make([]byte, sealPiece+a.Overhead())}, nil
+}
+
+// opener is the cipher of the file that begins with head.
+func (k *Keys) opener(head []byte) (cipher.AEAD, error) {
 	id := [keyID]byte(head[len(sealMagic):])
 	if k == nil {
 		return nil, fmt.Errorf("%w: %x", ErrNoKey, id)
@@ -171,14 +210,95 @@ func (k *Keys) Unseal(r io.Reader) (io.Reader, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %x", ErrNoKey, id)
 	}
-	a, err := aead(key, head[sealHead-sealSalt:])
+	a, err := aead(key, head[sealHead-sealSalt:sealHead])
 	if err != nil {
 		return nil, fmt.Errorf("unseal: %w", err)
 	}
-	if _, err := b.Discard(sealHead); err != nil {
+	return a, nil
+}
+
+// A Sealed reads what is sealed, at any place. It is safe for concurrent use.
+type Sealed struct {
+	r    io.ReaderAt
+	aead cipher.AEAD
+	size int64 // of what is sealed
+
+	mu    sync.Mutex
+	piece []byte // that was opened last
+	plain []byte
+	at    int64 // its number; -1: none
+}
+
+// UnsealAt gives the size bytes that were sealed into r, which it reads from 0 to SealedSize(size).
+func (k *Keys) UnsealAt(r io.ReaderAt, size int64) (*Sealed, error) {
+	head := make([]byte, sealHead)
+	if n, err := r.ReadAt(head, 0); n < sealHead {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: its head is missing", ErrSeal)
+		}
 		return nil, err
 	}
-	return &unsealer{r: b, aead: a, piece: make([]byte, sealPiece+a.Overhead())}, nil
+	if !bytes.HasPrefix(head, []byte(sealMagic)) {
+		return nil, fmt.Errorf("%w: its head is another", ErrSeal)
+	}
+	a, err := k.opener(head)
+	if err != nil {
+		return nil, err
+	}
+	return &Sealed{r: r, aead: a, size: size, at: -1}, nil
+}
+
+// Size is the number of bytes that were sealed.
+func (s *Sealed) Size() int64 { return s.size }
+
+// ReadAt reads what was sealed. A piece that does not open is ErrSeal.
+func (s *Sealed) ReadAt(p []byte, off int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if off < 0 || off >= s.size {
+		return 0, io.EOF
+	}
+	done := 0
+	for done < len(p) && off < s.size {
+		if err := s.open(off / sealPiece); err != nil {
+			return done, err
+		}
+		n := copy(p[done:], s.plain[off%sealPiece:])
+		done, off = done+n, off+int64(n)
+	}
+	if done < len(p) {
+		return done, io.EOF
+	}
+	return done, nil
+}
+
+// open opens the piece numbered n; s.mu is held.
+func (s *Sealed) open(n int64) error {
+	if n == s.at {
+		return nil
+	}
+	if s.piece == nil {
+		s.piece = make([]byte, min(sealPiece, s.size)+sealTag)
+	}
+	last := n == pieces(s.size)-1
+	want := sealPiece
+	if last {
+		want = int(s.size - n*sealPiece)
+	}
+	sealed := s.piece[:want+sealTag]
+	s.at = -1
+	if got, err := s.r.ReadAt(sealed, int64(sealHead)+n*(sealPiece+sealTag)); got < len(sealed) {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: piece %d is missing", ErrSeal, n)
+		}
+		return err
+	}
+	plain, err := s.aead.Open(sealed[:0], nonce(uint64(n), last), sealed, nil)
+	if err != nil {
+		return fmt.Errorf("%w at piece %d", ErrSeal, n)
+	}
+	s.plain, s.at = plain, n
+	return nil
 }
 
 // An unsealer reads sealed pieces.

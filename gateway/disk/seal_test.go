@@ -133,3 +133,63 @@ func FuzzUnseal(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatIsSealedIsReadAtAnyPlace(t *testing.T) {
+	k := keys(t, oldKey)
+	for _, n := range []int{0, 1, sealPiece - 1, sealPiece, sealPiece + 1, 2*sealPiece + 7, 3 * sealPiece} {
+		content := make([]byte, n)
+		for i := range content {
+			content[i] = byte(i ^ i>>8 ^ i>>16)
+		}
+		b := sealed(t, k, content)
+		if int64(len(b)) != SealedSize(int64(n)) {
+			t.Errorf("%d bytes: %d sealed, said %d", n, len(b), SealedSize(int64(n)))
+		}
+		s, err := k.UnsealAt(bytes.NewReader(b), int64(n))
+		if err != nil || s.Size() != int64(n) {
+			t.Fatal(err)
+		}
+		for _, at := range []int{0, n / 2, n - 1, sealPiece - 1, sealPiece, n} {
+			for _, size := range []int{0, 1, 100, sealPiece, 3 * sealPiece} {
+				if at < 0 || at > n {
+					continue
+				}
+				p := make([]byte, size)
+				got, err := s.ReadAt(p, int64(at))
+				want := content[at:min(n, at+size)]
+				if !bytes.Equal(p[:got], want) || (got < size) != (err == io.EOF) && at < n {
+					t.Errorf("%d of %d bytes at %d: %d, %v", size, n, at, got, err)
+				}
+			}
+		}
+	}
+}
+
+func TestASealThatIsBrokenAnywhereIsSeenAtAnyPlace(t *testing.T) {
+	k := keys(t, oldKey)
+	content := bytes.Repeat([]byte("x"), sealPiece+10)
+	b := sealed(t, k, content)
+	read := func(b []byte) error {
+		s, err := k.UnsealAt(bytes.NewReader(b), int64(len(content)))
+		if err == nil {
+			_, err = io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
+		}
+		return err
+	}
+	for _, at := range []int{0, len(sealMagic), sealHead - 1, sealHead, sealHead + sealPiece + 20, len(b) - 1} {
+		bad := bytes.Clone(b)
+		bad[at] ^= 1
+		if err := read(bad); !errors.Is(err, ErrSeal) && !errors.Is(err, ErrNoKey) {
+			t.Errorf("byte %d: %v", at, err)
+		}
+		if err := read(b[:at]); !errors.Is(err, ErrSeal) {
+			t.Errorf("cut at %d: %v", at, err)
+		}
+	}
+	if _, err := (*Keys)(nil).UnsealAt(bytes.NewReader(b), 1); !errors.Is(err, ErrNoKey) {
+		t.Error(err)
+	}
+	if name := k.Name(); !k.Has(name) || k.Has("") || k.Has("00") || (*Keys)(nil).Has(name) || (*Keys)(nil).Name() != "" {
+		t.Errorf("key %q", name)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ const udpSize = 1232
 // A network asks name servers over UDP, and over TCP when the answer did not fit.
 type network struct {
 	addrs   []string
+	trusted map[netip.Addr]bool // besides those on this machine
 	timeout time.Duration
 	buffers sync.Pool
 }
@@ -37,9 +39,9 @@ type network struct {
 func (n *network) servers() int { return len(n.addrs) }
 
 func (n *network) local(server int) bool {
-	host, _, _ := net.SplitHostPort(n.addrs[server])
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	at, err := netip.ParseAddrPort(n.addrs[server])
+	ip := at.Addr().Unmap()
+	return err == nil && (ip.IsLoopback() || n.trusted[ip])
 }
 
 // question builds the message for k with a fresh random id.

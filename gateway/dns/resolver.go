@@ -20,6 +20,7 @@ import (
 // Config says whom to ask.
 type Config struct {
 	Servers   []string      `yaml:"servers" doc:"Name servers, as address or address:port. Default: those of /etc/resolv.conf. A caching resolver on this machine is best."`
+	Trusted   []string      `yaml:"trusted_servers" doc:"Servers elsewhere whose word that an answer is authentic (DNSSEC) is taken, as those on this machine are: nobody may sit between."`
 	Timeout   conf.Duration `yaml:"timeout" doc:"How long one try waits for an answer; a question gets two tries. Default 2s."`
 	PerDomain int           `yaml:"per_domain" doc:"Questions a minute about one registered domain that senders may cause, beyond those answered from the cache. Default 480; -1: no limit."`
 }
@@ -77,7 +78,15 @@ func New(cfg Config) (*Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := over(&network{addrs: addrs, timeout: timeout}, timeout)
+	trusted := make(map[netip.Addr]bool, len(cfg.Trusted))
+	for _, s := range cfg.Trusted {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("trusted name server %q: not an IP address", s)
+		}
+		trusted[a.Unmap()] = true
+	}
+	r, err := over(&network{addrs: addrs, trusted: trusted, timeout: timeout}, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +224,7 @@ func (r *Resolver) LookupAddr(ctx context.Context, addr string) ([]string, error
 }
 
 // LookupTLSA returns the TLSA records of name ("_25._tcp.mx.example.com"), and whether they are authentic: a
-// server on this machine says that it validated them. Without that they must not be used (RFC 7672 section 2.1).
+// server on this machine, or one of Config.Trusted, says that it validated them. Without that they must not be used (RFC 7672 section 2.1).
 func (r *Resolver) LookupTLSA(ctx context.Context, name string) ([]TLSA, bool, error) {
 	e := r.lookup(ctx, name, mdns.TypeTLSA)
 	if e.err != nil {

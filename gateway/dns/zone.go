@@ -25,6 +25,7 @@ type node struct {
 	faults    map[uint16]fault // by type; 0 is every type without records
 	delay     time.Duration
 	truncated bool // over UDP nothing but the TC bit
+	authentic bool // answered with the AD bit, as a resolver does that has validated it
 }
 
 // A zone is a set of names with their records, compiled from text. It is immutable.
@@ -34,7 +35,7 @@ type zone struct{ nodes map[string]*node }
 // TLSA and TXT; a TXT value is the rest of the line as one text, or several texts in double quotes, with \DDD for
 // any byte, that make one record; a space in a name is \032. TYPE or value may be TIMEOUT, SERVFAIL or REFUSED, TYPE for all types of which
 // the name has no records; "name TRUNCATED" makes UDP answers useless and
-// "name DELAY 200ms" makes them late. A leading "*." matches every name below that has no node of its own. Empty
+// "name DELAY 200ms" makes them late; "name AUTHENTIC" has answers say that they were validated (AD). A leading "*." matches every name below that has no node of its own. Empty
 // lines and lines that start with "#" or ";" are skipped.
 func parseZone(text string) (*zone, error) {
 	z := &zone{nodes: map[string]*node{}}
@@ -67,6 +68,9 @@ func (z *zone) add(line string) error {
 		return fmt.Errorf("%q has no type", line)
 	case "TRUNCATED":
 		n.truncated = true
+		return nil
+	case "AUTHENTIC":
+		n.authentic = true
 		return nil
 	case "DELAY":
 		d, err := time.ParseDuration(value)
@@ -254,6 +258,7 @@ func (z *zone) answer(q *mdns.Msg, overUDP bool) (*mdns.Msg, time.Duration) {
 			}
 			return m, 0
 		}
+		m.AuthenticatedData = n.authentic
 		f := n.faults[qtype]
 		if f == faultNone && len(n.records[qtype]) == 0 {
 			f = n.faults[0]

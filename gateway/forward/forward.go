@@ -17,9 +17,10 @@ func stringReader(s string) io.Reader { return strings.NewReader(s) }
 type Domain struct {
 	Name       string   // canonical
 	Downstream []string // host:port, or unix:/path, in order of preference
-	TLS        string   // off, opportunistic, required, verify, pin; empty: off for this host, verify for any other
+	TLS        string   // off, opportunistic, required, verify, pin, dane; empty: off for this host, verify for any other
 	Pins       []string // for pin: SHA-256 of the SubjectPublicKeyInfo, in hexadecimal or base64
 	Protocol   string   // smtp, lmtp; empty: smtp
+	Chunking   bool     // content goes by BDAT where the next hop offers it, else by DATA
 	Announce   string   // xforward, xclient: how the next hop is told of the client where it offers that; empty: not
 	Recipients string   // downstream, any, file, ldap
 	WhenDown   string   // defer, hold
@@ -36,6 +37,11 @@ type Delivery struct {
 	// Whole sends only if the next hop accepts every recipient: a sender who waits for one reply for all then gets a
 	// true one, and none has a copy already when the sender tries again.
 	Whole bool
+	// Vouched tells that the sender is who it says and that nothing is wrong with the message: should it be refused for
+	// good after it was put on hold, the sender may be told.
+	Vouched bool
+	// Via, if not empty, is the domain whose next hop carries the message, whatever domain its recipients are in.
+	Via string
 }
 
 // An Outcome is what the next hop said for one recipient.

@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Hostname      string           // given in EHLO; required
 	TLS           *tls.Config      // roots and client certificates for next hops
+	TLSA          Anchors          // for next hops with TLS mode dane
 	Own           []netip.AddrPort // addresses of our own listeners, to which mail is never sent
 	Connections   int              // at once to one next hop: 20
 	PerConnection int              // transactions on one connection: 100
@@ -78,7 +79,7 @@ func New(cfg Config, domains []Domain) (*Forwarder, error) {
 			if err != nil {
 				return nil, fmt.Errorf("route of %s: %w", d.Name, err)
 			}
-			key := fmt.Sprint(opts.Address, opts.LMTP, opts.Security.Mode, opts.Security.Pins, opts.Announce)
+			key := fmt.Sprint(opts.Address, opts.LMTP, opts.Security.Mode, opts.Security.Pins, opts.Announce, opts.Chunking)
 			if f.byKey[key] == nil {
 				f.byKey[key] = newHop(&f.cfg, opts)
 				f.hops = append(f.hops, f.byKey[key])
@@ -94,8 +95,8 @@ func New(cfg Config, domains []Domain) (*Forwarder, error) {
 func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 	opts := smtp.ClientOptions{
 		Address: address, Hello: c.Hostname, LMTP: d.Protocol == "lmtp",
-		Security:  smtp.Security{Mode: smtp.Protection(d.TLS), Config: c.TLS},
-		Announce:  smtp.Announce(d.Announce),
+		Security: smtp.Security{Mode: smtp.Protection(d.TLS), Config: c.TLS},
+		Announce: smtp.Announce(d.Announce), Chunking: d.Chunking,
 		Deadlines: c.Deadlines, Dial: c.Dial,
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil && !strings.HasPrefix(address, "unix:/") {
@@ -112,6 +113,12 @@ func (c *Config) options(d Domain, address string) (smtp.ClientOptions, error) {
 	}
 	switch opts.Security.Mode {
 	case smtp.Unprotected, smtp.Opportunistic, smtp.Encrypted, smtp.Verified:
+	case smtp.DANE:
+		find, err := c.tlsa(address)
+		if err != nil {
+			return opts, err
+		}
+		opts.Security.TLSA = find
 	case smtp.Pinned:
 		if len(d.Pins) == 0 {
 			return opts, fmt.Errorf("mode pin needs pins")
@@ -268,10 +275,10 @@ func (f *Forwarder) Send(ctx context.Context, d Delivery) []Outcome {
 		if out[first].Reply != nil {
 			continue
 		}
-		route := f.routes[d.Rcpts[first].Domain()]
+		route := f.way(&d, first)
 		part := deliverable{Delivery: &d, places: make([]int, 0, len(d.Rcpts)-done)}
 		for i := first; i < len(d.Rcpts); i++ {
-			if out[i].Reply == nil && f.routes[d.Rcpts[i].Domain()].same(route) {
+			if out[i].Reply == nil && f.way(&d, i).same(route) {
 				part.places = append(part.places, i)
 			}
 		}
@@ -279,6 +286,14 @@ func (f *Forwarder) Send(ctx context.Context, d Delivery) []Outcome {
 		f.carry(ctx, route, part, out)
 	}
 	return out
+}
+
+// way is the route of the recipient numbered i; nil if there is none.
+func (f *Forwarder) way(d *Delivery, i int) *Route {
+	if d.Via != "" {
+		return f.routes[d.Via]
+	}
+	return f.routes[d.Rcpts[i].Domain()]
 }
 
 // same reports whether r and o lead to the same next hops in the same order.

@@ -9,13 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/disk"
 	"gatepost/gateway/failpoint"
 )
 
@@ -25,7 +24,7 @@ type HoldConfig struct {
 	Sender    Sender
 	// GiveUp takes over what cannot be delivered: recipients refused for good, or still waiting after Lifetime. It
 	// returns nil only once the message is durable elsewhere, such as in the quarantine; then it is let go here. On an
-	// error it is asked again later. Nothing is ever sent back to the sender from here.
+	// error it is asked again later. Nothing is sent back to the sender from here but by Teller.
 	GiveUp func(ctx context.Context, h Held, src mail.Source, why []Outcome) error
 	// Tried, if set, is told of every attempt, with the outcome of each recipient. What it notes must outlive the
 	// process when it returns: a message that was delivered goes from the queue next.
@@ -35,8 +34,11 @@ type HoldConfig struct {
 	// Cancelled, if set, is told that somebody gave a message up, before it is removed: its file says so already. After
 	// a crash it may be told again.
 	Cancelled func(h Held, by string) error
+	// Teller, if set, tells senders that a recipient was refused for good.
+	Teller Teller
 	// Trouble, if set, is told what went wrong with a file: the message is not lost for it, but an operator must know.
 	Trouble  func(id string, err error)
+	Keys     *disk.Keys    // seal the content; nil: it is not sealed
 	Lifetime time.Duration // 5 days
 	Parallel int           // attempts at once for one domain: 10
 	MaxBytes int64         // of all content on hold; 0: no limit
@@ -61,6 +63,8 @@ type Held struct {
 	Next     time.Time // of the next attempt, as far as it is known
 	Attempts int
 	Last     string // what was said at the last attempt, printable
+	Vouched  bool   // see Delivery
+	Telling  bool   // only the sender, who is then in Rcpts, is still to be told of a refusal
 }
 
 // A Hold keeps accepted mail that its next hop cannot take now, on disk, until it can. Whatever Put took survives a crash,
@@ -80,130 +84,8 @@ const (
 	holdSuffix    = ".mail"
 	tempSuffix    = ".part"
 	damagedSuffix = ".damaged"
+	keySuffix     = ".key" // an empty file that names a key with which messages may be sealed
 )
-
-// OpenHold reads what is on hold. Files that were never acknowledged are removed; damaged ones are set aside under another
-// name, those that cannot be read now are left for the next start, and both are named in damaged. Nothing is sent before Run.
-func OpenHold(cfg HoldConfig) (h *Hold, damaged []string, err error) {
-	if cfg.Lifetime <= 0 {
-		cfg.Lifetime = 5 * 24 * time.Hour
-	}
-	if cfg.Parallel <= 0 {
-		cfg.Parallel = 10
-	}
-	h = &Hold{cfg: cfg, items: make(map[string]*item), lanes: make(map[string]*lane), changed: make(chan struct{}, 1)}
-	names, err := cfg.Directory.Names()
-	if err != nil {
-		return nil, nil, fmt.Errorf("list hold queue: %w", err)
-	}
-	damaged, err = h.loadAll(names)
-	if err != nil {
-		return nil, nil, err
-	}
-	return h, damaged, nil
-}
-
-// loadAll takes all files into the index, several at a time: there may be hundreds of thousands.
-func (h *Hold) loadAll(names []string) (damaged []string, err error) {
-	slices.Sort(names)
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	next := make(chan string)
-	for range max(2, runtime.GOMAXPROCS(0)) {
-		all.Go(func() {
-			for name := range next {
-				bad, loadErr := h.loadName(name)
-				mu.Lock()
-				if bad {
-					damaged = append(damaged, name)
-				}
-				if err == nil {
-					err = loadErr
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for _, name := range names {
-		next <- name
-	}
-	close(next)
-	all.Wait()
-	slices.Sort(damaged)
-	return damaged, err
-}
-
-// loadName takes one name of the directory into the index, if it is that of a message, and reports whether it was damaged.
-func (h *Hold) loadName(name string) (damaged bool, err error) {
-	dir := h.cfg.Directory
-	if strings.HasSuffix(name, tempSuffix) {
-		if err := dir.Remove(name); err != nil {
-			return false, fmt.Errorf("remove unfinished hold file: %w", err)
-		}
-		return false, nil
-	}
-	id, ok := strings.CutSuffix(name, holdSuffix)
-	if !ok {
-		return false, nil
-	}
-	switch err := h.load(id); {
-	case errors.Is(err, ErrHoldFile), errors.Is(err, fs.ErrInvalid):
-		if err := dir.Rename(name, id+damagedSuffix); err != nil {
-			return true, fmt.Errorf("set damaged hold file aside: %w", err)
-		}
-		return true, nil
-	case err != nil: // it stays where it is: the disk may read it another time, and one file must not keep the others back
-		h.trouble(id, fmt.Errorf("read hold file: %w", err))
-		return true, nil
-	}
-	return false, nil
-}
-
-// load takes one file into the index.
-func (h *Hold) load(id string) error {
-	f, err := h.open(id)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if f.progress.Cancelled != "" {
-		if err := h.cancelled(id, f); err != nil {
-			return err
-		}
-		return h.cfg.Directory.Remove(id + holdSuffix)
-	}
-	if len(f.progress.Untold) > 0 && h.cfg.Tried != nil { // the crash came before that was told, or right after
-		h.cfg.Tried(f.held(id), f.outcomes(f.progress.Untold))
-	}
-	if f.settled() { // the crash came between the last progress and the removal
-		return h.cfg.Directory.Remove(id + holdSuffix)
-	}
-	now := time.Now()
-	it := &item{
-		id: id, size: f.head.Size, tries: f.progress.Attempts, loaded: now,
-		aged: max(0, now.Sub(f.head.Since)), // a clock that was ahead counts for nothing
-	}
-	h.mu.Lock()
-	h.bytes += it.size
-	h.mu.Unlock()
-	// A clock that jumped must not postpone an attempt beyond the longest pause.
-	it.next = now.Add(min(max(0, f.progress.Next.Sub(now)), retryPauses[len(retryPauses)-1]))
-	h.add(it, f.head.Rcpts[0].Domain())
-	return nil
-}
-
-func (h *Hold) open(id string) (*holdFile, error) {
-	f, err := h.cfg.Directory.Open(id + holdSuffix)
-	if err != nil {
-		return nil, err
-	}
-	hf, err := readHold(f)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return hf, nil
-}
 
 // Put takes custody of a delivery: when it returns nil, the message is durable. It is tried first after about a minute.
 func (h *Hold) Put(ctx context.Context, d Delivery) error {
@@ -259,14 +141,14 @@ func (h *Hold) store(id string, d Delivery, now time.Time) error {
 	}
 	head := &holdHead{
 		Envelope: d.Envelope, Rcpts: d.Rcpts, Drop: d.Edits.Drop, Add: []byte(d.Edits.Add),
-		Sum: sum, Size: d.Source.Size(), Since: now, Until: now.Add(h.cfg.Lifetime),
+		Sum: sum, Size: d.Source.Size(), Since: now, Until: now.Add(h.cfg.Lifetime), Vouched: d.Vouched,
 	}
 	dir := h.cfg.Directory
 	f, err := dir.Create(id + tempSuffix)
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
-	err = writeHold(f, head, d.Source)
+	err = writeHold(f, head, d.Source, h.cfg.Keys)
 	if err2 := errors.Join(f.Close(), failpoint.Hit(failpoint.AtClose)); err == nil {
 		err = err2
 	}
@@ -312,7 +194,7 @@ func (h *Hold) IDs() []string {
 	defer h.mu.Unlock()
 	ids := make([]string, 0, len(h.items))
 	for id, it := range h.items {
-		if it.lane != nil {
+		if it.lane != nil || it.unread {
 			ids = append(ids, id)
 		}
 	}
@@ -329,7 +211,7 @@ func (h *Hold) Show(id string) (Held, mail.Source, io.Closer, error) {
 		next = it.next
 	}
 	h.mu.Unlock()
-	if it == nil || it.lane == nil {
+	if it == nil || it.lane == nil && !it.unread {
 		return Held{}, nil, nil, ErrNotHeld
 	}
 	f, err := h.open(id)
@@ -340,15 +222,25 @@ func (h *Hold) Show(id string) (Held, mail.Source, io.Closer, error) {
 		return Held{}, nil, nil, fmt.Errorf("show held message: %w", err)
 	}
 	held := f.held(id)
-	held.Next = next
-	return held, f.source(), f, nil
+	if !next.IsZero() {
+		held.Next = next
+	}
+	src, err := f.source()
+	if err != nil {
+		return Held{}, nil, nil, errors.Join(fmt.Errorf("show held message: %w", err), f.Close())
+	}
+	return held, src, f, nil
 }
 
 func (h *holdFile) held(id string) Held {
-	return Held{
-		ID: id, Envelope: h.head.Envelope, Rcpts: h.delivery().Rcpts, Size: h.head.Size, Since: h.head.Since, Until: h.head.Until,
-		Next: h.progress.Next, Attempts: h.progress.Attempts, Last: h.progress.Last,
+	held := Held{
+		ID: id, Envelope: h.head.Envelope, Rcpts: h.waiting(), Size: h.head.Size, Since: h.head.Since, Until: h.head.Until,
+		Next: h.progress.Next, Attempts: h.progress.Attempts, Last: h.progress.Last, Vouched: h.head.Vouched,
 	}
+	if len(held.Rcpts) == 0 && len(h.progress.Lost) == 0 && len(h.progress.Notice) > 0 {
+		held.Telling, held.Rcpts = true, []mail.Address{h.head.Envelope.From}
+	}
+	return held
 }
 
 // Cancel removes a message for good. Who may do that is the caller's to know; by is who did.

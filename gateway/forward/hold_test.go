@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/disk"
 	"gatepost/gateway/smtp"
 )
 
@@ -66,7 +67,7 @@ func down(string, int) (int, error)    { return 451, ErrDown }
 func refused(string, int) (int, error) { return 550, nil }
 
 func message(id, content string, rcpts ...string) Delivery {
-	d := Delivery{Envelope: &mail.Envelope{ID: id}, Source: strings.NewReader(content), Edits: Edits{Add: "A: \xff\r\n", Drop: []mail.Span{{Start: 0, End: 1}}}}
+	d := Delivery{Envelope: &mail.Envelope{ID: id, From: sender()}, Vouched: true, Source: strings.NewReader(content), Edits: Edits{Add: "A: \xff\r\n", Drop: []mail.Span{{Start: 0, End: 1}}}}
 	for _, r := range rcpts {
 		a, err := mail.ParseAddress(r)
 		if err != nil {
@@ -85,11 +86,19 @@ func open(t *testing.T, cfg HoldConfig) *Hold {
 			return nil
 		}
 	}
-	h, damaged, err := OpenHold(cfg)
+	h, damaged, err := loaded(cfg)
 	if err != nil || len(damaged) > 0 {
 		t.Fatal(damaged, err)
 	}
 	return h
+}
+
+// loaded is a Hold that has read all there was.
+func loaded(cfg HoldConfig) (h *Hold, damaged []string, err error) {
+	if h, err = OpenHold(cfg); err == nil {
+		damaged = h.Load(context.Background())
+	}
+	return h, damaged, err
 }
 
 // during runs the hold for a while of fake time.
@@ -280,7 +289,7 @@ func TestNoCrashLosesWhatPutTook(t *testing.T) { // P-01, P-02, P-03, P-05, FP-0
 	for crashAt := 1; ; crashAt++ {
 		ops := 0
 		for seed := range uint64(8) {
-			synctest.Test(t, func(t *testing.T) { ops = crashOnce(t, crashAt, seed) })
+			synctest.Test(t, func(t *testing.T) { ops = crashOnce(t, crashAt, seed, seed%2 == 0) })
 		}
 		if ops < crashAt {
 			return
@@ -288,7 +297,7 @@ func TestNoCrashLosesWhatPutTook(t *testing.T) { // P-01, P-02, P-03, P-05, FP-0
 	}
 }
 
-func crashOnce(t *testing.T, crashAt int, seed uint64) (ops int) {
+func crashOnce(t *testing.T, crashAt int, seed uint64, sealed bool) (ops int) {
 	r := rand.New(rand.NewPCG(seed, uint64(crashAt)))
 	settled := map[string]int{}
 	giveUp := func(_ context.Context, h Held, src mail.Source, _ []Outcome) error {
@@ -298,7 +307,6 @@ func crashOnce(t *testing.T, crashAt int, seed uint64) (ops int) {
 		return nil
 	}
 	dir := newCrashFS()
-	dir.crashAt = crashAt
 	s := newScripted(func(rcpt string, n int) (int, error) {
 		switch {
 		case rcpt == "gone@b.test":
@@ -309,7 +317,13 @@ func crashOnce(t *testing.T, crashAt int, seed uint64) (ops int) {
 		return 250, nil
 	})
 	taken := map[string]bool{}
-	h := open(t, HoldConfig{Directory: dir, Sender: s, GiveUp: giveUp})
+	cfg := HoldConfig{Directory: dir, Sender: s, GiveUp: giveUp, Teller: &teller{}}
+	if sealed {
+		cfg.Keys = keyring(t, "a")
+	}
+	h := open(t, cfg)
+	before := dir.ops
+	dir.crashAt = before + crashAt
 	for i, rcpts := range [][]string{{"a@b.test", "gone@b.test", "full@b.test"}, {"c@b.test"}} {
 		if h.Put(t.Context(), message(fmt.Sprint("m", i), "x whole", rcpts...)) == nil {
 			for _, r := range rcpts {
@@ -318,7 +332,7 @@ func crashOnce(t *testing.T, crashAt int, seed uint64) (ops int) {
 		}
 	}
 	during(t, h, 10*time.Minute)
-	ops = dir.ops
+	ops = dir.ops - before
 	crashed := ops >= crashAt
 	next := dir.reboot(r)
 	s.say = func(rcpt string, _ int) (int, error) {
@@ -327,7 +341,8 @@ func crashOnce(t *testing.T, crashAt int, seed uint64) (ops int) {
 		}
 		return 250, nil
 	}
-	h, damaged, err := OpenHold(HoldConfig{Directory: next, Sender: s, GiveUp: giveUp})
+	cfg.Directory = next
+	h, damaged, err := loaded(cfg)
 	if err != nil || len(damaged) > 0 {
 		t.Fatalf("crash at %d: %v %v", crashAt, damaged, err)
 	}
@@ -337,6 +352,9 @@ func crashOnce(t *testing.T, crashAt int, seed uint64) (ops int) {
 	}
 	for rcpt, n := range s.got {
 		settled[rcpt] += n
+		if rcpt == "s@s.test" {
+			continue
+		}
 		if s.bodies[rcpt] != "A: \xff\r\n whole" {
 			t.Fatalf("crash at %d: %s got %q", crashAt, rcpt, s.bodies[rcpt])
 		}
@@ -346,6 +364,10 @@ func crashOnce(t *testing.T, crashAt int, seed uint64) (ops int) {
 		if taken[rcpt] && n == 0 || n > 2 || n == 2 && !crashed {
 			t.Fatalf("crash at %d, seed %d: %s settled %d times; taken: %v\n%v", crashAt, seed, rcpt, n, taken[rcpt], dir.log)
 		}
+	}
+	told := s.got["s@s.test"]
+	if taken["gone@b.test"] && told == 0 || told > 2 || told == 2 && !crashed { // FP-21
+		t.Fatalf("crash at %d, seed %d: the sender was told %d times\n%v", crashAt, seed, told, dir.log)
 	}
 	return ops
 }
@@ -394,7 +416,7 @@ func TestATruncatedFileIsNeverSent(t *testing.T) { // P-03, S-05
 	for n := range whole {
 		cut := newCrashFS()
 		cut.names["m1.mail"] = &crashFile{data: whole[:n], synced: n}
-		h, damaged, err := OpenHold(HoldConfig{Directory: cut, Sender: newScripted(yes)})
+		h, damaged, err := loaded(HoldConfig{Directory: cut, Sender: newScripted(yes)})
 		if err != nil || len(damaged) != 1 {
 			t.Fatalf("%d of %d bytes: %v, %v", n, len(whole), damaged, err)
 		}
@@ -424,7 +446,7 @@ func TestADirectoryIsLockedAndHoldsOnlyRegularFiles(t *testing.T) { // S-05, S-0
 	os.Symlink("m1.mail", filepath.Join(path, "m4.mail"))
 	os.Symlink("/etc/passwd", filepath.Join(path, "m5.mail"))
 	os.Mkdir(filepath.Join(path, "m6.mail"), 0o700)
-	h, damaged, err := OpenHold(HoldConfig{Directory: dir, Sender: s})
+	h, damaged, err := loaded(HoldConfig{Directory: dir, Sender: s})
 	if err != nil || !slices.Equal(damaged, []string{"m3.mail", "m4.mail", "m5.mail", "m6.mail"}) {
 		t.Fatal(damaged, err)
 	}
@@ -448,7 +470,7 @@ func TestADirectoryIsLockedAndHoldsOnlyRegularFiles(t *testing.T) { // S-05, S-0
 // FuzzReadHold holds that a damaged hold file is refused or read as it was written, within its size.
 func FuzzReadHold(f *testing.F) {
 	dir := newCrashFS()
-	h, _, err := OpenHold(HoldConfig{Directory: dir, Sender: newScripted(refused)})
+	h, err := OpenHold(HoldConfig{Directory: dir, Sender: newScripted(refused), Keys: keyring(f, "a")})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -456,14 +478,28 @@ func FuzzReadHold(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(dir.names["m1.mail"].data)
+	dir = newCrashFS()
+	plain, err := OpenHold(HoldConfig{Directory: dir, Sender: newScripted(refused)})
+	if err != nil || plain.Put(f.Context(), message("m1", "x whole", "a@b.test")) != nil {
+		f.Fatal(err)
+	}
+	f.Add(dir.names["m1.mail"].data)
+	keys := keyring(f, "a")
 	f.Add([]byte(holdMagic + "H\x00\x00\x00\x02\x00\x00\x00\x00{}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		hf, err := readHold(crashHandle{newCrashFS(), &crashFile{data: b, synced: len(b)}})
+		hf, err := readHold(crashHandle{newCrashFS(), &crashFile{data: b, synced: len(b)}}, keys)
 		if err != nil {
 			return
 		}
-		hf.delivery()
-		if _, err := io.ReadAll(Edits{}.Reader(hf.source())); err != nil {
+		src, err := hf.source()
+		if err != nil && hf.sealed() {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		hf.delivery(src)
+		if _, err := io.ReadAll(Edits{}.Reader(src)); err != nil && !errors.Is(err, disk.ErrSeal) {
 			t.Fatal(err)
 		}
 	})

@@ -171,7 +171,7 @@ func TestADiskThatCannotReadNowSpoilsNothing(t *testing.T) { // S-03, P-05
 			h.Put(t.Context(), message("m1", "x", "a@b.test", "full@b.test"))
 			during(t, h, 80*time.Second)
 			sick := &sickReads{crashFS: dir, at: at}
-			h, _, err := OpenHold(HoldConfig{Directory: sick, Sender: s})
+			h, _, err := loaded(HoldConfig{Directory: sick, Sender: s})
 			if err != nil {
 				t.Errorf("read %d fails: %v", at, err)
 				return

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
+	"gatepost/gateway/disk"
 	"gatepost/gateway/failpoint"
 	"gatepost/gateway/smtp"
 )
@@ -20,9 +21,11 @@ import (
 // A hold file is a magic line and then records: one head, the content, one end, and any number of progress records that
 // are appended later, of which the last counts. A record is its kind (one byte), the length of its text, the CRC-32C of
 // kind and text (both big-endian, 4 bytes), and the text. The content is not a record: it stands raw between head and
-// end, and the end holds its SHA-256. A file without a sound end is no message.
+// end, and the end holds its SHA-256. A file without a sound end is no message. Where the content is sealed (see package
+// disk) the magic line is another, so that a program that does not know of it takes nothing for content.
 const (
 	holdMagic   = "gatepost-hold 1\n"
+	sealedMagic = "gatepost-hold 2\n" // as long
 	kindHead    = 'H'
 	kindEnd     = 'E'
 	kindDone    = 'P'
@@ -41,15 +44,19 @@ type holdHead struct {
 	Add      []byte            `json:"add,omitempty"`
 	Sum      [sha256.Size]byte `json:"sum"`
 	Size     int64             `json:"size"`
+	Stored   int64             `json:"stored,omitempty"` // bytes of the content in the file where it is sealed
+	Vouched  bool              `json:"vouched,omitempty"`
 	Since    time.Time         `json:"since"`
 	Until    time.Time         `json:"until"`
 }
 
 // holdProgress is what became of a message so far.
 type holdProgress struct {
-	Done     []int  `json:"done,omitempty"`   // places in holdHead.Rcpts
-	Untold   []said `json:"untold,omitempty"` // of those done: what HoldConfig.Tried may not have been told
-	Lost     []said `json:"lost,omitempty"`   // not to be tried any more, and not yet kept elsewhere
+	Done     []int  `json:"done,omitempty"`     // places in holdHead.Rcpts
+	Untold   []said `json:"untold,omitempty"`   // of those done: what HoldConfig.Tried may not have been told
+	Lost     []said `json:"lost,omitempty"`     // not to be tried any more, and not yet kept elsewhere
+	Notice   []said `json:"notice,omitempty"`   // of those done: of whom the sender is still to be told
+	Tellings int    `json:"tellings,omitempty"` // attempts to tell the sender
 	Attempts int    `json:"attempts"`
 	// Cancelled names who gave the message up: it is then only to be recorded and removed.
 	Cancelled string    `json:"cancelled,omitempty"`
@@ -88,6 +95,7 @@ type holdFile struct {
 	content  int64 // offset
 	sound    int64 // offset of the end of the last sound record
 	size     int64
+	keys     *disk.Keys
 	near     []byte // what was read last, while the file is taken in
 	nearAt   int64
 }
@@ -137,17 +145,25 @@ func checksum(kind byte, text []byte) uint32 {
 }
 
 // writeHold writes a whole file and makes its content durable. The source is checked against head.Sum on the way.
-func writeHold(f File, head *holdHead, src mail.Source) error {
+func writeHold(f File, head *holdHead, src mail.Source, keys *disk.Keys) error {
+	magic := holdMagic
+	if keys != nil {
+		magic, head.Stored = sealedMagic, disk.SealedSize(head.Size)
+	}
 	first, err := record(kindHead, head)
 	if err != nil {
 		return fmt.Errorf("write head: %w", err)
 	}
-	if _, err := f.Write(append([]byte(holdMagic), first...)); err != nil {
+	if _, err := f.Write(append([]byte(magic), first...)); err != nil {
 		return fmt.Errorf("write head: %w", err)
 	}
 	whole := edited{src: src, sum: head.Sum} // no edits: the source as it is
-	if n, err := whole.WriteTo(f); err != nil || n != head.Size {
-		return fmt.Errorf("write content: %w", errors.Join(err, short(n, head.Size)))
+	err = keys.Seal(f, func(w io.Writer) error {
+		n, err := whole.WriteTo(w)
+		return errors.Join(err, short(n, head.Size))
+	})
+	if err != nil {
+		return fmt.Errorf("write content: %w", err)
 	}
 	last, err := record(kindEnd, head.Sum)
 	if err == nil {
@@ -176,8 +192,8 @@ func short(n, size int64) error {
 }
 
 // readHold reads everything but the content.
-func readHold(f File) (*holdFile, error) {
-	h := &holdFile{File: f}
+func readHold(f File, keys *disk.Keys) (*holdFile, error) {
+	h := &holdFile{File: f, keys: keys}
 	var err error
 	if h.size, err = f.Size(); err != nil {
 		return nil, err
@@ -185,7 +201,7 @@ func readHold(f File) (*holdFile, error) {
 	magic := make([]byte, len(holdMagic))
 	if err := h.look(magic, 0); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, fmt.Errorf("read hold file: %w", err)
-	} else if err != nil || string(magic) != holdMagic {
+	} else if err != nil || string(magic) != holdMagic && string(magic) != sealedMagic {
 		return nil, fmt.Errorf("%w: it does not begin as one", ErrHoldFile)
 	}
 	at, err := h.read(int64(len(holdMagic)), kindHead, &h.head)
@@ -193,11 +209,14 @@ func readHold(f File) (*holdFile, error) {
 		return nil, err
 	}
 	h.content = at
-	if h.head.Size < 0 || h.head.Size > h.size-at || h.head.Envelope == nil || len(h.head.Rcpts) == 0 {
+	if h.sealed() != (string(magic) == sealedMagic) || h.sealed() && h.head.Stored != disk.SealedSize(h.head.Size) {
+		return nil, fmt.Errorf("%w: head and seal disagree", ErrHoldFile)
+	}
+	if h.head.Size < 0 || h.stored() < 0 || h.stored() > h.size-at || h.head.Envelope == nil || len(h.head.Rcpts) == 0 {
 		return nil, fmt.Errorf("%w: content is missing", ErrHoldFile)
 	}
 	var sum [sha256.Size]byte
-	if h.sound, err = h.read(at+h.head.Size, kindEnd, &sum); err != nil {
+	if h.sound, err = h.read(at+h.stored(), kindEnd, &sum); err != nil {
 		return nil, err
 	}
 	if sum != h.head.Sum {
@@ -213,7 +232,7 @@ func readHold(f File) (*holdFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(append(p.Lost, p.Untold...), func(w said) bool { return w.Place < 0 || w.Place >= len(h.head.Rcpts) }) {
+		if slices.ContainsFunc(slices.Concat(p.Lost, p.Untold, p.Notice), func(w said) bool { return w.Place < 0 || w.Place >= len(h.head.Rcpts) }) {
 			return nil, fmt.Errorf("%w: a recipient is out of place", ErrHoldFile)
 		}
 		h.progress, h.sound = p, end
@@ -222,7 +241,18 @@ func readHold(f File) (*holdFile, error) {
 
 // settled reports whether nothing is left to do for any recipient.
 func (h *holdFile) settled() bool {
-	return h.progress.Cancelled != "" || len(h.progress.Lost) == 0 && len(h.open()) == 0
+	return h.progress.Cancelled != "" || len(h.progress.Lost) == 0 && len(h.progress.Notice) == 0 && len(h.open()) == 0
+}
+
+// sealed reports whether the content is.
+func (h *holdFile) sealed() bool { return h.head.Stored != 0 }
+
+// stored is how many bytes the content takes in the file.
+func (h *holdFile) stored() int64 {
+	if h.sealed() {
+		return h.head.Stored
+	}
+	return h.head.Size
 }
 
 // read reads the record at an offset and returns the offset behind it.
@@ -284,8 +314,14 @@ func (h *holdFile) advance(p holdProgress) error {
 	return nil
 }
 
-// source is the content.
-func (h *holdFile) source() mail.Source { return io.NewSectionReader(h, h.content, h.head.Size) }
+// source is the content. Where its key is not here the error is disk.ErrNoKey.
+func (h *holdFile) source() (mail.Source, error) {
+	raw := io.NewSectionReader(h, h.content, h.stored())
+	if !h.sealed() {
+		return raw, nil
+	}
+	return h.keys.UnsealAt(raw, h.head.Size)
+}
 
 // open are the places of the recipients to whom delivery is still to be tried.
 func (h *holdFile) open() []int {
@@ -307,13 +343,17 @@ func (h *holdFile) open() []int {
 	return open
 }
 
-// delivery is what is still to be sent.
-func (h *holdFile) delivery() Delivery {
-	d := Delivery{
-		Envelope: h.head.Envelope, Source: h.source(), Sum: h.head.Sum, Edits: Edits{Drop: h.head.Drop, Add: string(h.head.Add)},
-	}
+// waiting are the recipients to whom delivery is still to be tried.
+func (h *holdFile) waiting() (rcpts []mail.Address) {
 	for _, i := range h.open() {
-		d.Rcpts = append(d.Rcpts, h.head.Rcpts[i])
+		rcpts = append(rcpts, h.head.Rcpts[i])
 	}
-	return d
+	return rcpts
+}
+
+// delivery is what is still to be sent of a content.
+func (h *holdFile) delivery(src mail.Source) Delivery {
+	return Delivery{
+		Envelope: h.head.Envelope, Rcpts: h.waiting(), Source: src, Sum: h.head.Sum, Edits: Edits{Drop: h.head.Drop, Add: string(h.head.Add)},
+	}
 }

@@ -34,6 +34,8 @@ type item struct {
 	aged   time.Duration // when loaded
 	loaded time.Time
 	busy   bool
+	unread bool  // as after a start, until Load comes to it; busy too
+	urgent bool  // of those unread: due at once
 	done   []int // who has the message although its file could not be made to say so
 	stale  bool  // expired while no next hop could be reached: not worth another attempt
 	lane   *lane
@@ -76,14 +78,20 @@ func (l *lane) remove(it *item) { heap.Remove(&l.waiting, it.place) }
 func (h *Hold) add(it *item, domain string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	l := h.lane(domain)
+	it.lane = l
+	h.items[it.id] = it
+	heap.Push(&l.waiting, it)
+}
+
+// lane is that of a domain, made if need be; h.mu is held.
+func (h *Hold) lane(domain string) *lane {
 	l := h.lanes[domain]
 	if l == nil {
 		l = &lane{allow: 1}
 		h.lanes[domain] = l
 	}
-	it.lane = l
-	h.items[it.id] = it
-	heap.Push(&l.waiting, it)
+	return l
 }
 
 // signal tells Run that something is due earlier than it knows.
@@ -193,6 +201,7 @@ func (h *Hold) Retry(ids ...string) error {
 			unknown = ErrNotHeld
 			continue
 		}
+		it.urgent = it.unread
 		if it.lane == nil || it.busy {
 			continue
 		}
@@ -252,10 +261,16 @@ func (h *Hold) attempt(ctx context.Context, it *item) {
 		return
 	}
 	if len(f.open()) == 0 {
-		h.finish(it, f, true)
+		h.end(ctx, it, f, true)
 		return
 	}
-	out := h.send(ctx, it, f.delivery())
+	src, err := f.source()
+	if err != nil { // its key is not here, or the disk cannot read: that may be mended
+		h.trouble(it.id, err)
+		h.postpone(it, retryPause(it.tries), true)
+		return
+	}
+	out := h.send(ctx, it, f.delivery(src))
 	if ctx.Err() != nil && !slices.ContainsFunc(out, func(o Outcome) bool { return o.Err == nil }) {
 		h.postpone(it, 0, true)
 		return
@@ -299,7 +314,7 @@ func (h *Hold) settle(ctx context.Context, it *item, f *holdFile, a attempted) {
 	a.progress.Next = time.Now().Add(pause)
 	if before := f.progress; len(a.progress.Lost) == 0 {
 		f.progress = a.progress
-		if len(f.open()) == 0 { // then its removal says so
+		if len(f.open()) == 0 && len(a.progress.Notice) == 0 { // then its removal says so
 			h.finish(it, f, a.reached)
 			return
 		}
@@ -309,8 +324,8 @@ func (h *Hold) settle(ctx context.Context, it *item, f *holdFile, a attempted) {
 	if err := f.advance(a.progress); err != nil { // this process at least remembers who has the message
 		h.trouble(it.id, err)
 		it.done = a.progress.Done
-	} else if len(a.progress.Lost) > 0 && h.keepLost(ctx, it, f) && len(f.open()) == 0 {
-		h.finish(it, f, a.reached)
+	} else if (len(a.progress.Lost) == 0 || h.keepLost(ctx, it, f)) && len(f.open()) == 0 {
+		h.end(ctx, it, f, a.reached)
 		return
 	}
 	h.postpone(it, pause, a.reached)
@@ -319,7 +334,7 @@ func (h *Hold) settle(ctx context.Context, it *item, f *holdFile, a attempted) {
 // judge is the progress after an attempt.
 func (h *Hold) judge(it *item, f *holdFile, out []Outcome) holdProgress {
 	expired := it.age() >= h.cfg.Lifetime
-	progress := holdProgress{Done: slices.Clone(f.progress.Done), Attempts: f.progress.Attempts + 1}
+	progress := holdProgress{Done: slices.Clone(f.progress.Done), Notice: f.progress.Notice, Attempts: f.progress.Attempts + 1}
 	places := f.open()
 	for i, o := range out {
 		progress.Last = mail.Printable(o.Reply.Error(), 512)
@@ -343,7 +358,11 @@ func (h *Hold) keepLost(ctx context.Context, it *item, f *holdFile) bool {
 	for _, o := range why {
 		held.Rcpts = append(held.Rcpts, o.Rcpt)
 	}
-	if err := h.cfg.GiveUp(ctx, held, f.source(), why); err != nil {
+	src, err := f.source()
+	if err == nil {
+		err = h.cfg.GiveUp(ctx, held, src, why)
+	}
+	if err != nil {
 		h.trouble(it.id, err)
 		return false
 	}
@@ -352,6 +371,7 @@ func (h *Hold) keepLost(ctx context.Context, it *item, f *holdFile) bool {
 	for _, l := range progress.Lost {
 		progress.Done = append(progress.Done, l.Place)
 	}
+	progress.Notice = append(progress.Notice, h.toTell(held, src, f)...)
 	progress.Lost = nil
 	if err := f.advance(progress); err != nil {
 		h.trouble(it.id, err)

@@ -84,3 +84,47 @@ func TestRealPostfixWithVerifiedTLSAndXFORWARD(t *testing.T) { // P-16, R-11
 		t.Errorf("%+v", out)
 	}
 }
+
+// TestRealPostfixTakesChunks sends by BDAT what a server could misread in it, large and small, whole and refused.
+func TestRealPostfixTakesChunks(t *testing.T) { // P-06, P-07, RFC 3030
+	p := postfix.Start(t, postfix.Config{Main: []string{"message_size_limit = 4000000"}})
+	hop := forward.Domain{Name: "b.test", Downstream: []string{p.Address}, Chunking: true}
+	f := routed(t, forward.Config{}, hop)
+	head := "From: a@a.test\r\nSubject: x\r\n\r\n"
+	bodies := []string{
+		".\r\n..\r\n.x\r\n\r\n.\r\n", "", strings.Repeat("dots . and 8-bit \xc3\xa9\r\n", 40000),
+		strings.Repeat("y", 256<<10-len(head)-1) + "\r\n.\r\nMAIL FROM:<evil@a.test>\r\n", "BDAT 5 LAST\r\nQUIT\r\n.\r\n",
+	}
+	for i, body := range bodies {
+		d := delivery(t, head+body, "b@b.test", "gone@b.test")
+		d.Envelope.Body8Bit = true
+		if out := f.Send(t.Context(), d); replies(out) != "250 2.0.0, 550 5.1.1" {
+			t.Fatalf("%d: %v %v\n%s", i, out[0], out[1].Reply, p.Log())
+		}
+		d.Whole = true
+		if out := f.Send(t.Context(), d); out[0].Reply.Code != 451 || out[1].Reply.Code != 550 {
+			t.Errorf("%d: whole: %v %v", i, out[0].Reply, out[1].Reply)
+		}
+	}
+	if !f.Hops()[0].Extensions.Chunking {
+		t.Error("Postfix does not offer CHUNKING")
+	}
+	got := map[string]bool{}
+	for _, m := range p.Mail(t, "b", len(bodies)) {
+		_, body, _ := bytes.Cut(m, []byte("\n\n"))
+		got[string(body)] = true
+	}
+	for i, body := range bodies {
+		if !got[strings.ReplaceAll(body, "\r\n", "\n")] {
+			t.Errorf("%d arrived changed", i)
+		}
+	}
+	// It refuses the message when it has had enough of it, in the middle.
+	big := delivery(t, head+strings.Repeat("z z z z z z z z\r\n", 400_000), "b@b.test")
+	if out := f.Send(t.Context(), big); out[0].Reply.Code != 552 {
+		t.Errorf("%v", out[0].Reply)
+	}
+	if out := f.Send(t.Context(), delivery(t, head+"after that\r\n", "b@b.test")); replies(out) != "250 2.0.0" {
+		t.Errorf("afterwards: %v %v", out[0].Reply, out[0].Err)
+	}
+}

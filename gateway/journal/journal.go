@@ -55,12 +55,14 @@ type Journal struct {
 	seal  sealer
 	clock disk.Clock
 
-	mu      sync.Mutex
-	pending batch
-	waiting []waiter  // of Written and Sync
-	failing time.Time // since when the writer fails; zero: it does not
-	failure error
-	closed  bool
+	mu       sync.Mutex
+	pending  batch
+	appended uint64    // records ever
+	written  uint64    // of them, with the operating system
+	waiting  []waiter  // of Written and Sync
+	failing  time.Time // since when the writer fails; zero: it does not
+	failure  error
+	closed   bool
 
 	wake, quit, done chan struct{}
 	sealing          sync.WaitGroup
@@ -135,6 +137,7 @@ func (j *Journal) Append(r *Record) error {
 	at := int64(len(j.pending.lines))
 	j.pending.lines = append(j.pending.lines, b.line...)
 	j.pending.keys = appendKeys(j.pending.keys, r, at)
+	j.appended++
 	j.mu.Unlock()
 	j.enc.put(b)
 	j.signal()
@@ -187,6 +190,10 @@ func (j *Journal) wait(durable bool) error {
 	if j.closed {
 		j.mu.Unlock()
 		return ErrClosed
+	}
+	if !durable && j.written == j.appended {
+		j.mu.Unlock()
+		return nil
 	}
 	j.waiting = append(j.waiting, w)
 	j.mu.Unlock()

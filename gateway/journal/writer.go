@@ -56,13 +56,16 @@ func (w *writer) run() {
 func (w *writer) turn() time.Duration {
 	j := w.j
 	j.mu.Lock()
-	got, waiting := j.pending, j.waiting
+	got, waiting, count := j.pending, j.waiting, j.appended
 	j.pending, j.waiting = w.spare, nil
 	j.mu.Unlock()
 
 	err := w.write(got)
 	w.spare = batch{lines: got.lines[:0], keys: got.keys[:0]}
 	if err == nil {
+		j.mu.Lock()
+		j.written = count
+		j.mu.Unlock()
 		waiting = answered(waiting)
 	}
 	if err == nil && len(w.unsynced) > 0 && (len(waiting) > 0 || w.suspect || time.Since(w.dirty) >= syncEvery) {

@@ -14,7 +14,7 @@ import (
 	"gatepost/policy"
 )
 
-// A Bundle is the files that a policy was read from, by absolute path.
+// A Bundle is the files that a policy was read from, the site's rule packs among them, by absolute path.
 type Bundle map[string]string
 
 // Read reads a file from the disk and remembers it. A file that is not there is not remembered.
@@ -67,6 +67,27 @@ func (b Bundle) Place(entries string) error {
 		return nil
 	}
 	return Place(entries, string(policy.WriteEntries(nil)))
+}
+
+// Aside ends the names of files that were set aside.
+const Aside = ".aside"
+
+// SetAside renames files so that they are not read any more. back undoes that.
+func SetAside(paths []string) (back func() error, err error) {
+	var done []string
+	back = func() (err error) {
+		for _, p := range done {
+			err = errors.Join(err, os.Rename(p+Aside, p))
+		}
+		return err
+	}
+	for _, p := range paths {
+		if err := os.Rename(p, p+Aside); err != nil {
+			return nil, errors.Join(fmt.Errorf("set %s aside: %w", filepath.Base(p), err), back())
+		}
+		done = append(done, p)
+	}
+	return back, nil
 }
 
 // Place replaces a file whole or not at all, durably, with the permissions that it has.

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 )
 
 // benchInput makes an input over r as a connection would.
 func benchInput(r io.Reader) *input {
-	return &input{src: r, pool: &sync.Pool{New: func() any { return new([bigBuffer]byte) }}}
+	return &input{src: r, pool: &buffers{}}
 }
 
 func BenchmarkData(b *testing.B) {

@@ -21,6 +21,7 @@ type ClientOptions struct {
 	LMTP      bool      // RFC 2033: LHLO, and one reply per recipient after the end of data
 	Security  Security  // zero: no TLS
 	Announce  Announce  // how the next hop is told of the original client; zero: not at all
+	Chunking  bool      // content goes by BDAT (RFC 3030) where that is offered, else by DATA
 	Deadlines Deadlines // zero fields stand for the defaults
 	// Dial opens the connection; nil stands for a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -43,7 +44,7 @@ type Deadlines struct {
 	Hello    time.Duration // 60 s: EHLO, STARTTLS with its handshake, XCLIENT
 	Envelope time.Duration // 300 s: MAIL, RCPT, RSET
 	Data     time.Duration // 120 s: DATA until 354
-	Block    time.Duration // 180 s: each write of at most 256 KiB
+	Block    time.Duration // 180 s: each write of at most 256 KiB, and the reply to a chunk that is not the last
 	Dot      time.Duration // 600 s: a shorter wait for the last reply makes duplicates (RFC 1047)
 }
 
@@ -72,6 +73,7 @@ type Extensions struct {
 	SMTPUTF8   bool
 	Pipelining bool
 	StartTLS   bool
+	Chunking   bool
 	XClient    []string // attribute names, upper case
 	XForward   []string // attribute names, upper case
 }
@@ -79,7 +81,7 @@ type Extensions struct {
 // A StepError tells at which step a conversation with a next hop ended. Err is a *Reply when the next hop refused the
 // step itself, and what the network, TLS or the context said otherwise.
 type StepError struct {
-	Step string // connect, greeting, EHLO, STARTTLS, XCLIENT, MAIL, DATA, content, end of data, RSET
+	Step string // TLSA, connect, greeting, EHLO, STARTTLS, XCLIENT, MAIL, DATA, content, end of data, RSET
 	Err  error
 }
 
@@ -112,31 +114,36 @@ const (
 // A Client is one connection to a next hop, past EHLO and, as configured, STARTTLS. It is for one user at a time.
 // After an error of any method the connection is closed, and so is every later call's.
 type Client struct {
-	opts   ClientOptions
-	raw    net.Conn // below TLS
-	conn   net.Conn
-	in     *bufio.Reader
-	out    *bufio.Writer
-	ext    Extensions
-	tls    *tls.ConnectionState
-	ctx    context.Context // of the call in progress
-	pace   time.Duration   // for each write of the step in progress, and for its reply
-	told   Origin          // what XCLIENT said last
-	broken bool
+	opts    ClientOptions
+	raw     net.Conn // below TLS
+	conn    net.Conn
+	in      *bufio.Reader
+	out     *bufio.Writer
+	ext     Extensions
+	tls     *tls.ConnectionState
+	ctx     context.Context // of the call in progress
+	pace    time.Duration   // for each write of the step in progress, and for its reply
+	told    Origin          // what XCLIENT said last
+	records []TLSA          // usable ones, for DANE
+	broken  bool
 }
 
 // Dial connects, waits for the greeting, and says EHLO; where opts.Security asks for it, STARTTLS follows and a second
-// EHLO. It never continues in a weaker way than asked. The error is a *StepError.
+// EHLO. With DANE the TLSA records are asked for first, and without any nobody is connected to. It never continues in a weaker way than asked. The error is a *StepError.
 func Dial(ctx context.Context, opts ClientOptions) (*Client, error) {
 	opts.Deadlines = opts.Deadlines.filled()
 	if !printable(opts.Hello) || opts.Hello == "" {
 		return nil, &StepError{"connect", fmt.Errorf("name %q cannot be given in EHLO", opts.Hello)}
 	}
+	c := &Client{opts: opts}
+	if err := c.anchor(ctx); err != nil {
+		return nil, &StepError{"TLSA", err}
+	}
 	conn, err := dial(ctx, opts)
 	if err != nil {
 		return nil, &StepError{"connect", err}
 	}
-	c := &Client{opts: opts, raw: conn}
+	c.raw = conn
 	c.over(conn)
 	defer c.during(ctx)()
 	if err := c.greet(); err != nil {
@@ -232,6 +239,8 @@ func (e *Extensions) learn(line string) {
 		e.Pipelining = true
 	case "STARTTLS":
 		e.StartTLS = true
+	case "CHUNKING":
+		e.Chunking = true
 	case "XCLIENT":
 		e.XClient = strings.Fields(strings.ToUpper(rest))
 	case "XFORWARD":

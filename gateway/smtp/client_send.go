@@ -42,7 +42,8 @@ type Receipt struct {
 
 // Send carries out one transaction. MAIL, RCPT and DATA go out in one write where PIPELINING is offered. Should the
 // next hop then ask for content although it must not have any (no recipient was accepted, or not all for a Whole
-// transaction), the connection is closed: an end of data, even of nothing, could be taken for a message.
+// transaction), the connection is closed: an end of data, even of nothing, could be taken for a message. By BDAT, content
+// goes out only once the next hop has answered for every recipient.
 //
 // The Receipt is never nil. The error, a *StepError, tells that the conversation broke; the Client is then closed.
 func (c *Client) Send(ctx context.Context, t *Transaction) (*Receipt, error) {
@@ -140,7 +141,8 @@ func (e *envelope) send() error {
 	}
 	data := len(e.forwards) + 1 + len(e.t.Rcpts) // the number of DATA
 	last := data
-	if step > 1 && !(e.t.Whole && len(e.t.Rcpts) > 1) {
+	chunked := e.c.chunked()
+	if step > 1 && !(e.t.Whole && len(e.t.Rcpts) > 1) && !chunked {
 		last++ // DATA may go out before the recipients' replies are known
 	}
 	for from := 0; from < last; from += step {
@@ -160,6 +162,9 @@ func (e *envelope) send() error {
 		e.open = false
 		return nil
 	case e.open:
+		return nil
+	case chunked && e.wanted():
+		e.open = true // BDAT needs no leave
 		return nil
 	case last == data && e.wanted():
 		if err := e.group(data, data+1); err != nil || e.open {
@@ -301,11 +306,11 @@ func (c *Client) content(t *Transaction, e *envelope) error {
 	}
 	receipt.Begun = true
 	c.pace = c.opts.Deadlines.Block
-	w := newContentWriter(c.out)
-	if _, err := t.Content.WriteTo(w); err != nil {
-		return c.fail("content", err)
-	}
-	if err := w.end(); err != nil {
+	if c.chunked() {
+		if refused, err := c.chunks(t, receipt); err != nil || refused != nil {
+			return c.cut(receipt, refused, err)
+		}
+	} else if err := c.data(t); err != nil {
 		return c.fail("content", err)
 	}
 	receipt.Dotted = true // from here on the next hop may have it
@@ -338,6 +343,15 @@ func (c *Client) content(t *Transaction, e *envelope) error {
 		c.abort()
 	}
 	return nil
+}
+
+// data writes the content and the end of data as DATA wants them; the end is not flushed.
+func (c *Client) data(t *Transaction) error {
+	w := newContentWriter(c.out)
+	if _, err := t.Content.WriteTo(w); err != nil {
+		return err
+	}
+	return w.end()
 }
 
 // Probe asks whether the next hop would take mail for rcpt, in a transaction without content. The reply is that to RCPT;

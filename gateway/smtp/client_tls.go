@@ -1,12 +1,14 @@
 package smtp
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Protection is how a connection to a next hop is protected.
@@ -20,6 +22,7 @@ const (
 	Encrypted     Protection = "required"      // STARTTLS, no matter with which certificate
 	Verified      Protection = "verify"        // STARTTLS, and the certificate is trusted and for the hop's name
 	Pinned        Protection = "pin"           // STARTTLS, and the certificate's key is one of Pins
+	DANE          Protection = "dane"          // STARTTLS, and the certificate is what TLSA records say (RFC 7672)
 )
 
 // demands reports whether a session in clear text is out of the question.
@@ -32,6 +35,8 @@ type Security struct {
 	// certificates comes from Mode alone.
 	Config *tls.Config
 	Pins   [][sha256.Size]byte // SHA-256 of the SubjectPublicKeyInfo of the leaf; for Pinned
+	// TLSA, for DANE, finds the records about the next hop's port. An answer that is not authentic is an error.
+	TLSA func(ctx context.Context) ([]TLSA, error)
 }
 
 // The causes of a StepError at STARTTLS, besides those of crypto/tls.
@@ -63,7 +68,7 @@ func (c *Client) secure() error {
 	if err := c.arm(c.opts.Deadlines.Hello); err != nil {
 		return c.fail("STARTTLS", err)
 	}
-	protected := tls.Client(c.raw, c.opts.Security.config(c.opts.Address))
+	protected := tls.Client(c.raw, c.opts.Security.config(c.opts.Address, c.records))
 	if err := protected.HandshakeContext(c.ctx); err != nil {
 		return c.fail("STARTTLS", err)
 	}
@@ -73,19 +78,25 @@ func (c *Client) secure() error {
 	return c.hello()
 }
 
-func (s Security) config(address string) *tls.Config {
+func (s Security) config(address string, records []TLSA) *tls.Config {
 	conf := &tls.Config{}
 	if s.Config != nil {
 		conf = s.Config.Clone()
 	}
 	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
-	conf.DynamicRecordSizingDisabled = true // content comes in bulk, never byte by byte
-	if conf.ServerName == "" && !strings.HasPrefix(address, unixPrefix) {
+	conf.DynamicRecordSizingDisabled = true                                                   // content comes in bulk, never byte by byte
+	if (conf.ServerName == "" || s.Mode == DANE) && !strings.HasPrefix(address, unixPrefix) { // RFC 7672 section 8.1: DANE names the host
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			conf.ServerName = strings.TrimSuffix(host, ".")
 		}
 	}
 	conf.InsecureSkipVerify = s.Mode != Verified
+	if s.Mode == DANE {
+		host := conf.ServerName
+		conf.VerifyConnection = func(state tls.ConnectionState) error {
+			return authentic(state.PeerCertificates, records, host, time.Now())
+		}
+	}
 	if s.Mode == Pinned {
 		// VerifyConnection runs for resumed sessions too; VerifyPeerCertificate does not.
 		conf.VerifyConnection = func(state tls.ConnectionState) error {

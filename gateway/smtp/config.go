@@ -28,6 +28,9 @@ type Config struct {
 	Reserved func(netip.Addr) bool
 	// Stress reports whether the stress column of the timeouts and limits holds now.
 	Stress func() bool
+	// Served is told of each connection how long it waited from the moment it was accepted until the Handler had answered
+	// Connect. What the client lets us wait for before that, the header of a proxy, does not count.
+	Served func(wait time.Duration)
 	// NormalizeBareLF lists the networks whose bare LF in content is made CRLF instead of being refused.
 	NormalizeBareLF []netip.Prefix
 	// Panicked is told of a panic in a Session; the session has been ended, the process lives.

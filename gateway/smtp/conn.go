@@ -118,9 +118,11 @@ func (c *conn) serve() {
 
 // open does all that comes before the first command; false means that the connection is over.
 func (c *conn) open() bool {
+	waited := time.Since(c.start)
 	if !c.identify() {
 		return false
 	}
+	identified := time.Now()
 	if failpoint.Hit(failpoint.Connected) != nil {
 		c.turnAway(ReplyOverload())
 		return false
@@ -131,6 +133,7 @@ func (c *conn) open() bool {
 		return false
 	}
 	sess, refused := c.srv.handler.Connect(c.ctx, c.peer)
+	c.srv.cfg.Served(waited + time.Since(identified))
 	if refused != nil || sess == nil {
 		c.srv.count(EventConnRefused)
 		if refused == nil {

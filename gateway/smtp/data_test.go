@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -86,7 +85,7 @@ var wide = contentLimits{size: 1 << 30, line: 64 << 10, header: 512 << 10, field
 
 // testInput is an input over r.
 func testInput(r io.Reader) *input {
-	return &input{src: r, pool: &sync.Pool{New: func() any { return new([bigBuffer]byte) }}}
+	return &input{src: r, pool: &buffers{}}
 }
 
 // readAll reads the content in pieces and returns what the reader gave out, the reader, and what it left unread.

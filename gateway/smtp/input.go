@@ -10,15 +10,32 @@ const (
 	bigBuffer   = 64 << 10 // what a client earns that fills the small one
 )
 
+// buffers are what connections read into, used again once a connection has ended. The zero value is ready.
+type buffers struct{ small, big sync.Pool }
+
+func (b *buffers) takeSmall() *[smallBuffer]byte {
+	if s, ok := b.small.Get().(*[smallBuffer]byte); ok {
+		return s
+	}
+	return new([smallBuffer]byte)
+}
+
+func (b *buffers) takeBig() *[bigBuffer]byte {
+	if s, ok := b.big.Get().(*[bigBuffer]byte); ok {
+		return s
+	}
+	return new([bigBuffer]byte)
+}
+
 // An input is the buffered incoming side of a connection. A read that fills the small buffer earns a big one from
 // the pool; a read that would have fitted the small one gives it back. So 10,000 idle or slow clients cost 4 KiB each,
 // and a fast one reads 64 KiB at a time.
 type input struct {
 	src   io.Reader
-	pool  *sync.Pool // of *[bigBuffer]byte
-	small []byte
+	pool  *buffers
+	small *[smallBuffer]byte
 	big   *[bigBuffer]byte
-	buf   []byte // small, or all of big
+	buf   []byte // all of small or of big
 	r, w  int    // buf[r:w] is unread
 	full  bool   // the last read left no room
 }
@@ -55,20 +72,20 @@ func (in *input) makeRoom() {
 	old := in.buf
 	switch {
 	case in.buf == nil:
-		in.small = make([]byte, smallBuffer)
-		in.buf = in.small
+		in.small = in.pool.takeSmall()
+		in.buf = in.small[:]
 	case in.big == nil && in.full:
-		in.big = in.pool.Get().(*[bigBuffer]byte)
+		in.big = in.pool.takeBig()
 		in.buf = in.big[:]
 	case in.big != nil && last < smallBuffer && n < smallBuffer/2:
-		in.buf = in.small
+		in.buf = in.small[:]
 	}
 	if in.r > 0 || len(old) != len(in.buf) {
 		copy(in.buf, old[in.r:in.w])
 		in.r, in.w = 0, n
 	}
 	if in.big != nil && len(in.buf) == smallBuffer {
-		in.pool.Put(in.big)
+		in.pool.big.Put(in.big)
 		in.big = nil
 	}
 	in.full = false
@@ -79,10 +96,13 @@ func (in *input) reset(src io.Reader) {
 	in.src, in.r, in.w, in.full = src, 0, 0, false
 }
 
-// release gives the big buffer back.
+// release gives the buffers back: nothing is read any more, and nothing pending is used.
 func (in *input) release() {
 	if in.big != nil {
-		in.pool.Put(in.big)
-		in.big, in.buf, in.r, in.w = nil, in.small, 0, 0
+		in.pool.big.Put(in.big)
 	}
+	if in.small != nil {
+		in.pool.small.Put(in.small)
+	}
+	in.small, in.big, in.buf, in.r, in.w = nil, nil, nil, 0, 0
 }

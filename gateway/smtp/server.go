@@ -20,7 +20,7 @@ type Server struct {
 	handler Handler
 	counts  counters
 	tuning  atomic.Pointer[tuning]
-	pool    sync.Pool // of *[bigBuffer]byte
+	pool    buffers
 
 	mu        sync.Mutex
 	open      map[*conn]struct{}
@@ -49,12 +49,14 @@ func NewServer(cfg Config, h Handler) *Server {
 	if cfg.Stress == nil {
 		cfg.Stress = func() bool { return false }
 	}
+	if cfg.Served == nil {
+		cfg.Served = func(time.Duration) {}
+	}
 	if cfg.Panicked == nil {
 		cfg.Panicked = func(any, []byte) {}
 	}
 	s := &Server{
 		cfg: cfg, handler: h,
-		pool:      sync.Pool{New: func() any { return new([bigBuffer]byte) }},
 		open:      make(map[*conn]struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		pause:     make(chan struct{}),

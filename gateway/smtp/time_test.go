@@ -481,3 +481,28 @@ type addressed struct{ net.Conn }
 
 func (addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1} }
 func (addressed) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 25} }
+
+func TestHowLongAConnectionWaitedIsToldWithoutTheGreetDelay(t *testing.T) { // HOSTILE 3.4
+	var mu sync.Mutex
+	var told []time.Duration
+	cfg := Config{
+		GreetDelay: func(Peer) time.Duration { return 3 * time.Second },
+		Served: func(wait time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, wait)
+		},
+	}
+	busy := func(Peer) *Reply {
+		time.Sleep(1500 * time.Millisecond)
+		return nil
+	}
+	in(t, &recorder{connect: busy}, cfg, ListenerOptions{}, func(t *testing.T, o *clockwork) {
+		o.greeted(t)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(told) != 1 || told[0] != 1500*time.Millisecond {
+			t.Errorf("told %v", told)
+		}
+	})
+}

@@ -94,7 +94,9 @@ func liar(t *testing.T, says string) (address string) {
 // G-16, G-17: whatever keeps clamd from looking, what policy declares for it is what happens, and the result says so.
 func TestAClamdThatCouldNotLookIsNeverClean(t *testing.T) {
 	hung := clamav.Start(t)
-	hung.Hang()
+	if err := hung.Hang(); err != nil {
+		t.Fatal(err)
+	}
 	stopped := clamav.Start(t)
 	stopped.Stop()
 	for name, config := range map[string]string{
@@ -156,7 +158,9 @@ func TestAHungClamdIsSeenInDoctorAndInHealth(t *testing.T) {
 		t.Errorf("clean mail: %q", reply)
 	}
 
-	d.Hang()
+	if err := d.Hang(); err != nil {
+		t.Fatal(err)
+	}
 	if reply := w.Send("ann@friend.example", "bob@example.com", hello); !strings.HasPrefix(reply, "451 4.7.1 ") {
 		t.Errorf("clamd hangs: %q", reply)
 	}

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -131,4 +134,101 @@ func TestHeldMailCanBeCancelled(t *testing.T) {
 		out, _ := w.Command("trace", list[0].ID)
 		return strings.Contains(out, "cancelled")
 	})
+}
+
+// notices are the messages that came from nobody.
+func notices(w *harness.World) (list []badsink.Message) {
+	for _, m := range w.Sink.Messages() {
+		if m.From == "" {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func TestAnAuthenticatedSenderIsToldOnceAndAForgedOneNever(t *testing.T) { // J-05, J-06, J-07, P-14, R-07
+	var down atomic.Bool
+	down.Store(true)
+	key := strings.Repeat("0123456789abcdef", 4)
+	w := harness.Start(t, harness.Setup{
+		// An SPF record that half the world passes vouches for nobody.
+		Zone: strings.ReplaceAll(friend, "127.0.0.0/8", "127.0.0.1"), Domain: "    when_down: hold\n", Config: "hold: {notify_senders: authenticated}\nquarantine: {key: " + key + "}\n",
+		Script: switchable(&down, func(e badsink.Event) *badsink.Action {
+			if e.Step == badsink.Rcpt && strings.HasSuffix(e.Rcpt, "@example.com") {
+				return &badsink.Action{Reply: "550 5.1.1 no such user"}
+			}
+			return nil
+		})})
+	for _, from := range []string{"ann@friend.example", "forged@nowhere.example", ""} {
+		text := hello
+		if from != "ann@friend.example" {
+			text = strings.ReplaceAll(hello, "friend.example", "nowhere.example")
+		}
+		if reply := w.Send(from, "bob@example.com", text); !strings.HasPrefix(reply, "250 2.0.0 ") {
+			t.Fatalf("reply %q", reply)
+		}
+	}
+	if n := len(onHold(t, w)); n != 3 {
+		t.Fatalf("%d on hold", n)
+	}
+	down.Store(false)
+	harness.Eventually(t, "nothing is on hold", func() bool {
+		w.Command("hold", "retry", "--all")
+		return len(onHold(t, w)) == 0
+	})
+	list := notices(w)
+	if len(list) != 1 || strings.Join(list[0].Rcpts, " ") != "ann@friend.example" || !strings.Contains(string(list[0].Data), "550 5.1.1 no such user") {
+		t.Fatalf("%+v", list)
+	}
+	if out, _ := w.Command("quarantine", "list", "--json"); strings.Count(out, `"mail_from"`) != 3 {
+		t.Errorf("quarantine:\n%s", out)
+	}
+	harness.Eventually(t, "the journal tells", func() bool {
+		out, _ := w.Command("trace", "ann@friend.example")
+		return strings.Contains(out, "the sender was told")
+	})
+}
+
+func TestHeldMailIsSealedOnTheDiskAndAMissingKeyStopsTheStart(t *testing.T) {
+	var down atomic.Bool
+	down.Store(true)
+	key := strings.Repeat("0123456789abcdef", 4)
+	w := harness.Prepare(t, harness.Setup{
+		Zone: friend, Domain: "    when_down: hold\n", Config: "quarantine: {key: {file: body.key}}\n", Script: switchable(&down, nil), Files: map[string]string{"body.key": key + "\n"}})
+	w.Run()
+	if reply := w.Send("ann@friend.example", "bob@example.com", hello); !strings.HasPrefix(reply, "250 2.0.0 ") {
+		t.Fatalf("reply %q", reply)
+	}
+	files, err := filepath.Glob(filepath.Join(w.Dir, "data", "hold", "*.mail"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	_, body, _ := strings.Cut(hello, "\n\n")
+	if b, err := os.ReadFile(files[0]); err != nil || strings.Contains(string(b), strings.TrimSpace(body)) {
+		t.Errorf("the text can be read, or the file cannot: %v", err)
+	}
+	list := onHold(t, w)
+	if out, code := w.Command("hold", "show", list[0].ID); code != 0 || !strings.Contains(out, strings.TrimSpace(body)) {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	w.Stop()
+	if err := os.WriteFile(filepath.Join(w.Dir, "body.key"), []byte(strings.Repeat("f", 64)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(harness.Binary(t), "serve", "-c", filepath.Join(w.Dir, "gatepost.yaml"))
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "quarantine.key") {
+		t.Errorf("started with another key: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(w.Dir, "body.key"), []byte(strings.Repeat("f", 64)+"\n"+key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	down.Store(false)
+	w.Run()
+	w.Command("hold", "retry", "--all")
+	if !w.Sink.Wait(1, 20*time.Second) {
+		t.Fatal("it did not arrive")
+	}
+	if got := string(w.Sink.Messages()[0].Data); !strings.HasSuffix(got, strings.ReplaceAll(body, "\n", "\r\n")) {
+		t.Errorf("%q", got)
+	}
 }

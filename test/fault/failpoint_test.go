@@ -260,3 +260,38 @@ func TestMailFlowsWhateverBecomesOfTheSharedState(t *testing.T) { // FP-22, P-20
 		t.Errorf("reply %q", reply)
 	}
 }
+
+// TestASenderIsToldOnceWhereverTheProcessEnds kills it between the steps by which refused mail ends and its sender is told,
+// with what is on hold sealed.
+func TestASenderIsToldOnceWhereverTheProcessEnds(t *testing.T) { // FP-16, FP-17, FP-21, J-07, P-05
+	for _, rule := range []string{"FP-21=kill9", "FP-16=kill9@2", "FP-16=kill9@3", "FP-17=kill9", "FP-24=kill9@2", "FP-24=kill9@3", ""} {
+		t.Run("at "+rule, func(t *testing.T) {
+			b := &bench{more: "hold: {notify_senders: authenticated}\n", key: strings.Repeat("0123456789abcdef", 4)}
+			b.prepare(t, "hold")
+			b.now.Store(&misdeed{step: badsink.Connect, act: badsink.Action{Reset: true}})
+			b.Failpoints = rule
+			b.Run()
+			b.open(t)
+			if reply := b.say(t, letter("1@friend.example")); !strings.HasPrefix(reply, "250 ") {
+				t.Fatalf("reply %q", reply)
+			}
+			b.now.Store(&misdeed{step: badsink.Rcpt, rcpt: "bob@example.com", act: badsink.Action{Reply: "550 5.1.1 no"}})
+			if rule != "" {
+				b.Command("hold", "retry", "--all")
+				b.Ended()
+				b.Failpoints = ""
+				b.Run()
+			}
+			b.drain(t)
+			told := 0
+			for _, m := range b.Sink.Messages() {
+				if m.From == "" && slices.Equal(m.Rcpts, []string{"ann@friend.example"}) {
+					told++
+				}
+			}
+			if got := b.whereabouts(t, "1@friend.example")["bob@example.com"]; told != 1 || !slices.Equal(got, []string{"quarantined"}) {
+				t.Errorf("told %d times; the message is %v", told, got)
+			}
+		})
+	}
+}

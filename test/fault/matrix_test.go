@@ -12,6 +12,7 @@ import (
 
 	"gatepost/filters/mail"
 	"gatepost/gateway/db"
+	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/quarantine"
 	"gatepost/test/harness"
@@ -65,16 +66,18 @@ func misdeeds(step string) map[string]misdeed {
 // A bench is a gateway whose next hop can be told to misbehave.
 type bench struct {
 	*harness.World
-	now   atomic.Pointer[misdeed]
-	view  forward.HoldView
-	kept  *quarantine.Store
-	index *db.DB
-	more  string // of the configuration
-	alien bool   // clients are counted as strangers are
+	now    atomic.Pointer[misdeed]
+	view   forward.HoldView
+	kept   *quarantine.Store
+	index  *db.DB
+	more   string // of the configuration
+	key    string // of the quarantine and of what is on hold
+	inBDAT bool   // the next hop offers CHUNKING, and content goes so
+	alien  bool   // clients are counted as strangers are
 }
 
-func newBench(t *testing.T, mode string) *bench {
-	b := &bench{}
+func newBench(t *testing.T, mode string, inBDAT bool) *bench {
+	b := &bench{inBDAT: inBDAT}
 	b.prepare(t, mode)
 	b.Run()
 	b.open(t)
@@ -87,9 +90,17 @@ func (b *bench) prepare(t *testing.T, mode string) {
 	if b.alien {
 		trusted = ""
 	}
+	if b.key != "" {
+		trusted += "quarantine: {key: " + b.key + "}\n"
+	}
+	domain, extensions := "    when_down: "+mode+"\n", []string(nil)
+	if b.inBDAT {
+		domain += "    downstream_chunking: true\n"
+		extensions = []string{"PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "CHUNKING"}
+	}
 	b.World = harness.Prepare(t, harness.Setup{
-		Zone: oracle.Zone, Domain: "    when_down: " + mode + "\n", Config: trusted + b.more,
-		Script: badsink.Script{On: func(e badsink.Event) *badsink.Action {
+		Zone: oracle.Zone, Domain: domain, Config: trusted + b.more,
+		Script: badsink.Script{Extensions: extensions, On: func(e badsink.Event) *badsink.Action {
 			if m := b.now.Load(); m != nil && m.step == e.Step && (m.rcpt == "" || m.rcpt == e.Rcpt) {
 				act := m.act
 				return &act
@@ -103,13 +114,16 @@ func (b *bench) prepare(t *testing.T, mode string) {
 func (b *bench) open(t *testing.T) {
 	t.Helper()
 	data := filepath.Join(b.Dir, "data")
-	b.view = forward.ViewHold(filepath.Join(data, "hold"))
-	var err error
+	keys, err := disk.ParseKeys(b.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.view = forward.ViewHold(filepath.Join(data, "hold"), keys)
 	if b.index, err = db.Open("sqlite:" + filepath.Join(data, "gatepost.db")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.index.Close() })
-	if b.kept, err = quarantine.New(t.Context(), quarantine.Config{}, quarantine.Deps{Dir: filepath.Join(data, "quarantine"), DB: b.index}); err != nil {
+	if b.kept, err = quarantine.New(t.Context(), quarantine.Config{}, quarantine.Deps{Dir: filepath.Join(data, "quarantine"), DB: b.index, Keys: keys}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -177,7 +191,7 @@ func letter(id string) string {
 }
 
 // offer sends a message to everybody and returns the reply to the end of data.
-func (b *bench) offer(t *testing.T, id string) string {
+func (b *bench) offer(t *testing.T, text string) string {
 	d := harness.Dial(t, b.SMTP)
 	defer d.Close()
 	d.Talk("S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<ann@friend.example>\nS: 250")
@@ -185,13 +199,13 @@ func (b *bench) offer(t *testing.T, id string) string {
 		d.Talk("C: RCPT TO:<" + r + ">\nS: 250")
 	}
 	d.Talk("C: DATA\nS: 354")
-	d.Raw(harness.Wire(letter(id)) + ".\r\n")
+	d.Raw(harness.Wire(text) + ".\r\n")
 	return d.Reply()
 }
 
 // TestWhateverTheNextHopDoesEachRecipientHasOneFate is the matrix of every misbehaviour at every step in both modes of
-// custody: when the client has its reply, and again when the next hop is well, each recipient's copy is refused, delivered,
-// held or quarantined, and only one of them.
+// custody, with content by DATA and by BDAT: when the client has its reply, and again when the next hop is well, each
+// recipient's copy is refused, delivered, held or quarantined, and only one of them.
 func TestWhateverTheNextHopDoesEachRecipientHasOneFate(t *testing.T) { // P-02, P-04, P-05, P-14, R-03, R-05 to, J-05, J-06
 	if testing.Short() {
 		t.Skip("takes half a minute")
@@ -200,21 +214,28 @@ func TestWhateverTheNextHopDoesEachRecipientHasOneFate(t *testing.T) { // P-02, 
 	defer all.Wait()
 	for _, mode := range []string{"defer", "hold"} {
 		for _, step := range []string{badsink.Connect, badsink.Ehlo, badsink.Mail, badsink.Rcpt, badsink.Data, badsink.Body, badsink.Dot} {
-			all.Go(func() { t.Run(mode+" "+step, func(t *testing.T) { runMatrix(t, mode, step) }) })
+			all.Go(func() { t.Run(mode+" "+step, func(t *testing.T) { runMatrix(t, mode, step, false) }) })
+		}
+		for _, step := range []string{badsink.Rcpt, badsink.Body, badsink.Chunk, badsink.Dot} {
+			all.Go(func() { t.Run(mode+" "+step+" in chunks", func(t *testing.T) { runMatrix(t, mode, step, true) }) })
 		}
 	}
 }
 
 // runMatrix goes through every misdeed at one step.
-func runMatrix(t *testing.T, mode, step string) {
-	b := newBench(t, mode)
+func runMatrix(t *testing.T, mode, step string, inBDAT bool) {
+	b := newBench(t, mode, inBDAT)
 	counts := map[string]int{}
 	for n, name := range slices.Sorted(maps.Keys(misdeeds(step))) {
 		m := misdeeds(step)[name]
 		id := fmt.Sprintf("%s-%s-%d@friend.example", mode, strings.ToLower(step), n)
 		b.now.Store(&m)
 		b.Sink.Drop() // so that the first steps are taken again
-		reply := b.offer(t, id)
+		text := letter(id)
+		if step == badsink.Chunk {
+			text += strings.Repeat("A line of text, and so many of them that one chunk does not hold them.\n", 4500)
+		}
+		reply := b.offer(t, text)
 		fates := b.whereabouts(t, id)
 		for _, r := range everybody {
 			fate := oneFate(t, fmt.Sprintf("%s at %s, reply %q, %s", name, step, reply, r), reply, step, fates[r])

@@ -52,7 +52,7 @@ func TestWhatIsAcceptedIsNeverLostWhoeverIsKilledWhen(t *testing.T) { // P-02, P
 				t.Errorf("%d things are wrong", len(r.Wrong))
 			}
 			for from := range r.Lines {
-				if from != "<ann@friend.example>" {
+				if from != "<ann@friend.example>" && !(from == "<>" && mode == "hold") { // the run has judged the notices
 					t.Errorf("mail from %s, which nobody sent", from)
 				}
 			}

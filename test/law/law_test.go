@@ -153,9 +153,10 @@ func module(path string) string {
 }
 
 // shared names the modules that more than one room may use: go-msgauth and compress are
-// made of separate parts for separate purposes (compress serves the disk's store and what senders compressed), golang-lru is a plain data structure.
+// made of separate parts for separate purposes (compress serves the disk's store and what senders compressed), and so is
+// go-message (charsets of what comes in, the writer of notifications); golang-lru is a plain data structure.
 func shared(module string) bool {
-	return module == "github.com/emersion/go-msgauth" || module == "github.com/hashicorp/golang-lru" || module == "github.com/klauspost/compress"
+	return module == "github.com/emersion/go-msgauth" || module == "github.com/emersion/go-message" || module == "github.com/hashicorp/golang-lru" || module == "github.com/klauspost/compress"
 }
 
 func TestNoJunkDrawers(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -40,21 +41,21 @@ func table() map[int]process {
 	return all
 }
 
-// usage adds up the CPU seconds and the resident memory of a process and all below it.
-func usage(root int) (cpu float64, rss int64) {
-	if root == 0 {
+// usage adds up the CPU seconds and the memory of processes and all below them.
+func usage(roots ...int) (cpu float64, memory int64) {
+	if len(roots) == 0 {
 		return 0, 0
 	}
 	all := table()
 	var ticks int64
 	for pid := range all {
-		if !below(all, pid, root) {
+		if !slices.ContainsFunc(roots, func(root int) bool { return below(all, pid, root) }) {
 			continue
 		}
 		ticks += all[pid].ticks
-		rss += resident(pid)
+		memory += share(pid)
 	}
-	return float64(ticks) * tick, rss
+	return float64(ticks) * tick, memory
 }
 
 // below reports whether pid is root or a descendant of it.
@@ -66,6 +67,22 @@ func below(all map[int]process, pid, root int) bool {
 		pid = all[pid].parent
 	}
 	return false
+}
+
+// share is the resident memory of one process in bytes, of what it shares with others only its part: several processes of
+// one program would be wronged otherwise.
+func share(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return resident(pid)
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "Pss:" {
+			kilobytes, _ := strconv.ParseInt(f[1], 10, 64)
+			return kilobytes << 10
+		}
+	}
+	return resident(pid)
 }
 
 // resident is the resident memory of one process in bytes.

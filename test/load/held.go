@@ -52,7 +52,7 @@ func fill(dir string, n, size int) error {
 		return err
 	}
 	defer d.Close()
-	hold, _, err := forward.OpenHold(forward.HoldConfig{Directory: unsynced{d}})
+	hold, err := forward.OpenHold(forward.HoldConfig{Directory: unsynced{d}})
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (s *scene) start(connections int) error {
 	}
 	s.stops = append(s.stops, func() { os.RemoveAll(dir) })
 	var zone string
-	if s.letters, zone, err = writeLetters(100, 5<<10); err != nil {
+	if s.letters, zone, err = writeLetters(100, faultless); err != nil {
 		return err
 	}
 	server, err := dns.ServeZone(zone)
@@ -135,7 +135,7 @@ func (c *client) secure() error {
 
 // deliver sends a letter.
 func (c *client) deliver(l letter) error {
-	for _, s := range [][2]string{{"MAIL FROM:<" + l.from + ">", "250"}, {"RCPT TO:<bob@example.com>", "250"}, {"DATA", "354"}} {
+	for _, s := range [][2]string{{"MAIL FROM:<" + l.from + ">", "250"}, {"RCPT TO:<" + l.to + ">", "250"}, {"DATA", "354"}} {
 		if err := c.say(s[0], s[1]); err != nil {
 			return fmt.Errorf("%s: %w", s[0], err)
 		}

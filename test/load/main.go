@@ -1,6 +1,6 @@
 // Command load measures the mail path on one machine, in one run: a load generator, the system under test, a sink. It prints
-// messages a second and CPU seconds per 1,000 messages of Gatepost beside Postfix as a before-queue proxy without any check
-// and beside no system at all. With -idle or -siege it shows how Gatepost bears crowds. Load goes to loopback only.
+// messages a second and CPU seconds per 1,000 messages of Gatepost beside Postfix as a before-queue proxy without any check,
+// beside no system at all and, with -rspamd, beside Postfix with Rspamd. With -idle or -siege it shows how Gatepost bears crowds. Load goes to loopback only.
 package main
 
 import (
@@ -19,6 +19,10 @@ type options struct {
 	size     int
 	repeat   int
 	profile  string
+	allocs   string
+	rspamd   bool
+	alone    bool
+	without  string
 	held     int
 	idle     int
 	siege    int
@@ -29,9 +33,13 @@ func main() {
 	var o options
 	flag.IntVar(&o.messages, "n", 3000, "messages in each run")
 	flag.IntVar(&o.sessions, "s", 20, "sessions at once, one message a connection")
-	flag.IntVar(&o.size, "size", 10<<10, "bytes of a message, about")
+	flag.IntVar(&o.size, "size", 10<<10, "with -held: bytes of a message, about")
 	flag.IntVar(&o.repeat, "repeat", 3, "runs of each system; the median is shown")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of gatepost here")
+	flag.StringVar(&o.allocs, "allocprofile", "", "write here what gatepost allocated")
+	flag.BoolVar(&o.rspamd, "rspamd", false, "measure Postfix with Rspamd as a milter as well, which must be installed")
+	flag.BoolVar(&o.alone, "alone", false, "measure Gatepost alone, for profiles")
+	flag.StringVar(&o.without, "without", "", "filters that gatepost shall not run, with commas between")
 	flag.IntVar(&o.held, "held", 0, "instead: measure a restart with so many messages on hold, and their drain")
 	flag.IntVar(&o.idle, "idle", 0, "instead: hold so many idle TLS sessions, and show the memory they take and how a new one is served")
 	flag.IntVar(&o.siege, "siege", 0, "instead: let so many slow writers and a flood of connections loose while clean senders send")
@@ -58,10 +66,9 @@ func main() {
 
 // A system is one thing that is measured: where to send, and whose CPU to count.
 type system struct {
-	name string
-	addr string
-	pid  int // root of the process tree; 0: nothing stands between
-	note string
+	name  string
+	addr  string
+	roots []int // of the process trees; none: nothing stands between
 }
 
 // A figure is the outcome of one run of one system.
@@ -69,8 +76,7 @@ type figure struct {
 	rate     float64 // messages a second
 	cpu      float64 // CPU seconds per 1,000 messages
 	p50, p99 time.Duration
-	rss      int64 // bytes resident after the run
-	errors   int
+	memory   int64 // bytes resident after the run
 }
 
 // measure runs every system and prints the table.
@@ -80,17 +86,33 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	defer b.close()
-	fmt.Printf("%d messages of about %d bytes, %d sessions, one message a connection, %d runs each (median)\n\n", o.messages, o.size, o.sessions, o.repeat)
-	fmt.Printf("%-52s %10s %12s %9s %9s %8s %7s\n", "system", "messages/s", "CPU s/1000", "p50 ms", "p99 ms", "RSS MB", "errors")
-	for _, s := range b.systems {
-		f, err := b.median(ctx, s)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+	bytes, most := 0, 0
+	for _, l := range b.letters {
+		bytes, most = bytes+len(l.wire), max(most, len(l.wire))
+	}
+	fmt.Printf("%d messages of %.1f KB on average, %.0f KB at most, %d sessions, one message a connection, %d runs each (median)\n\n",
+		o.messages, float64(bytes)/float64(len(b.letters))/1000, float64(most)/1000, o.sessions, o.repeat)
+	figures, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("| system | messages/s | CPU s per 1,000 | p50 ms | p99 ms | memory MB |\n|---|---|---|---|---|---|")
+	for i, f := range figures {
+		cpu, memory := "–", "–"
+		if len(b.systems[i].roots) > 0 {
+			cpu, memory = fmt.Sprintf("%.2f", f.cpu), fmt.Sprintf("%.0f", float64(f.memory)/1e6)
 		}
-		fmt.Printf("%-52s %10.0f %12.2f %9.1f %9.1f %8.0f %7d\n", s.name, f.rate, f.cpu, ms(f.p50), ms(f.p99), float64(f.rss)/1e6, f.errors)
-		if s.note != "" {
-			fmt.Println("  " + s.note)
+		fmt.Printf("| %s | %.0f | %s | %.1f | %.1f | %s |\n", b.systems[i].name, f.rate, cpu, ms(f.p50), ms(f.p99), memory)
+	}
+	fmt.Println("\nNo errors: every message was taken and arrived. Memory is resident, of what processes share each one's part.")
+	ours := figures[len(figures)-1]
+	for i, f := range figures[:len(figures)-1] {
+		if len(b.systems[i].roots) > 0 {
+			fmt.Printf("beside %q: %.2f times the messages a second, %.2f times the CPU\n", b.systems[i].name, ours.rate/f.rate, ours.cpu/f.cpu)
 		}
+	}
+	if o.alone {
+		return nil
 	}
 	return b.steady(ctx)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatepost/gateway/db"
+	"gatepost/gateway/disk"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/spool"
@@ -22,6 +23,7 @@ type Report struct {
 	Letters, Accepted, Refused int
 	Recipients                 int // of accepted letters
 	Delivered, Quarantined     int // recipients whose letter arrived, or stands in the quarantine
+	Told                       int // letters whose sender was told that somebody was refused
 	Attempts, Unanswered       int // of clients; those whose client cannot know what became of them
 	Kills                      map[string]int
 	// Doubled by the client's window: it got no 250 and sent again. By the next hop's: its 250 did not come back to us.
@@ -51,7 +53,7 @@ func (r *Report) String() string {
 	fmt.Fprintf(&b, "%d letters in %s: %d accepted for %d recipients, %d refused; %d attempts, %d of them unanswered\n",
 		r.Letters, r.Took.Round(time.Second), r.Accepted, r.Recipients, r.Refused, r.Attempts, r.Unanswered)
 	fmt.Fprintf(&b, "%d kills: %s\n", total, strings.Join(points, ", "))
-	fmt.Fprintf(&b, "%d delivered, %d quarantined\n", r.Delivered, r.Quarantined)
+	fmt.Fprintf(&b, "%d delivered, %d quarantined, of %d the sender was told\n", r.Delivered, r.Quarantined, r.Told)
 	fmt.Fprintf(&b, "second copies: %d by the client's window, %d by the next hop's (longest time from its reply to the kill: %s)\n",
 		r.ClientWindow, r.HopWindow, r.Gap.Round(10*time.Microsecond))
 	fmt.Fprintf(&b, "reverse-paths at the next hop: %v\n", r.Lines)
@@ -87,9 +89,13 @@ func judge(dir string, stories []*Story, copies []*Copy, lives []Life) (*Report,
 	for _, s := range stories {
 		e.stories[s.ID] = s
 	}
+	told := map[string]int{}
 	for _, c := range copies {
 		s := e.stories[c.ID]
 		switch {
+		case c.From == "":
+			told[strings.Trim(field(c.Data, "In-Reply-To"), "<>")]++
+			continue
 		case s == nil:
 			r.blame("a message that nobody sent arrived: %.200q", c.Data)
 			continue
@@ -103,10 +109,30 @@ func judge(dir string, stories []*Story, copies []*Copy, lives []Life) (*Report,
 	if err := e.readStores(dir, r); err != nil {
 		return nil, err
 	}
+	for id, n := range told {
+		e.weighNotice(id, n, r)
+	}
 	for _, s := range stories {
 		e.weigh(s, r)
 	}
 	return r, nil
+}
+
+// weighNotice judges what the sender of a letter was told: once, of a letter that stands in the quarantine. A second copy may
+// come by the next hop's window, as of every message.
+func (e *evidence) weighNotice(id string, n int, r *Report) {
+	s := e.stories[id]
+	switch {
+	case s == nil:
+		r.blame("a notice about %q, which nobody sent", id)
+		return
+	case len(e.kept[hex.EncodeToString(s.Sum[:])]) == 0:
+		r.blame("a notice about %s, which is not in the quarantine", id)
+	case n > 2:
+		r.blame("%d notices about %s", n, id)
+	}
+	r.Told++
+	r.HopWindow += n - 1
 }
 
 // readStores reads quarantine and journal as they are on disk.
@@ -122,7 +148,11 @@ func (e *evidence) readStores(dir string, r *Report) error {
 	if err != nil {
 		return err
 	}
-	q, err := quarantine.New(ctx, quarantine.Config{}, quarantine.Deps{Dir: filepath.Join(data, "quarantine"), DB: d, Spool: sp})
+	keys, err := disk.ParseKeys(key)
+	if err != nil {
+		return err
+	}
+	q, err := quarantine.New(ctx, quarantine.Config{}, quarantine.Deps{Dir: filepath.Join(data, "quarantine"), DB: d, Spool: sp, Keys: keys})
 	if err != nil {
 		return err
 	}

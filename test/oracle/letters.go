@@ -30,7 +30,7 @@ type Letter struct {
 const Nobody = "nobody@example.com"
 
 // Zone is what the senders of letters publish.
-const Zone = `friend.example TXT v=spf1 ip4:127.0.0.0/8 -all
+const Zone = `friend.example TXT v=spf1 ip4:127.0.0.1 -all
 _dmarc.friend.example TXT v=DMARC1; p=reject
 bank.example TXT v=spf1 ip4:192.0.2.1 -all
 _dmarc.bank.example TXT v=DMARC1; p=reject

@@ -29,20 +29,24 @@ type Plan struct {
 	Log      func(format string, args ...any) // nil: silent
 }
 
-// config is the gateway's.
+// config is the gateway's. With when_down: hold content goes by BDAT, else by DATA.
 const config = `version: 1
 hostname: mx.gatepost.example
 data_dir: %[1]s/data
 listeners:
   - {address: "%[2]s", tls: "off"}
 domains:
-  - {name: example.com, downstream: ["%[3]s"], downstream_tls: "off", recipients: any, when_down: %[4]s}
+  - {name: example.com, downstream: ["%[3]s"], downstream_tls: "off", recipients: any, when_down: %[4]s, downstream_chunking: %[7]v}
 trusted_networks: [127.0.0.0/8]
 dns: {servers: ["%[5]s"], timeout: 1s}
 admin: {address: "127.0.0.1:0"}
 limits: {messages_per_session: 100000}
 timeouts: {greet_delay: 0s}
+quarantine: {key: %[8]s}
 %[6]s`
+
+// key seals what is kept and what is on hold.
+const key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // A Scene is a gateway with what it talks to.
 type Scene struct {
@@ -61,7 +65,7 @@ func NewScene(binary, dir, whenDown string, hop *hop, more string) (*Scene, erro
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(config, dir, addr, hop.Address(), whenDown, zone.Addr(), more)
+	text := fmt.Sprintf(config, dir, addr, hop.Address(), whenDown, zone.Addr(), more, whenDown == "hold", key)
 	if err := os.WriteFile(filepath.Join(dir, "gatepost.yaml"), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -96,7 +100,7 @@ func (p Plan) Do() (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := NewScene(p.Binary, p.Dir, p.WhenDown, h, "")
+	s, err := NewScene(p.Binary, p.Dir, p.WhenDown, h, "hold: {notify_senders: authenticated}\n")
 	if err != nil {
 		return nil, err
 	}

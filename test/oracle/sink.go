@@ -48,7 +48,7 @@ type hop struct {
 func newHop(seed uint64, moods Moods, discard bool) (*hop, error) {
 	h := &hop{moods: moods, r: rand.New(rand.NewPCG(seed, 1)), read: map[int]int{}, times: map[[2]int]time.Time{}}
 	var err error
-	h.Sink, err = badsink.Start(badsink.Script{On: h.on, Discard: discard})
+	h.Sink, err = badsink.Start(badsink.Script{On: h.on, Discard: discard, Extensions: []string{"PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING"}})
 	return h, err
 }
 

@@ -128,7 +128,7 @@ func (p Soak) Do() (rep *Report, base, last Vitals, err error) {
 	if err != nil {
 		return nil, base, last, err
 	}
-	scene, err := NewScene(p.Binary, p.Dir, "hold", h, "hold: {lifetime: 1h}\n")
+	scene, err := NewScene(p.Binary, p.Dir, "hold", h, "hold: {lifetime: 1h, notify_senders: authenticated}\n")
 	if err != nil {
 		return nil, base, last, err
 	}

@@ -17,7 +17,8 @@ const (
 	Rcpt     = "RCPT"
 	Data     = "DATA" // the command
 	Body     = "BODY" // the first bytes of content have come
-	Dot      = "DOT"  // the end of data; over LMTP once per recipient
+	Chunk    = "BDAT" // a chunk that is not the last
+	Dot      = "DOT"  // the end of data, or the last chunk; over LMTP once per recipient
 	Rset     = "RSET"
 	Noop     = "NOOP"
 	Quit     = "QUIT"
@@ -75,6 +76,8 @@ type Message struct {
 	TLS     bool
 	// Stray tells that a bare CR, a bare LF or a NUL stood in the content.
 	Stray bool
+	// Chunks is in how many chunks it came; 0: by DATA.
+	Chunks int
 }
 
 // A Sink is a running server.

@@ -30,6 +30,7 @@ type session struct {
 	params string
 	mail   bool
 	rcpts  []string
+	chunks chunks
 }
 
 func newSession(s *Sink, c net.Conn, n int) *session {
@@ -89,6 +90,8 @@ func (x *session) command(line string) error {
 		return x.step(Rcpt, line, addr, "250 2.1.5 recipient ok")
 	case "DATA":
 		return x.data(line)
+	case "BDAT":
+		return x.bdat(line)
 	case "RSET":
 		x.forget()
 		return x.step(Rset, line, "", "250 2.0.0 reset")
@@ -161,7 +164,7 @@ func (x *session) begin(line string) error {
 }
 
 func (x *session) forget() {
-	x.mail, x.from, x.params, x.rcpts = false, "", "", nil
+	x.mail, x.from, x.params, x.rcpts, x.chunks = false, "", "", nil, chunks{}
 }
 
 func (x *session) data(line string) error {

@@ -1,6 +1,7 @@
 package clamav
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -119,8 +120,34 @@ func (d *Daemon) Stop() {
 	}
 }
 
-// Hang stops the daemon where it is: it takes connections and answers nothing.
-func (d *Daemon) Hang() { d.cmd.Process.Signal(syscall.SIGSTOP) }
+// Hang stops the daemon where it is: it takes connections and answers nothing. A signal is taken some time after it was
+// sent, so the daemon is waited for: until every thread has stopped it may still answer.
+func (d *Daemon) Hang() error {
+	if err := d.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if stopped(d.cmd.Process.Pid) {
+			return nil
+		}
+	}
+	return errors.New("clamd does not stop")
+}
+
+// stopped reports whether every thread of a process is stopped: T behind the name in its stat file, see proc(5).
+func stopped(pid int) bool {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(files) == 0 {
+		return false
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if at := bytes.LastIndexByte(b, ')'); err != nil || at < 0 || !bytes.HasPrefix(b[at:], []byte(") T")) {
+			return false
+		}
+	}
+	return true
+}
 
 // Wake lets a hung daemon go on.
 func (d *Daemon) Wake() { d.cmd.Process.Signal(syscall.SIGCONT) }
