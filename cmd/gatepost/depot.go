@@ -83,7 +83,7 @@ func (w *works) notices() forward.Teller {
 		return nil
 	}
 	return &gateway.Notices{
-		Hostname: w.cfg.Hostname, Journal: recorder{w.journal, w.meter}, Now: time.Now,
+		Hostname: w.cfg.Hostname, Journal: w.recorder(), Now: time.Now,
 		Recent: func(ctx context.Context, since time.Time, fn func(*journal.Record) error) error {
 			return w.reader.Scan(ctx, since, time.Now(), fn)
 		},
