@@ -46,23 +46,31 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	var errs []error
+	var failed error
 	for _, a := range addrs[:min(len(addrs), maxAddresses)] {
 		a = a.Unmap().WithZone("")
 		if why := d.refuse(a); why != "" {
-			errs = append(errs, fmt.Errorf("%w: %s is %s", ErrAddress, a, why))
+			failed = beside(failed, fmt.Errorf("%w: %s is %s", ErrAddress, a, why))
 			continue
 		}
 		c, err := new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(a.String(), port))
 		if err == nil {
 			return c, nil
 		}
-		errs = append(errs, err)
+		failed = beside(failed, err)
 	}
-	if len(errs) == 0 {
+	if failed == nil {
 		return nil, fmt.Errorf("look up %s: no addresses", host)
 	}
-	return nil, errors.Join(errs...)
+	return nil, failed
+}
+
+// beside puts one error after another, on one line.
+func beside(first, next error) error {
+	if first == nil {
+		return next
+	}
+	return fmt.Errorf("%w; %w", first, next)
 }
 
 // lookup finds the addresses of a host. localhost is this machine, whatever a server says (RFC 6761 section 6.3).
