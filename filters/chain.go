@@ -96,7 +96,7 @@ type outcome struct {
 // closed when the last filter has really ended: only then may the message's Source be closed.
 func (c *Chain) Run(ctx context.Context, at Stage, m *mail.Mail, r *Report) <-chan struct{} {
 	s := &c.stages[at]
-	n := &running{stage: s, ctx: ctx, mail: m, outcomes: make([]outcome, len(s.links)), came: make(chan int, len(s.links)), ended: make(chan struct{})}
+	n := &running{stage: s, ctx: ctx, mail: m, before: *r, outcomes: make([]outcome, len(s.links)), came: make(chan int, len(s.links)), ended: make(chan struct{})}
 	if len(s.links) == 0 {
 		close(n.ended)
 		return n.ended
@@ -118,6 +118,7 @@ type running struct {
 	*stage
 	ctx      context.Context
 	mail     *mail.Mail
+	before   Report // of the stages before; what is added to it later goes behind what it holds
 	start    time.Time
 	outcomes []outcome // each written by its filter alone, before its number goes through came
 	came     chan int  // numbers of filters that have ended
@@ -144,7 +145,7 @@ func (n *running) begin() {
 func (n *running) one(ctx context.Context, i int) {
 	start := time.Now()
 	o := &n.outcomes[i]
-	o.facts, o.err = check(ctx, n.links[i], n.mail)
+	o.facts, o.err = check(ctx, n.links[i], n.mail, n.before)
 	o.took = time.Since(start)
 	n.came <- i
 	if n.left.Add(-1) > 0 {
@@ -194,12 +195,15 @@ func (n *running) wait() []error {
 }
 
 // check calls the filter and turns a panic into an error: a crash must never become a fact.
-func check(ctx context.Context, l Link, m *mail.Mail) (facts Facts, err error) {
+func check(ctx context.Context, l Link, m *mail.Mail, before Report) (facts Facts, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			facts, err = Facts{}, &PanicError{Value: fmt.Sprint(p), Stack: debug.Stack()}
 		}
 	}()
+	if f, ok := l.Filter.(Follower); ok {
+		return f.Follow(ctx, m, before)
+	}
 	return l.Filter.Check(ctx, m)
 }
 

@@ -13,6 +13,12 @@ type Filter interface {
 	Check(ctx context.Context, m *mail.Mail) (Facts, error)
 }
 
+// A Follower is a filter of a later stage that looks at a message together with what the stages before its own found. Follow is
+// called in place of Check, on the same terms; it does not modify before. What filters of its own stage find, it does not see.
+type Follower interface {
+	Follow(ctx context.Context, m *mail.Mail, before Report) (Facts, error)
+}
+
 // A Stage is the moment at which a filter runs.
 type Stage int
 

@@ -1,6 +1,11 @@
 package filters
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"gatepost/filters/mail"
+)
 
 // A Finding is one fact with the evidence for it. It has no weight: weight is policy.
 type Finding struct {
@@ -22,6 +27,17 @@ type Code struct {
 	Name    string // "dmarc.fail"
 	Meaning string // one English sentence for administrators
 	Chinese string // the same sentence in Simplified Chinese
+}
+
+// State makes the finding of a code, in the words of its meaning. A name that stands in no list keeps itself as its words.
+func State(codes []Code, name string, proof ...Evidence) Finding {
+	f := Finding{Code: name, Text: name, Proof: proof}
+	for _, c := range codes {
+		if c.Name == name {
+			f.Text = c.Meaning
+		}
+	}
+	return f
 }
 
 // Facts is what one filter found out about a message, or a whole chain did. The typed facts are what policy rules
@@ -67,10 +83,24 @@ type MessageFacts struct {
 	Date       string   `json:"date,omitempty"` // RFC 3339; empty if missing or unreadable
 	MessageID  string   `json:"message_id,omitempty"`
 	Size       int64    `json:"size"`
-	// Header holds decoded values by lower-case name, in order of appearance, for message.header("name") in rules.
-	Header map[string][]string `json:"-"`
+	// Header is the message's own, for message.header("name") in rules; nil where it is not known.
+	Header Header `json:"-"`
 	// Kept is the part of Header that a recorded message keeps: the fields that the rules of its time asked for.
 	Kept map[string][]string `json:"header,omitempty"`
+}
+
+// A Header is the fields of a message as they were sent. Few rules ask for any, so they are decoded when one does.
+type Header []mail.Field
+
+// Values are the decoded values of the fields of that name, in any case, in order of appearance; nil if there are none.
+func (h Header) Values(name string) []string {
+	var list []string
+	for i := range h {
+		if len(h[i].Name) == len(name) && strings.EqualFold(h[i].Name, name) {
+			list = append(list, mail.DecodeWords(mail.Unfold(h[i].Value)))
+		}
+	}
+	return list
 }
 
 // An Attachment is one part, or one member of an archive, that a person could open or save.

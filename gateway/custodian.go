@@ -84,7 +84,7 @@ type Custodian struct {
 
 // Tried records what the next hop took, so that the record outlives the process. It is forward.HoldConfig.Tried.
 func (c *Custodian) Tried(h forward.Held, out []forward.Outcome) error {
-	rec := c.record(h, "deliver", "gateway")
+	rec := c.record(h, "deliver", journal.Itself)
 	for _, o := range out {
 		if o.Reply.Positive() {
 			rec.Rcpts = append(rec.Rcpts, o.Rcpt.String())
@@ -116,7 +116,7 @@ func (c *Custodian) GiveUp(ctx context.Context, h forward.Held, src mail.Source,
 	} else if err != nil {
 		return err
 	}
-	rec := c.record(h, "give up", "gateway")
+	rec := c.record(h, "give up", journal.Itself)
 	rec.Subject, rec.Author = e.Subject, e.Author
 	rec.Note = "kept in the quarantine as " + e.ID
 	for i, o := range why {

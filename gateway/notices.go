@@ -166,7 +166,7 @@ func (n *Notices) Notice(h forward.Held, src mail.Source, why []forward.Outcome)
 // Told implements forward.Teller.
 func (n *Notices) Told(h forward.Held, last forward.Outcome) {
 	rec := &journal.Record{
-		V: journal.Version, Kind: journal.Disposal, ID: h.Envelope.ID, Time: n.Now(), Actor: "gateway", Action: noticeAction,
+		V: journal.Version, Kind: journal.Disposal, ID: h.Envelope.ID, Time: n.Now(), Actor: journal.Itself, Action: noticeAction,
 		From: h.Envelope.From.String(), Note: "the sender was told: " + last.Reply.Error(),
 	}
 	if !last.Reply.Positive() {

@@ -295,6 +295,7 @@ func authenticated(env *mail.Envelope, rep *filters.Report) (domain string, edit
 	r.Findings = slices.DeleteFunc(slices.Clone(rep.Findings), func(f filters.Finding) bool {
 		return covers("dmarc.*", f.Code) || covers("dkim.*", f.Code)
 	})
+	r.Findings = append(r.Findings, filters.Finding{Filter: "auth", Code: "dkim.pass"})
 	return domain, &r, true
 }
 

@@ -205,6 +205,9 @@ func (w *world) fulfil(t *testing.T, promise string, d Decision) Decision {
 		auth.DMARC = filters.DMARC{Result: "pass"}
 		auth.Domain = what[2]
 		rep.Auth = &auth
+		rep.Findings = append(slices.DeleteFunc(slices.Clone(rep.Findings), func(f filters.Finding) bool {
+			return strings.HasPrefix(f.Code, "dkim.")
+		}), filters.Finding{Code: "dkim.pass"})
 		return changed.judge(t, "dmarc.fail")
 	case strings.HasPrefix(promise, "score below "):
 		rep.Findings = append(slices.Clone(rep.Findings), filters.Finding{Code: "x.relief"})

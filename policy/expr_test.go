@@ -30,7 +30,7 @@ func rich() *filters.Report {
 		DMARC: filters.DMARC{Result: "pass", Policy: "reject", Disposition: "none"}, ARC: filters.ARC{Result: "fail"}, IPRev: "pass", Domain: "b.example", By: "dkim"}
 	r.Message = &filters.MessageFacts{From: "a@b.example", FromDomain: "b.example", FromName: "Ann  LEE", To: []string{"c@example.com"}, ReplyTo: []string{"z@z.example"},
 		Subject: "Invoice 7", Size: 4711, Date: "2026-11-20T10:00:00+02:00", MessageID: "<1@b.example>",
-		Header: map[string][]string{"x-mailer": {"Mail 1"}, "received": {"one", "two"}}}
+		Header: filters.Header{{Name: "X-Mailer", Value: "Mail 1"}, {Name: "received", Value: "one"}, {Name: "Received", Value: "two"}}}
 	r.Attachments = []filters.Attachment{{Name: "a.zip", Names: []string{"a.zip", "b.EXE"}, Type: "application/zip", Size: 9, SHA256: "ab", Path: []string{"x.zip", "a.zip"}, Macro: true}}
 	r.URLs = []filters.URL{{URL: "https://w.evil.example/x", Host: "w.evil.example", Domain: "evil.example", Text: "bank.example"}}
 	r.Text = &filters.Text{Language: "de", Words: 12}

@@ -496,7 +496,7 @@ func (f *facts) fields(name string) (values []string, ok bool) {
 	case m == nil:
 		return nil, false
 	case m.Header != nil:
-		return m.Header[strings.ToLower(name)], true
+		return m.Header.Values(name), true
 	}
 	values, ok = m.Kept[strings.ToLower(name)]
 	return values, ok

@@ -43,7 +43,7 @@ func report(codes ...string) *filters.Report {
 	for _, c := range codes {
 		r.Findings = append(r.Findings, filters.Finding{Filter: "test", Code: c, Text: "Found " + c + ".", Proof: []filters.Evidence{{Where: "envelope", What: c}}})
 	}
-	r.Message = &filters.MessageFacts{From: "a@b.example", FromDomain: "b.example", Subject: "Hello", Size: 1000, Header: map[string][]string{"x-mailer": {"m"}}}
+	r.Message = &filters.MessageFacts{From: "a@b.example", FromDomain: "b.example", Subject: "Hello", Size: 1000, Header: filters.Header{{Name: "X-Mailer", Value: "m"}}}
 	r.Auth = &filters.Auth{SPF: filters.SPF{Result: "none"}, SPFHelo: filters.SPF{Result: "none"}, DMARC: filters.DMARC{Result: "none"}, ARC: filters.ARC{Result: "none"}}
 	r.Attachments, r.URLs, r.Text = []filters.Attachment{}, []filters.URL{}, &filters.Text{Language: "en", Words: 20}
 	return r

@@ -20,7 +20,7 @@ func (p *Policy) Kept(rep *filters.Report) *filters.Report {
 	r, m := *rep, *rep.Message
 	m.Kept = map[string][]string{}
 	for _, name := range p.headers {
-		m.Kept[name] = some(m.Header[name])
+		m.Kept[name] = some(m.Header.Values(name))
 	}
 	r.Message = &m
 	return &r

@@ -228,7 +228,7 @@ func (g *givenDoc) facts(env *mail.Envelope) *filters.Report {
 		r.Failures = append(r.Failures, filters.Failure{Filter: f.Value, Error: "as the test says"})
 	}
 	m := &filters.MessageFacts{From: g.From, FromName: g.FromName, To: g.To.strings(), ReplyTo: g.ReplyTo.strings(), Subject: g.Subject,
-		Date: g.Date, MessageID: g.MessageID, Size: int64(g.Size), Header: map[string][]string{}}
+		Date: g.Date, MessageID: g.MessageID, Size: int64(g.Size), Header: filters.Header{}}
 	if m.From == "" {
 		m.From = env.From.Canonical()
 	}
@@ -236,7 +236,7 @@ func (g *givenDoc) facts(env *mail.Envelope) *filters.Report {
 		m.FromDomain = strings.ToLower(domainOf(m.From))
 	}
 	for name, v := range g.Header {
-		m.Header[strings.ToLower(name)] = []string{v}
+		m.Header = append(m.Header, mail.Field{Name: name, Value: v})
 	}
 	r.Message = m
 	a := &g.Auth

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"encoding/binary"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -29,24 +31,52 @@ func fold(dst []byte, s string) []byte {
 // Fold is s as patterns see it.
 func Fold(s string) string { return string(fold(nil, s)) }
 
-// unfold finds the octets of s that folded to [start, end) of its folding.
-func unfold(s string, start, end int) (int, int) {
-	f := folder{limit: growth * len(s), out: make([]byte, 0, min(end+64, growth*len(s)))}
-	from := f.run(s, start+1)
-	size := 1
-	if from < len(s) && s[from] >= utf8.RuneSelf {
-		_, size = utf8.DecodeRuneInString(s[from:])
+// A mark is a place of a text where its folding can be taken up again.
+type mark struct {
+	text   int32 // its place among the texts
+	at     int   // octets of the text before it
+	folded int   // octets of the folding before it
+	space  bool  // the last of these is a space
+}
+
+// between is how many octets of a text lie between marks.
+const between = 1 << 10
+
+// foldMarked is fold, and appends marks to list.
+func foldMarked(dst []byte, s string, text int, list []mark) ([]byte, []mark) {
+	f := folder{out: dst, limit: len(dst) + growth*len(s)}
+	for at := 0; at < len(s); {
+		if at > 0 {
+			list = append(list, mark{int32(text), at, len(f.out) - len(dst), f.space})
+		}
+		end := min(at+between, len(s))
+		for end < len(s) && !utf8.RuneStart(s[end]) {
+			end++
+		}
+		f.run(s[at:end], -1)
+		at = end
 	}
-	if len(f.out) >= end {
-		return from, min(from+size, len(s))
+	return f.out, list
+}
+
+// unfold finds the octets of s that folded to [start, end) of its folding; m is a mark at or before start, the zero mark the
+// beginning. What buf holds is overwritten.
+func unfold(buf []byte, s string, m mark, start, end int) (int, int) {
+	f := folder{out: slices.Grow(buf[:0], m.folded)[:m.folded], space: m.space, limit: growth * len(s)}
+	from := m.at + f.run(s[m.at:], start+1)
+	to := from
+	behind := func(at int) int {
+		if at < len(s) && s[at] >= utf8.RuneSelf {
+			_, size := utf8.DecodeRuneInString(s[at:])
+			return at + size
+		}
+		return min(at+1, len(s))
 	}
-	g := folder{limit: growth * len(s), out: f.out[:0]}
-	to := g.run(s, end)
-	size = 1
-	if to < len(s) && s[to] >= utf8.RuneSelf {
-		_, size = utf8.DecodeRuneInString(s[to:])
+	if len(f.out) < end {
+		to = behind(from)
+		to += f.run(s[to:], end)
 	}
-	return from, min(to+size, len(s))
+	return from, behind(to)
 }
 
 // run folds s. If want is positive it stops at the letter that brought the output to that length and returns its offset.
@@ -76,33 +106,76 @@ func (f *folder) run(s string, want int) int {
 	return len(s)
 }
 
-// plain folds the ASCII at the beginning of s and returns how much that is. It does what ascii does, only faster.
+// plain folds the ASCII at the beginning of s and returns how much that is. It does what ascii does, only faster: eight
+// octets at a time where none of them is more than a letter to put in lower case.
 func (f *folder) plain(s string) int {
 	if len(f.out)+len(s) > f.limit {
 		return 0
 	}
-	out, space := f.out, f.space
+	n := len(f.out)
+	out := slices.Grow(f.out, len(s)+8)[:n+len(s)+8]
 	i := 0
-	for ; i < len(s); i++ {
-		c := s[i]
-		if c >= utf8.RuneSelf {
+	for i < len(s) {
+		if i+8 <= len(s) {
+			if v, space, ok := lower8(load8(s[i:i+8]), f.space); ok {
+				binary.LittleEndian.PutUint64(out[n:], v)
+				n, i, f.space = n+8, i+8, space
+				continue
+			}
+		}
+		end := min(i+8, len(s))
+		for ; i < end && s[i] < utf8.RuneSelf; i++ {
+			switch c := s[i]; {
+			case c > ' ':
+				if c-'A' < 26 {
+					c |= 0x20
+				}
+				out[n] = c
+				n++
+				f.space = false
+			case c == ' ' || c >= '\t' && c <= '\r':
+				if !f.space {
+					out[n] = ' '
+					n++
+					f.space = true
+				}
+			default:
+				out[n] = c
+				n++
+				f.space = false
+			}
+		}
+		if i < end {
 			break
 		}
-		if c <= ' ' && (c == ' ' || c >= '\t' && c <= '\r') {
-			if !space {
-				out = append(out, ' ')
-				space = true
-			}
-			continue
-		}
-		if c-'A' < 26 {
-			c |= 0x20
-		}
-		out = append(out, c)
-		space = false
 	}
-	f.out, f.space = out, space
+	f.out = out[:n]
 	return i
+}
+
+// load8 is eight octets as a number, the first the least.
+func load8(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// lower8 puts eight octets of ASCII in lower case and says whether the last is a space; ok is false if there is another
+// octet, a control character or a space behind a space. space says whether one stands before them.
+func lower8(v uint64, space bool) (folded uint64, last, ok bool) {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	if v&high != 0 || (v-' '*ones)&high != 0 {
+		return 0, false, false
+	}
+	blank := ^((v ^ ' '*ones) + 0x7F*ones) & high
+	twice := blank << 8
+	if space {
+		twice |= 0x80
+	}
+	if blank&twice != 0 {
+		return 0, false, false
+	}
+	capital := (v + (0x80-'A')*ones) &^ (v + (0x7F-'Z')*ones) & high
+	return v | capital>>2, blank>>63 != 0, true
 }
 
 // ascii folds one octet.

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"cmp"
+	"fmt"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -9,12 +11,38 @@ import (
 
 // A need is what every match of an expression holds.
 type need struct {
-	whole []string   // the match is one of these; nil if it could be too many things
-	parts [][]string // of each list, the match holds at least one
+	whole []string // the match is one of these; nil if it could be too many things
+	parts []list   // of each, the match holds at least one
+}
+
+// A list is fixed texts of which a match holds at least one.
+type list struct {
+	words []string
+	lead  most // of the match, before it
+}
+
+// A most is how many octets something has at most: in any text, and in one of ASCII alone.
+type most struct{ any, ascii int }
+
+func (n most) add(more most) most { return most{n.any + more.any, n.ascii + more.ascii} }
+
+// in is the number for a text.
+func (n most) in(ascii bool) int {
+	if ascii {
+		return n.ascii
+	}
+	return n.any
+}
+
+// mostOf is how many octets a match of a tree has at most.
+func mostOf(t *syntax.Regexp) most {
+	wide, _ := reach(t, utf8.UTFMax)
+	narrow, _ := reach(t, 1)
+	return most{wide, narrow}
 }
 
 // maxWhole bounds the texts that a need spells out.
-const maxWhole = 32
+const maxWhole = 64
 
 // required finds what every match of a tree holds.
 func required(t *syntax.Regexp) need {
@@ -84,34 +112,48 @@ func repeat(t *syntax.Regexp) need {
 // concat joins what stands one behind the other as long as it can be spelled out, and keeps all of it that tells something.
 func concat(subs []*syntax.Regexp) need {
 	run := need{whole: []string{""}}
-	var parts [][]string
-	open := true // all was spelled out so far
+	var parts []list
+	open := true           // all was spelled out so far
+	var before, start most // before s, and before what run spells out
 	for _, s := range subs {
 		n := required(s)
+		long := mostOf(s)
 		if n.whole != nil {
 			if joined := product(run.whole, n.whole); joined != nil {
 				run.whole = joined
+				before = before.add(long)
 				continue
 			}
 		}
 		open = false
-		parts = append(parts, run.all()...)
-		run.whole = []string{""}
+		parts = append(parts, behind(run.all(), start)...)
+		run.whole, start = []string{""}, before
 		if n.whole != nil {
 			run.whole = n.whole
 		} else {
-			parts = append(parts, n.all()...)
+			parts = append(parts, behind(n.all(), before)...)
+			start = before.add(long)
 		}
+		before = before.add(long)
 	}
 	if open {
 		return run
 	}
-	return need{parts: append(parts, run.all()...)}
+	return need{parts: append(parts, behind(run.all(), start)...)}
+}
+
+// behind are lists of what stands behind others.
+func behind(lists []list, before most) []list {
+	for i := range lists {
+		lists[i].lead = lists[i].lead.add(before)
+	}
+	return lists
 }
 
 // alternate is one of several; one that holds nothing long enough lets everything through.
 func alternate(subs []*syntax.Regexp) need {
-	var whole, part []string
+	var whole []string
+	var part list
 	spelled, telling := true, true
 	for _, s := range subs {
 		n := required(s)
@@ -120,17 +162,17 @@ func alternate(subs []*syntax.Regexp) need {
 			whole = append(whole, n.whole...)
 		}
 		b := n.best()
-		telling = telling && b != nil && len(part)+len(b) <= maxChoices
+		telling = telling && b.words != nil && len(part.words)+len(b.words) <= maxChoices
 		if telling {
-			part = append(part, b...)
+			part = list{append(part.words, b.words...), most{max(part.lead.any, b.lead.any), max(part.lead.ascii, b.lead.ascii)}}
 		}
 	}
 	if !spelled {
 		whole = nil
 	}
 	n := need{whole: whole}
-	if telling && len(part) > 0 {
-		n.parts = [][]string{part}
+	if telling && len(part.words) > 0 {
+		n.parts = []list{part}
 	}
 	return n
 }
@@ -157,35 +199,72 @@ func limited(list []string) []string {
 }
 
 // all are the lists that tell something: those whose shortest text is long enough to be looked for.
-func (n need) all() [][]string {
-	var list [][]string
+func (n need) all() []list {
+	var lists []list
 	for _, p := range n.parts {
-		if shortest(p) >= minLiteral {
-			list = append(list, cut(p))
+		if shortest(p.words) >= minLiteral {
+			lists = append(lists, list{cut(p.words), p.lead})
 		}
 	}
 	if shortest(n.whole) >= minLiteral {
-		list = append(list, cut(n.whole))
+		lists = append(lists, list{words: cut(n.whole)})
 	}
-	return list
+	return lists
 }
 
-// best is the most telling of all: the one whose shortest text is the longest; nil if there is none.
-func (n need) best() []string {
-	var best []string
+// best is the one of all that costs least to look for; without words if there is none.
+func (n need) best() list {
+	var best list
 	for _, p := range n.all() {
-		if l, b := shortest(p), shortest(best); l > b || l == b && len(p) < len(best) {
+		if best.words == nil || p.cost() < best.cost() {
 			best = p
 		}
 	}
 	return best
 }
 
-// telling are the most telling lists, at most maxNeeds.
-func (n need) telling() [][]string {
-	list := n.all()
-	slices.SortStableFunc(list, func(a, b []string) int { return shortest(b) - shortest(a) })
-	return list[:min(len(list), maxNeeds)]
+// telling is the list that is best looked for, and others that are seldom there.
+func (n need) telling() (best list, also []list) {
+	lists := n.all()
+	slices.SortStableFunc(lists, func(a, b list) int { return cmp.Compare(a.cost(), b.cost()) })
+	if len(lists) == 0 {
+		return list{}, nil
+	}
+	for _, l := range lists[1:] {
+		if len(also) < maxAlso && len(l.words) <= maxBeside && l.often() < maxOften {
+			also = append(also, l)
+		}
+	}
+	return lists[0], also
+}
+
+// maxOften is how often what is asked for beside the best list may stand in ordinary mail: once in so many octets.
+const maxOften = 1.0 / 2000
+
+// often is about how often one of the words stands at a place of ordinary mail.
+func (l list) often() float64 {
+	sum := 0.0
+	for _, w := range l.words {
+		sum += often(w)
+	}
+	return sum
+}
+
+// cost compares lists by what it costs to look for them: where one of the words stands, the expression is tried at every
+// place that a match could begin at.
+func (l list) cost() float64 { return l.often() * float64(8+min(l.lead.ascii, maxMatch)) }
+
+// dear is the cost from which on a list is worth a note.
+const dear = 0.02
+
+// complaint says what makes a list dear.
+func (l list) complaint() string {
+	worst := slices.MaxFunc(l.words, func(a, b string) int { return cmp.Compare(often(a), often(b)) })
+	near := ""
+	if l.lead.ascii > 0 {
+		near = fmt.Sprintf(" and a match may begin at up to %d places before one,", l.lead.ascii)
+	}
+	return fmt.Sprintf("this pattern slows every message: of the fixed texts that it is looked for by, such as %q, one stands in about %.0f octets of ordinary mail,%s and there the pattern is tried; hold a longer text or a rarer one, nearer to the beginning", worst, 1/l.often(), near)
 }
 
 // shortest is the length of the shortest text, up to the length that is looked for.

@@ -2,7 +2,9 @@ package rules
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -18,7 +20,7 @@ type Text struct {
 const (
 	maxShort = 2 << 10   // octets of one text of a short place
 	maxLong  = 256 << 10 // octets of one text of a long place
-	maxWork  = 64 << 20  // octets that regular expressions look at for one message, times their steps
+	maxWork  = 16 << 20  // steps that are done for one message
 	maxProof = 5         // proofs of one rule
 )
 
@@ -47,9 +49,10 @@ func (s *Set) Match(ctx context.Context, texts []Text) (hits []Hit, complete boo
 		}
 		m.look(i, t)
 	}
-	for n := range s.asks {
-		if proof, ok := m.holds(&s.asks[n], nil); ok {
-			hits = append(hits, Hit{Rule: n, Proof: m.show(texts, proof)})
+	for _, n := range m.asked() {
+		if proof, ok := m.holds(&s.asks[n], m.proof[:0]); ok {
+			hits = append(hits, Hit{Rule: int(n), Proof: m.show(texts, proof)})
+			m.proof = proof
 		}
 	}
 	return hits, !m.spent
@@ -58,14 +61,16 @@ func (s *Set) Match(ctx context.Context, texts []Text) (hits []Hit, complete boo
 // A matcher is the working memory of one Match.
 type matcher struct {
 	set     *Set
-	text    []byte     // the text being looked at, folded
+	text    []byte     // the text being looked at, folded, and pad octets more
+	ascii   bool       // it is ASCII
+	marks   []mark     // of all texts, in order
 	found   []place    // by pattern: where it was found first; text -1 if it was not
 	touched []int32    // patterns whose found is set
-	near    [][]window // by pattern: where in the text to try it
+	near    [][]window // by pattern: where in the text a match may begin
 	tries   []int32    // patterns with windows, in the order of their first
-	at      [][]int32  // by word that patterns ask for beside another: where in the text it ends
-	seen    []int32    // words with such ends
-	work    int
+	runner  runner
+	rules   []int32 // those that may hold
+	proof   []int32
 	spent   bool
 }
 
@@ -76,11 +81,11 @@ type place struct {
 	exact      bool // start and end count the octets as written, not folded
 }
 
-// A window is a piece of the text that a pattern is tried on.
-type window struct{ start, end int32 }
+// A window is the places of a text at which a match may begin, from first to last.
+type window struct{ first, last int32 }
 
 func newMatcher(s *Set) *matcher {
-	m := &matcher{set: s, found: make([]place, len(s.patterns)), near: make([][]window, len(s.patterns)), at: make([][]int32, len(s.owners))}
+	m := &matcher{set: s, found: make([]place, len(s.patterns)), near: make([][]window, len(s.patterns))}
 	for i := range m.found {
 		m.found[i].text = -1
 	}
@@ -92,7 +97,18 @@ func (m *matcher) reset() {
 	for _, n := range m.touched {
 		m.found[n].text = -1
 	}
-	m.touched, m.work, m.spent = m.touched[:0], 0, false
+	m.touched, m.marks, m.runner.work, m.spent = m.touched[:0], m.marks[:0], 0, false
+}
+
+// asked are the rules that ask for something that was found, in their order: no other holds.
+func (m *matcher) asked() []int32 {
+	m.rules = m.rules[:0]
+	for _, n := range m.touched {
+		m.rules = append(m.rules, m.set.users[n]...)
+	}
+	slices.Sort(m.rules)
+	m.rules = slices.Compact(m.rules)
+	return m.rules
 }
 
 // look finds the patterns that stand in one text.
@@ -102,17 +118,16 @@ func (m *matcher) look(i int, t Text) {
 		return
 	}
 	content := clip(t)
-	m.text = fold(m.text[:0], content)
-	m.set.words.scan(m.text, func(word int32, end int) {
-		if m.set.beside[word] {
-			if len(m.at[word]) == 0 {
-				m.seen = append(m.seen, word)
-			}
-			m.at[word] = append(m.at[word], int32(end))
-		}
-		for _, n := range m.set.owners[word] {
-			if m.found[n].text < 0 && m.set.patterns[n].places.has(at) {
-				m.candidate(i, n, end)
+	var padding [pad]byte
+	m.text, m.marks = foldMarked(m.text[:0], content, i, m.marks)
+	padded := append(m.text, padding[:]...)
+	m.text = padded[:len(padded)-pad]
+	m.ascii = isASCII(m.text)
+	f := m.set.finders[at]
+	m.runner.work += f.scan(padded, func(word int32, start int) {
+		for _, n := range f.owners[word] {
+			if m.found[n].text < 0 {
+				m.candidate(i, n, start)
 			}
 		}
 	})
@@ -120,15 +135,27 @@ func (m *matcher) look(i int, t Text) {
 		m.try(i, n)
 		m.near[n] = m.near[n][:0]
 	}
-	for _, w := range m.seen {
-		m.at[w] = m.at[w][:0]
-	}
-	m.tries, m.seen = m.tries[:0], m.seen[:0]
+	m.tries = m.tries[:0]
 	for _, n := range m.set.direct[at] {
 		if m.found[n].text < 0 {
 			m.whole(i, n, content)
 		}
 	}
+}
+
+// isASCII reports whether a text is ASCII.
+func isASCII(text []byte) bool {
+	for ; len(text) >= 8; text = text[8:] {
+		if binary.LittleEndian.Uint64(text)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	for _, b := range text {
+		if b >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // clip is as much of a text as is looked at, cut between letters.
@@ -151,27 +178,32 @@ func (m *matcher) note(n int32, p place) {
 	m.touched = append(m.touched, n)
 }
 
-// candidate is called where a fixed text of pattern n ends.
-func (m *matcher) candidate(i int, n int32, end int) {
+// candidate is called where a fixed text of pattern n begins.
+func (m *matcher) candidate(i int, n int32, start int) {
 	p := &m.set.patterns[n]
+	m.runner.work++
 	if p.phrase != "" {
-		start := end - len(p.needs[0][0])
 		if p.stands(m.text, start) {
 			m.note(n, place{text: int32(i), start: int32(start), end: int32(start + len(p.phrase))})
 		}
 		return
 	}
-	w := window{int32(max(end-p.reach-1, 0)), int32(min(end+p.reach+1, len(m.text)))}
+	w := window{int32(max(start-p.needs.lead.in(m.ascii), 0)), int32(start)}
 	list := m.near[n]
-	switch {
-	case len(list) == 0:
+	if len(list) == 0 {
 		m.tries = append(m.tries, n)
-	case w.start <= list[len(list)-1].end:
-		list[len(list)-1].end = max(w.end, list[len(list)-1].end)
+	} else if last := &list[len(list)-1]; len(list) == maxWindows || w.first >= last.first && w.first <= last.last+1 {
+		last.first, last.last = min(last.first, w.first), max(last.last, w.last)
 		return
 	}
+	m.runner.work += perWindow
 	m.near[n] = append(list, w)
 }
+
+const (
+	perWindow  = 4       // steps that a window costs
+	maxWindows = 4 << 10 // of one pattern in one text; then the last grows
+)
 
 // stands reports whether the phrase stands at start.
 func (p *pattern) stands(text []byte, start int) bool {
@@ -190,79 +222,67 @@ func wordy(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b == '_'
 }
 
-// widen makes windows go on to the next octets that are in no word, so that \b means the same in them as in the text, and to
-// whole letters. Windows that meet become one; the octets between windows are looked at once.
-func widen(text []byte, list []window) []window {
-	out := list[:0]
-	for _, w := range list {
-		least := int32(0)
-		if len(out) > 0 {
-			least = out[len(out)-1].end
-		}
-		if w.start < least {
-			w.start = least
-		}
-		for w.start > least && (wordy(text[w.start]) || !utf8.RuneStart(text[w.start])) {
-			w.start--
-		}
-		for int(w.end) < len(text) && (wordy(text[w.end-1]) || !utf8.RuneStart(text[w.end])) {
-			w.end++
-		}
-		if len(out) > 0 && w.start <= least {
-			out[len(out)-1].end = max(w.end, least)
-			continue
-		}
-		out = append(out, w)
-	}
-	return out
-}
-
-// afford reports whether pattern p may be tried on that many octets.
-func (m *matcher) afford(p *pattern, octets int) bool {
-	cost := (octets + 16) * (p.steps + 1)
-	if m.work+cost > maxWork {
-		m.spent = true
-		return false
-	}
-	m.work += cost
-	return true
-}
-
-// try looks for pattern n in its windows, where all that its matches hold is near.
+// try looks for pattern n where its matches may begin.
 func (m *matcher) try(i int, n int32) {
 	p := &m.set.patterns[n]
-	for _, also := range p.also {
-		if !m.anywhere(also) {
-			return
-		}
-	}
-	for _, w := range widen(m.text, m.near[n]) {
-		if !m.within(p, w) {
+	reach := p.reach.in(m.ascii)
+	// Words of a pattern are found a little out of the order in which they stand.
+	list := m.near[n]
+	slices.SortFunc(list, func(a, b window) int { return cmp.Compare(a.first, b.first) })
+	m.runner.forget()
+	next := int32(0) // places before it were tried
+	for _, w := range list {
+		w.first = max(w.first, next)
+		if w.first > w.last {
 			continue
 		}
-		if !m.afford(p, int(w.end-w.start)) {
-			return
+		next = w.last + 1
+		if !m.within(p, m.text[w.first:min(int(w.last)+reach, len(m.text))]) {
+			continue
 		}
-		if at := p.re.FindIndex(m.text[w.start:w.end]); at != nil {
-			m.note(n, place{text: int32(i), start: w.start + int32(at[0]), end: w.start + int32(at[1])})
+		if start, end := m.search(p, m.text, w, reach); end >= 0 {
+			m.note(n, place{text: int32(i), start: int32(start), end: int32(end)})
 			return
 		}
 	}
 }
 
-// anywhere reports whether one of the words stands in the text.
-func (m *matcher) anywhere(words []int32) bool {
-	return slices.ContainsFunc(words, func(w int32) bool { return len(m.at[w]) > 0 })
+// search is the first match of a pattern that begins in a window, and its end; end is negative if there is none.
+func (m *matcher) search(p *pattern, text []byte, w window, reach int) (start, end int) {
+	first := p.program.first
+	m.runner.work += int(w.last-w.first) / 8
+	size := 0
+	for at := int(w.first); at <= int(w.last); at += size {
+		if p.program.only != 0 {
+			n := bytes.IndexByte(text[at:min(int(w.last)+1, len(text))], p.program.only)
+			if n < 0 {
+				break
+			}
+			at += n
+		}
+		if size = 1; at < len(text) && text[at] >= utf8.RuneSelf {
+			_, size = utf8.DecodeRune(text[at:])
+		}
+		if !first.admits(text, at) || !p.exact && at < len(text) && !utf8.RuneStart(text[at]) {
+			continue // a window may begin within a letter
+		}
+		end := m.runner.match(p.program, reach, text, at, maxWork-m.runner.work)
+		if end == tooLong {
+			m.spent = true
+			return at, noMatch
+		}
+		if end >= 0 {
+			return at, end
+		}
+	}
+	return 0, noMatch
 }
 
-// within reports whether something of each of the pattern's other needs ends in the window.
-func (m *matcher) within(p *pattern, w window) bool {
+// within reports whether something of each of the pattern's other needs stands in a piece of the text.
+func (m *matcher) within(p *pattern, piece []byte) bool {
 	for _, also := range p.also {
-		if !slices.ContainsFunc(also, func(word int32) bool {
-			ends := m.at[word]
-			at, _ := slices.BinarySearch(ends, w.start+1)
-			return at < len(ends) && ends[at] <= w.end
-		}) {
+		m.runner.work += len(piece) / 8
+		if !slices.ContainsFunc(also.words, func(word string) bool { return bytes.Contains(piece, []byte(word)) }) {
 			return false
 		}
 	}
@@ -272,13 +292,11 @@ func (m *matcher) within(p *pattern, w window) bool {
 // whole looks for pattern n in a whole short text.
 func (m *matcher) whole(i int, n int32, content string) {
 	p := &m.set.patterns[n]
-	if !m.afford(p, len(content)) {
-		return
-	}
 	text := m.text
 	if p.exact {
 		text = append(m.text[len(m.text):], content...)
 	}
+	m.runner.work += len(text) / 8
 	if p.phrase != "" {
 		for from := 0; ; from++ {
 			at := bytes.Index(text[from:], []byte(p.phrase))
@@ -291,8 +309,13 @@ func (m *matcher) whole(i int, n int32, content string) {
 			}
 		}
 	}
-	if at := p.re.FindIndex(text); at != nil {
-		m.note(n, place{int32(i), int32(at[0]), int32(at[1]), p.exact})
+	w := window{0, int32(len(text))}
+	if p.program.begin {
+		w.last = 0
+	}
+	m.runner.forget()
+	if start, end := m.search(p, text, w, len(text)); end >= 0 {
+		m.note(n, place{int32(i), int32(start), int32(end), p.exact})
 	}
 }
 
@@ -315,7 +338,7 @@ func (m *matcher) holds(c *condition, proof []int32) ([]int32, bool) {
 		}
 	}
 	for i := range c.not {
-		if _, ok := m.holds(&c.not[i], nil); ok {
+		if _, ok := m.holds(&c.not[i], proof[len(proof):]); ok { // behind what is kept
 			return nil, false
 		}
 	}
@@ -340,11 +363,22 @@ func (m *matcher) show(texts []Text, patterns []int32) []Proof {
 		f := m.found[n]
 		start, end := int(f.start), int(f.end)
 		if !f.exact {
-			start, end = unfold(clip(texts[f.text]), start, end)
+			start, end = unfold(m.text, clip(texts[f.text]), m.before(f), start, end)
 		}
 		list = append(list, Proof{Text: int(f.text), Start: start, End: end})
 	}
 	return list
+}
+
+// before is the last mark before a place.
+func (m *matcher) before(p place) mark {
+	n, _ := slices.BinarySearchFunc(m.marks, p, func(m mark, p place) int {
+		return cmp.Or(cmp.Compare(m.text, p.text), cmp.Compare(m.folded, int(p.start)+1))
+	})
+	if n == 0 || m.marks[n-1].text != p.text {
+		return mark{}
+	}
+	return m.marks[n-1]
 }
 
 // Quote is what a proof points at, with some of what stands around it.

@@ -3,7 +3,6 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -14,11 +13,12 @@ import (
 const (
 	maxPattern = 1000 // octets as written
 	maxMatch   = 4096 // octets that a regular expression may match
-	maxProgram = 2000 // instructions of a compiled regular expression
+	maxProgram = 2000 // steps of a regular expression, each as often as it may be repeated
 	minLiteral = 3    // octets of a fixed text by which a pattern is looked for
 	maxLiteral = 16   // octets of it that are looked for
 	maxChoices = 100  // fixed texts of which a match holds at least one
-	maxNeeds   = 4    // lists of them that are looked for
+	maxAlso    = 2    // lists of them that are asked for where one of another stands…
+	maxBeside  = 4    // …of at most so many texts
 )
 
 // A pattern is one phrase or regular expression, compiled.
@@ -30,13 +30,15 @@ type pattern struct {
 	phrase      string // folded; empty for a regular expression
 	left, right bool   // the phrase must begin, or end, at the border of a word
 
-	re      *regexp.Regexp
-	steps   int   // of the compiled expression
-	reach   int   // the most octets that a match has
+	program *program
+	reach   most
 	unbound error // a match may have any length, which only short places allow
 
-	needs [][]string // fixed texts, folded: a match holds at least one of each list, the most telling first. None: the pattern is tried on every text of its places
-	also  [][]int32  // the words of all needs but the first, by number
+	// Fixed texts, folded, of which a match holds at least one. None: the pattern is tried on every text of its places.
+	needs list
+	also  []list // other such texts, which are rarely there
+
+	words []int32 // of needs, by number, while the set is compiled
 }
 
 // newPattern compiles what a rule wrote: /a regular expression/, or a phrase.
@@ -48,11 +50,11 @@ func newPattern(source string, exact bool) (*pattern, error) {
 	if len(source) > 1 && source[0] == '/' && source[len(source)-1] == '/' {
 		return p, p.expression(source[1 : len(source)-1])
 	}
-	return p, p.words(source)
+	return p, p.ofWords(source)
 }
 
-// words compiles a phrase.
-func (p *pattern) words(s string) error {
+// ofWords compiles a phrase.
+func (p *pattern) ofWords(s string) error {
 	rest, open := strings.CutPrefix(s, "*")
 	rest, after := strings.CutSuffix(rest, "*")
 	p.left, p.right = !open, !after
@@ -67,9 +69,9 @@ func (p *pattern) words(s string) error {
 	if len(p.phrase) < minLiteral && !p.exact || p.phrase == "" {
 		return fmt.Errorf("the phrase %q is too short to be looked for: it needs %d letters", s, minLiteral)
 	}
-	p.reach = len(p.phrase)
+	p.reach = most{len(p.phrase), len(p.phrase)}
 	if !p.exact {
-		p.needs = [][]string{{p.phrase[:min(len(p.phrase), maxLiteral)]}}
+		p.needs = list{words: cut([]string{p.phrase})}
 	}
 	return nil
 }
@@ -90,26 +92,23 @@ func (p *pattern) expression(s string) error {
 	if !known(tree) {
 		return errors.New(`\B and (?m) are not supported here: texts are folded into one line`)
 	}
-	p.reach, p.unbound = reach(tree)
-	if matchesNothing(tree) {
+	p.reach = mostOf(tree)
+	_, p.unbound = reach(tree, utf8.UTFMax)
+	if matchesNothing(tree, false) {
 		return errors.New("the regular expression matches an empty text, so it is everywhere")
 	}
-	prog, err := syntax.Compile(tree.Simplify())
-	if err != nil || len(prog.Inst) > maxProgram {
+	if size(tree)+2 > maxProgram {
 		return fmt.Errorf("the regular expression is too large: more than %d steps; shorten its repetitions", maxProgram)
 	}
-	p.steps = len(prog.Inst)
-	if p.re, err = regexp.Compile(tree.String()); err != nil {
-		return fmt.Errorf("compile regular expression: %w", err)
-	}
+	p.program = newProgram(tree)
 	if !p.exact && p.unbound == nil && !anchored(tree) {
-		p.needs = required(tree).telling()
+		p.needs, p.also = required(tree).telling()
 	}
 	return nil
 }
 
 // local reports whether a match can be found by looking near the pattern's fixed texts, however long the text is.
-func (p *pattern) local() bool { return len(p.needs) > 0 }
+func (p *pattern) local() bool { return p.needs.words != nil }
 
 // folded gives the letters of a tree the form that they have in a folded text.
 func folded(t *syntax.Regexp) *syntax.Regexp {
@@ -153,25 +152,28 @@ func anchored(t *syntax.Regexp) bool {
 	return false
 }
 
-// matchesNothing reports whether the tree matches the empty text, without asking for a place.
-func matchesNothing(t *syntax.Regexp) bool {
+// matchesNothing reports whether the tree matches the empty text; at edges also where it asks for a place.
+func matchesNothing(t *syntax.Regexp, edges bool) bool {
+	nothing := func(sub *syntax.Regexp) bool { return matchesNothing(sub, edges) }
 	switch t.Op {
 	case syntax.OpEmptyMatch, syntax.OpStar, syntax.OpQuest:
 		return true
+	case syntax.OpBeginText, syntax.OpEndText, syntax.OpWordBoundary:
+		return edges
 	case syntax.OpRepeat:
-		return t.Min == 0 || matchesNothing(t.Sub[0])
+		return t.Min == 0 || nothing(t.Sub[0])
 	case syntax.OpCapture, syntax.OpPlus:
-		return matchesNothing(t.Sub[0])
+		return nothing(t.Sub[0])
 	case syntax.OpConcat:
-		return !slices.ContainsFunc(t.Sub, func(s *syntax.Regexp) bool { return !matchesNothing(s) })
+		return !slices.ContainsFunc(t.Sub, func(s *syntax.Regexp) bool { return !nothing(s) })
 	case syntax.OpAlternate:
-		return slices.ContainsFunc(t.Sub, matchesNothing)
+		return slices.ContainsFunc(t.Sub, nothing)
 	}
 	return false
 }
 
-// reach is the most octets that a match of the tree has.
-func reach(t *syntax.Regexp) (int, error) {
+// reach is the most octets that a match of the tree has in a text whose letters have at most wide octets.
+func reach(t *syntax.Regexp, wide int) (int, error) {
 	n, err := 0, error(nil)
 	add := func(more int) {
 		if n += more; n > maxMatch && err == nil {
@@ -181,7 +183,7 @@ func reach(t *syntax.Regexp) (int, error) {
 	subs := func() int {
 		sum := 0
 		for _, s := range t.Sub {
-			m, e := reach(s)
+			m, e := reach(s, wide)
 			if e != nil && err == nil {
 				err = e
 			}
@@ -198,10 +200,10 @@ func reach(t *syntax.Regexp) (int, error) {
 		add(len(string(t.Rune)))
 	case syntax.OpCharClass:
 		if len(t.Rune) > 0 {
-			add(utf8.RuneLen(t.Rune[len(t.Rune)-1]))
+			add(min(utf8.RuneLen(t.Rune[len(t.Rune)-1]), wide))
 		}
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		add(utf8.UTFMax)
+		add(wide)
 	case syntax.OpStar, syntax.OpPlus:
 		if m := subs(); m > 0 {
 			add(maxMatch + 1)

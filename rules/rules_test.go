@@ -177,6 +177,21 @@ func TestABrokenPackSaysWhereAndWhatToDo(t *testing.T) {
 	}
 }
 
+// A pattern that is tried at many places of every message is loaded, and its author told.
+func TestADearPatternIsNoted(t *testing.T) {
+	s, problems := Compile(pack(rule("r", "match: [hit, '/.{0,200}and .{0,200}x/', 'and so on', '/the end of .{0,200}x/']")))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	const want = `p.yaml:3:28: match: this pattern slows every message: of the fixed texts that it is looked for by, such as "and ", one stands in about 2896 octets of ordinary mail, and a match may begin at up to 200 places before one, and there the pattern is tried; hold a longer text or a rarer one, nearer to the beginning`
+	if notes := s.Notes(); len(notes) != 1 || notes[0].Error() != want {
+		t.Errorf("notes %v\nwant %s", notes, want)
+	}
+	if notes := shippedSet(t).Notes(); len(notes) > 0 {
+		t.Errorf("notes on the shipped packs: %v", notes)
+	}
+}
+
 func TestPacksAreReadFromFilesAndDirectories(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/b.yaml", pack(rule("site.b", "match: [hit]")).Data)

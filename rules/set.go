@@ -24,16 +24,19 @@ type Set struct {
 	asks     []condition // of rules, in their order
 	places   map[string]int
 	patterns []pattern
-	words    *automaton
-	owners   [][]int32        // of each word, the patterns that are looked for by it
-	beside   []bool           // of each word, whether patterns ask for it beside another
-	direct   map[int][]int32  // by place, the patterns that are tried on every text
+	finders  []*finder // by place
+	direct   [][]int32 // by place: the patterns that are tried on every text
+	users    [][]int32 // by pattern: the rules that ask for it
+	notes    []conf.Problem
 	byKey    map[string]int32 // while compiling
 	scratch  sync.Pool        // *matcher
 }
 
 // Rules lists the rules in the order of packs and files.
 func (s *Set) Rules() []Rule { return slices.Clone(s.rules) }
+
+// Notes are no problems: they say which patterns of a site's packs slow every message, and why.
+func (s *Set) Notes() []conf.Problem { return conf.Sorted(slices.Clone(s.notes)) }
 
 // placeSet is a set of places by number.
 type placeSet [maxPlaces / 64]uint64
@@ -113,7 +116,7 @@ func Compile(packs ...Pack) (*Set, []conf.Problem) {
 
 // build compiles rules that were read.
 func build(docs []*ruleDoc) (*Set, []conf.Problem) {
-	s := &Set{places: map[string]int{}, direct: map[int][]int32{}, byKey: map[string]int32{}}
+	s := &Set{places: map[string]int{}, byKey: map[string]int32{}}
 	var problems []conf.Problem
 	for _, r := range docs {
 		in, found := atPlaces(r.Node, r.In)
@@ -216,52 +219,90 @@ func (s *Set) pattern(t textDoc, in []string, exact bool) (int32, *conf.Problem)
 		}
 		p.places.add(n)
 	}
+	if p.needs.cost() > dear && !strings.HasPrefix(t.Node.Pos().File, shippedAt) {
+		s.notes = append(s.notes, t.Node.Problemf("%s", p.needs.complaint()))
+	}
 	s.patterns = append(s.patterns, *p)
 	n := int32(len(s.patterns) - 1)
 	s.byKey[key] = n
 	return n, nil
 }
 
-// link makes the automaton.
+// link makes the finders.
 func (s *Set) link() {
 	var words []string
-	known := map[string]int32{}
-	number := func(w string) int32 {
-		at, ok := known[w]
-		if !ok {
-			at = int32(len(words))
-			known[w] = at
-			words, s.owners, s.beside = append(words, w), append(s.owners, nil), append(s.beside, false)
-		}
-		return at
-	}
+	numbers := map[string]int32{}
 	for n := range s.patterns {
 		p := &s.patterns[n]
-		if !p.local() {
-			for at := range len(s.places) {
-				if p.places.has(at) {
-					s.direct[at] = append(s.direct[at], int32(n))
-				}
+		for _, w := range p.needs.words {
+			at, ok := numbers[w]
+			if !ok {
+				at = int32(len(words))
+				numbers[w] = at
+				words = append(words, w)
 			}
-			continue
-		}
-		for _, w := range p.needs[0] {
-			at := number(w)
-			if own := s.owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
-				s.owners[at] = append(own, int32(n))
-			}
-		}
-		for _, need := range p.needs[1:] {
-			list := make([]int32, len(need))
-			for i, w := range need {
-				list[i] = number(w)
-				s.beside[list[i]] = true
-			}
-			p.also = append(p.also, list)
+			p.words = append(p.words, at)
 		}
 	}
-	s.words = newAutomaton(words)
+	list := lookFor(words)
+	s.finders, s.direct = make([]*finder, len(s.places)), make([][]int32, len(s.places))
+	for at := range s.finders {
+		s.finders[at] = s.finder(at, list)
+	}
+	s.users = make([][]int32, len(s.patterns))
+	for n := range s.asks {
+		s.asks[n].each(func(pattern int32) {
+			if list := s.users[pattern]; len(list) == 0 || list[len(list)-1] != int32(n) {
+				s.users[pattern] = append(list, int32(n))
+			}
+		})
+	}
+	for n := range s.patterns {
+		s.patterns[n].words = nil
+	}
 	s.scratch.New = func() any { return newMatcher(s) }
+}
+
+// finder makes the finder for a place out of the words of all, and notes the patterns that it cannot find.
+func (s *Set) finder(place int, all []lookedFor) *finder {
+	local := make([]int32, len(all)) // by word: its number in this finder, and one more; 0: it is not there yet
+	var words []lookedFor
+	var owners [][]int32
+	for n := range s.patterns {
+		p := &s.patterns[n]
+		switch {
+		case !p.places.has(place):
+			continue
+		case !p.local():
+			s.direct[place] = append(s.direct[place], int32(n))
+			continue
+		}
+		for _, w := range p.words {
+			if local[w] == 0 {
+				words, owners = append(words, all[w]), append(owners, nil)
+				local[w] = int32(len(words))
+			}
+			at := local[w] - 1
+			if own := owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
+				owners[at] = append(own, int32(n))
+			}
+		}
+	}
+	f := newFinder(words)
+	f.owners = owners
+	return f
+}
+
+// each calls do with the patterns of which one must be there for the condition to hold.
+func (c *condition) each(do func(pattern int32)) {
+	for _, n := range c.match {
+		do(n)
+	}
+	for _, list := range [...][]condition{c.all, c.any} {
+		for i := range list {
+			list[i].each(do)
+		}
+	}
 }
 
 // Places lists the places that rules look into.

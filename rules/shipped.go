@@ -16,6 +16,9 @@ import (
 //go:embed core/*.yaml
 var shipped embed.FS
 
+// shippedAt is where the files of the packs that the program comes with are said to be.
+const shippedAt = "rules/core/"
+
 // Shipped are the packs that the program comes with.
 func Shipped() ([]Pack, error) {
 	list, err := fs.ReadDir(shipped, "core")
@@ -28,7 +31,7 @@ func Shipped() ([]Pack, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read shipped rules: %w", err)
 		}
-		packs = append(packs, Pack{File: "rules/core/" + e.Name(), Data: data})
+		packs = append(packs, Pack{File: shippedAt + e.Name(), Data: data})
 	}
 	return packs, nil
 }

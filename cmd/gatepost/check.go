@@ -26,7 +26,7 @@ func (*checkCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range s.cfg.Notes {
+	for _, n := range slices.Concat(s.cfg.Notes, s.rules.Notes()) {
 		fmt.Fprintln(a.errs, "note: "+n.Error())
 	}
 	report := s.runTests(a.ctx)

@@ -35,6 +35,14 @@ type heldLine struct {
 	Telling  bool      `json:"telling,omitempty"` // only the sender is still to be told of a refusal
 }
 
+// to says for whom the message waits.
+func (l heldLine) to() string {
+	if l.Telling {
+		return "notice to " + strings.Join(l.Rcpts, ", ")
+	}
+	return strings.Join(l.Rcpts, ", ")
+}
+
 func lineOf(h forward.Held) heldLine {
 	l := heldLine{
 		ID: h.ID, MailFrom: h.Envelope.From.String(), Rcpts: []string{}, Size: h.Size, Since: h.Since, Until: h.Until, Next: h.Next, Attempts: h.Attempts, Last: h.Last, Telling: h.Telling,
@@ -93,7 +101,7 @@ func (c *holdListCmd) Run(a *app) error {
 	for _, h := range list {
 		l := lineOf(h)
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", l.ID, l.Since.UTC().Format("2006-01-02 15:04"), l.Size, l.Attempts,
-			mail.Printable(l.MailFrom, 40), mail.Printable(strings.Join(l.Rcpts, ", "), 60), mail.Printable(l.Last, 60))
+			mail.Printable(l.MailFrom, 40), mail.Printable(l.to(), 60), mail.Printable(l.Last, 60))
 	}
 	return t.Flush()
 }
@@ -120,7 +128,7 @@ func (c *holdShowCmd) Run(a *app) error {
 		return writeLine(a.out, l)
 	}
 	fmt.Fprintf(a.out, "%s  %d bytes  on hold since %s, until %s\nfrom <%s> to %s\ntried %d times\n", l.ID, l.Size, l.Since.UTC().Format(time.RFC3339),
-		l.Until.UTC().Format(time.RFC3339), mail.Printable(l.MailFrom, 320), mail.Printable(strings.Join(l.Rcpts, ", "), 2000), l.Attempts)
+		l.Until.UTC().Format(time.RFC3339), mail.Printable(l.MailFrom, 320), mail.Printable(l.to(), 2000), l.Attempts)
 	if l.Last != "" {
 		fmt.Fprintf(a.out, "last answer %s\nnext attempt about %s\n", mail.Printable(l.Last, 300), l.Next.UTC().Format(time.RFC3339))
 	}

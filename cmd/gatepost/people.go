@@ -94,7 +94,7 @@ func observation(rec *journal.Record, ours bool) people.Observation {
 	}
 	names := map[string]string{}
 	for _, field := range [...]string{"to", "cc"} {
-		for _, value := range m.Header[field] {
+		for _, value := range m.Header.Values(field) {
 			for _, box := range mail.ParseMailboxes(value[:min(len(value), maxNamed)]) {
 				names[spoof.Canonical(box)] = strings.Clone(box.Name)
 			}

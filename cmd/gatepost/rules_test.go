@@ -34,6 +34,11 @@ func TestASiteHasItsOwnRules(t *testing.T) {
 	if out, errs, code := gatepost("check", "-c", config); code != 0 || !strings.Contains(out, "no problems") {
 		t.Fatalf("check: exit %d\n%s%s", code, out, errs)
 	}
+	put("rules.d/site.yaml", strings.Replace(pack, "[dancing apples]", "[dancing apples, '/.{0,200}and .{0,200}x/']", 1))
+	if _, errs, code := gatepost("check", "-c", config); code != 0 || !strings.Contains(errs, "note: ") || !strings.Contains(errs, "rules.d/site.yaml:3:") || !strings.Contains(errs, "slows every message") {
+		t.Errorf("a dear pattern: exit %d\n%s", code, errs)
+	}
+	put("rules.d/site.yaml", pack)
 	letter := put("letter.eml", "From: Ann <ann@a.example>\nTo: b@example.com\nSubject: Fruit\nDate: Mon, 23 Nov 2026 08:00:00 +0000\nMessage-ID: <1@a.example>\n\n"+
 		"Dancing apples. XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\n")
 	out, errs, _ := gatepost("scan", "-c", config, "--time", "2026-11-23T09:00:00Z", letter)

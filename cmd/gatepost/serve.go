@@ -94,9 +94,9 @@ func serve(a *app) error {
 // headroom is memory that nobody touches, so that it is never resident, and that holds no pointers, so that collecting
 // garbage costs nothing for it. But it counts as in use, and the collector comes only when as much again was allocated: with
 // the little that a gateway keeps it would come many times a second under load, for a few dozen MiB less. It is a sixteenth of
-// what messages may take, and none where the administrator has set the collector's pace by GOGC.
+// what messages may take, and none where the administrator has set the collector's pace himself, by GOGC or GOMEMLIMIT.
 func headroom(cfg *config.Config) []byte {
-	if os.Getenv("GOGC") != "" {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return nil
 	}
 	return make([]byte, cfg.Limits.Memory/16)

@@ -16,7 +16,12 @@ var (
 // active finds what a document does by itself, by the tokens of its format.
 func (w *walk) active(it *item) {
 	b := it.data
-	head := bytes.ToLower(b[:min(len(b), 1024)])
+	var room [1024]byte
+	head := lower(room[:], b)
+	var signs pageSigns
+	if bytes.IndexByte(head, '<') >= 0 {
+		signs = readSigns(b)
+	}
 	switch {
 	case bytes.Contains(head, []byte("%pdf-")):
 		w.pdf(it)
@@ -30,19 +35,30 @@ func (w *walk) active(it *item) {
 		w.find(it, "attach.script", "An attachment is a script.", "HTA")
 	case bytes.Contains(head, []byte("<?mso-application")) || bytes.Contains(head, []byte("<w:worddocument")):
 		w.flatXML(it)
-	case csvCall.Match(head):
+	case bytes.IndexByte(head, '|') >= 0 && csvCall.Match(b[:len(head)]):
 		w.find(it, "attach.dde", "An office document starts a program by DDE.", "formula in a text table")
 	case bytes.HasPrefix(head, []byte("begin:vcalendar")) || bytes.HasPrefix(head, []byte("begin:vcard")):
 		w.card(it)
 	case bytes.HasPrefix(b, []byte("ID;P")) && (bytes.Contains(b, []byte("\nO;E")) || bytes.Contains(b, []byte(";E\n")) || bytes.Contains(b, []byte(";E\r"))):
 		w.find(it, "attach.macro", "An office document holds macros.", "SYLK")
-	case bytes.IndexByte(head, '<') >= 0 && bytes.Contains(b, []byte("data:")) && dataLink.Match(b):
+	case signs.dataLink && dataLink.Match(b):
 		w.find(it, "attach.html-smuggling", "A web page puts a file together in the browser, behind the gateway's back.", "a link that is the file itself")
-	case bytes.IndexByte(head, '<') >= 0 && bytes.Contains(b, []byte("cript")):
+	case signs.saves:
 		if smuggle.Match(b) && decodes.Match(b) {
 			w.find(it, "attach.html-smuggling", "A web page puts a file together in the browser, behind the gateway's back.", string(smuggle.Find(b)))
 		}
 	}
+}
+
+// lower writes the beginning of b to room, its ASCII letters in lower case.
+func lower(room, b []byte) []byte {
+	head := room[:copy(room, b)]
+	for i, c := range head {
+		if c >= 'A' && c <= 'Z' {
+			head[i] = c + 'a' - 'A'
+		}
+	}
+	return head
 }
 
 // flatXML looks at Office documents of 2003 in one XML file.

@@ -252,6 +252,8 @@ func zipReader(e zipEntry, packed []byte) (io.Reader, error) {
 		return b, nil
 	case 8:
 		return flate.NewReader(b), nil
+	case 9:
+		return newInflate64(b), nil
 	case 12:
 		return bzip2.NewReader(b), nil
 	case 14:

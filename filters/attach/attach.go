@@ -141,19 +141,23 @@ func (w *walk) look(it *item, list bool) {
 	sum := sha256.Sum256(it.data)
 	a := describe(it, sum)
 	w.listed(it, sum)
-	if class := w.examineNames(it); (class.Runs() || class == danger.Source) && !it.office {
+	bookmark := isBookmark(it.data)
+	if class := w.examineNames(it); (class.Runs() || class == danger.Source) && !it.office && !(bookmark && class == danger.Shortcut) {
 		w.named(it, class)
 	}
 	w.eicar(it)
-	if kind := program(it.data); kind != "" {
+	if kind := program(it.data); kind != "" || bookmark {
 		code, text := "attach.executable", "An attachment is a program by its content."
 		switch {
+		case bookmark:
+			code, text = "attach.bookmark", "An attachment is a shortcut to a page of the web."
+			kind = "Internet shortcut (URL)"
 		case strings.Contains(kind, "shortcut"):
 			code, text = "attach.shortcut", "An attachment is a shortcut that runs something."
 		case kind == interpreted:
 			code, text = "attach.source", "An attachment is the text of a program for an interpreter."
 		}
-		a.Executable = code != "attach.source"
+		a.Executable = code != "attach.source" && !bookmark
 		w.find(it, code, text, starts(kind, it.data))
 	}
 	if isISO(it.data) || diskImage(it.data) != "" {
@@ -195,7 +199,10 @@ func (w *walk) named(it *item, class danger.Class) {
 // mismatch compares the content with what the part declares.
 func (w *walk) mismatch(it *item, kind string) {
 	for _, n := range it.names {
-		if format, _ := w.container(it.data); format == "" && strings.HasSuffix(fold(n), ".zip") {
+		if !strings.HasSuffix(fold(n), ".zip") {
+			continue
+		}
+		if format, _ := w.container(it.data); format == "" {
 			w.find(it, "attach.type-mismatch", "The declared type is not what the content is.", n+" is "+kind)
 		}
 	}

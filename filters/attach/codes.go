@@ -13,6 +13,7 @@ func Codes() []filters.Code {
 		{Name: "attach.script", Meaning: "An attachment is a script.", Chinese: "附件是脚本。"},
 		{Name: "attach.source", Meaning: "An attachment is the text of a program, which runs only where somebody has an interpreter run it.", Chinese: "附件是程序源文本，只有用解释器执行时才会运行。"},
 		{Name: "attach.shortcut", Meaning: "An attachment is a shortcut that runs something.", Chinese: "附件是会运行程序的快捷方式。"},
+		{Name: "attach.bookmark", Meaning: "An attachment is a shortcut to a page of the web.", Chinese: "附件是指向网页的快捷方式。"},
 		{Name: "attach.disk-image", Meaning: "An attachment is a disk image, whose files escape the marks of the web.", Chinese: "附件是磁盘映像。"},
 		{Name: "attach.double-extension", Meaning: "A dangerous file name pretends to be a harmless one.", Chinese: "危险的文件名伪装成无害的文件名。"},
 		{Name: "attach.hidden-extension", Meaning: "A file name hides the extension that some systems use.", Chinese: "文件名隐藏了真正的扩展名。"},

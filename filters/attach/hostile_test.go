@@ -483,6 +483,13 @@ func TestAFileThatAPagePutsTogetherIsTold(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+	for _, p := range []string{strings.ReplaceAll(page, "script", "SCRIPT"), `<body onload='a=atob("TV");u=URL.createObjectURL(new Blob([a]))'>`,
+		`<a` + strings.Repeat(" ", 200) + ` HREF = 'DATA:text/html;base64,AAAA'>x</a>`, `<b>` + strings.Repeat("x", 2000) + `<script>navigator.MSSaveOrOpenBlob(new Uint8Array(2))</script>`, `<script>a.Download =
+"x.exe";String.fromCharCode(77)</script>`} {
+		if got := codes(check(t, "invoice.html", "text/html", []byte(p))); !slices.Contains(got, "attach.html-smuggling") {
+			t.Errorf("%.80s: %v", p, got)
+		}
+	}
 	large := `<html><a download="x.zip" href="data:application/zip;base64,` + strings.Repeat("A", 150<<10) + `">open</a></html>`
 	if got := codes(check(t, "invoice.html", "text/html", []byte(large))); !slices.Contains(got, "attach.html-smuggling") {
 		t.Errorf("a file in an attribute: %v", got)
@@ -491,6 +498,19 @@ func TestAFileThatAPagePutsTogetherIsTold(t *testing.T) {
 	if got := codes(check(t, "news.html", "text/html", []byte(harmless))); slices.Contains(got, "attach.html-smuggling") {
 		t.Errorf("a page with a link: %v", got)
 	}
+}
+
+// FuzzPageSigns: where a page matches, the quick look has seen it.
+func FuzzPageSigns(f *testing.F) {
+	for _, s := range []string{"a.DOWNLOAD \n=", " download\f=", "mssaveoropenblob", "CREATEOBJECTURL", `<a x href="data:application`, "<a\n href = 'data:text/html", "<a href=data:a/zip"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := readSigns(b)
+		if smuggle.Match(b) && !s.saves || dataLink.Match(b) && !s.dataLink {
+			t.Fatalf("%q matches and was not seen: %+v", b, s)
+		}
+	})
 }
 
 // lnk is a Windows shortcut with a relative path and arguments ([MS-SHLLINK]).
@@ -523,6 +543,34 @@ func TestShortcutsAreToldWithWhatTheyStart(t *testing.T) {
 	}
 	if what := said(check(t, "a.txt", "text/plain", []byte("[InternetShortcut]\r\nURL=file://evil.example/x.exe\r\n")), "attach.shortcut"); !strings.Contains(what, "file://evil.example/x.exe") {
 		t.Errorf("URL: %q", what)
+	}
+}
+
+func TestAShortcutToAPageOfTheWebIsABookmark(t *testing.T) {
+	for text, want := range map[string]string{
+		"[InternetShortcut]\r\nURL=http://www.a.example/essay\r\nModified=E01C2C4A\r\n":                      "attach.bookmark",
+		"[DEFAULT]\r\nBASEURL=http://www.a.example/\r\n[InternetShortcut]\r\nURL=https://www.a.example/\r\n": "attach.bookmark",
+		"[InternetShortcut]\r\nURL=file://evil.example/x.exe\r\n":                                            "attach.shortcut",
+		"[InternetShortcut]\r\nURL=http://a.example/\r\nURL=file://evil.example/x\r\n":                       "attach.shortcut",
+		"[InternetShortcut]\r\nURL=http://a.example/\r\nIconFile=\\\\evil.example\\share\\x.ico\r\n":         "attach.shortcut",
+		"[InternetShortcut]\r\nURL=http://a.example/\r\nWorkingDirectory=C:\\\r\n":                           "attach.shortcut",
+	} {
+		got := codes(check(t, "Essay.url", "application/octet-stream", []byte(text)))
+		if !slices.Contains(got, want) || slices.Contains(got, "attach.bookmark") != (want == "attach.bookmark") || slices.Contains(got, "attach.shortcut") == (want == "attach.bookmark") {
+			t.Errorf("%q: %v, want %s", text, got, want)
+		}
+	}
+}
+
+func TestATextThatQuotesABrokenMessageIsATextWhereItIsCalledOne(t *testing.T) {
+	quoted := []byte("From: a@b.example\r\nTo: c@d.example\r\nthis line has no name\r\nSubject: spam\r\n\r\nBuy.\r\n")
+	for _, c := range []struct {
+		name, kind string
+		want       bool
+	}{{"notspam.txt", "text/plain", false}, {"notspam.eml", "text/plain", true}, {"notspam.txt", "application/octet-stream", true}} {
+		if got := codes(check(t, c.name, c.kind, quoted)); slices.Contains(got, "attach.archive-ambiguous") != c.want {
+			t.Errorf("%s as %s: %v", c.name, c.kind, got)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package attach
 
 import (
 	"bytes"
+	"path"
 	"strings"
 
 	"gatepost/filters/mail"
@@ -58,11 +59,27 @@ func isLetter(b []byte) bool {
 	return false
 }
 
+// shownAsText reports whether every program shows an item as the text that it is, whatever it quotes: it is declared as
+// plain text, and its names say so too.
+func shownAsText(it *item) bool {
+	if !strings.EqualFold(it.declared, "text/plain") {
+		return false
+	}
+	for _, n := range it.names {
+		switch strings.ToLower(path.Ext(n)) {
+		case ".txt", ".log", ".asc", ".diff", ".patch":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // letter examines the parts of a message that lies in a container: the parse of the outer message does not reach there.
 func (w *walk) letter(it *item) error {
 	m := mail.Parse(mail.Memory(it.data))
 	for _, d := range m.Defects {
-		if mail.SeverityOf(d.Code) != mail.Note {
+		if mail.SeverityOf(d.Code) != mail.Note && !shownAsText(it) {
 			w.find(it, "attach.archive-ambiguous", "Programs see different files in this archive.", "a message: "+d.Code)
 			break
 		}

@@ -254,6 +254,34 @@ func stringData(b []byte, wide bool) string {
 // webShortcut is what a .url file leads to.
 var webShortcut = regexp.MustCompile(`(?im)^\s*(?:URL|BASEURL|IconFile)\s*=\s*(\S{1,200})`)
 
+// isBookmark reports whether an Internet shortcut does no more than open a page in a browser: it names pages of the web
+// and nothing else that could be fetched or started.
+func isBookmark(b []byte) bool {
+	if len(b) > 4<<10 || !bytes.HasPrefix(b, []byte("[InternetShortcut]")) && !bytes.HasPrefix(b, []byte("[DEFAULT]")) {
+		return false
+	}
+	leads := false
+	for line := range strings.Lines(string(b)) {
+		key, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(line)), "=")
+		value = strings.TrimSpace(value)
+		web := strings.HasPrefix(value, "http://") || strings.HasPrefix(value, "https://")
+		switch strings.TrimSpace(key) {
+		case "", "[internetshortcut]", "[default]", "modified", "iconindex", "hotkey", "idlist", "[{000214a0-0000-0000-c000-000000000046}]", "prop3":
+		case "url", "baseurl":
+			if leads = true; !web {
+				return false
+			}
+		case "iconfile":
+			if !web {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return leads
+}
+
 // starts is what an item that is a shortcut leads to, for the evidence.
 func starts(kind string, b []byte) string {
 	if s := shortcut(b); strings.HasPrefix(kind, "Windows shortcut") && s != "" {

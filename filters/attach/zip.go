@@ -48,21 +48,17 @@ var le = binary.LittleEndian
 // zipDirectoryEnd finds the last end record (APPNOTE 4.3.16) whose directory may exist, and how many such there are.
 func zipDirectoryEnd(b []byte) (at int, count int) {
 	at = -1
-	from := max(0, len(b)-1<<20)
-	for i := len(b); i > from; {
-		i = bytes.LastIndex(b[from:i], []byte("PK\x05\x06"))
-		if i < 0 {
-			break
+	for i := max(0, len(b)-1<<20); ; i += 4 {
+		n := bytes.Index(b[i:], []byte("PK\x05\x06"))
+		if n < 0 {
+			return at, count
 		}
-		i += from
+		i += n
 		if i+22 <= len(b) && int64(le.Uint32(b[i+12:])) <= int64(i) || i+22 <= len(b) && le.Uint32(b[i+12:]) == 1<<32-1 {
-			if at < 0 {
-				at = i
-			}
+			at = i
 			count++
 		}
 	}
-	return at, count
 }
 
 // readZip reads the central directory and compares it with the local headers. It never inflates. It refuses more than

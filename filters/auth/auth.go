@@ -149,12 +149,10 @@ func (r *run) spfOf(ctx context.Context, c client) (path, helo filters.SPF) {
 		return none, none
 	}
 	q := SPFQuery{IP: c.ip, Helo: c.helo, Receiver: r.f.cfg.Hostname, Time: r.now}
+	greeting := q
+	greeting.Sender = "postmaster@" + c.helo
 	var tasks tasks
-	tasks.start(func() {
-		q := q
-		q.Sender = "postmaster@" + c.helo
-		helo = checkSPF(ctx, r.f.r, q, r.f.read.spf)
-	})
+	tasks.start(func() { helo = checkSPF(ctx, r.f.r, greeting, r.f.read.spf) })
 	if !env.From.IsNull() {
 		q.Sender = env.From.Local() + "@" + env.From.Domain()
 		path = checkSPF(ctx, r.f.r, q, r.f.read.spf)

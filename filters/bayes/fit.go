@@ -11,7 +11,7 @@ import (
 const (
 	rounds  = 10   // through all lessons
 	rate    = 0.5  // of learning, in the manner of AdaGrad
-	decay   = 1e-5 // of every weight at each step
+	decay   = 1e-4 // of every weight at each step
 	seldom  = 2    // lessons that a token must be in: what one message alone says is never learnt
 	heavy   = 4.0  // the most that one token may weigh
 	folds   = 4    // parts for calibration, each judged by a model of the others

@@ -2,17 +2,16 @@
 package catalog
 
 import (
+	"maps"
 	"time"
 
 	"gatepost/filters"
 	"gatepost/filters/attach"
 	"gatepost/filters/auth"
 	"gatepost/filters/bayes"
-	"gatepost/filters/clamd"
 	"gatepost/filters/content"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
-	"gatepost/filters/icap"
 	"gatepost/filters/spoof"
 	"gatepost/rules"
 	"gatepost/rules/conf"
@@ -62,12 +61,16 @@ func order() []string {
 		"dnsbl",
 		"clamd",
 		"icap",
+		"milter",
+		"rspamd",
+		"spamd",
+		"hook",
 	}
 }
 
 // entries is the catalog.
 func entries() map[string]entry {
-	return map[string]entry{
+	all := map[string]entry{
 		"headers": {filters.AtMessage, 10 * time.Second, headers.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
 			var c headers.Config
 			problems := s.Decode("headers", &c)
@@ -92,8 +95,6 @@ func entries() map[string]entry {
 		"links": linksEntry(),
 		"spoof": spoofEntry(),
 		"bulk":  bulkEntry(),
-		"clamd": clamdEntry(),
-		"icap":  icapEntry(),
 		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
 		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c bayes.Config
@@ -101,6 +102,8 @@ func entries() map[string]entry {
 			return bayes.New(c, d.Learned), problems
 		}},
 	}
+	maps.Copy(all, engines())
+	return all
 }
 
 // buildLists makes the dnsbl filter.
@@ -127,30 +130,6 @@ func Lists(s Sections) []dnsbl.List {
 	return lists
 }
 
-// clamdEntry is only there where an address is configured; its own timeout, within this one, is configurable.
-func clamdEntry() entry {
-	return entry{filters.AtDepth, 42 * time.Second, clamd.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
-		var c clamd.Config
-		problems := s.Decode("clamd", &c)
-		if f := clamd.New(c); f != nil {
-			return f, problems
-		}
-		return nil, problems
-	}}
-}
-
-// icapEntry is likewise.
-func icapEntry() entry {
-	return entry{filters.AtDepth, 42 * time.Second, icap.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
-		var c icap.Config
-		problems := s.Decode("icap", &c)
-		if f := icap.New(c, nil); f != nil {
-			return f, problems
-		}
-		return nil, problems
-	}}
-}
-
 // Names lists every filter there is, in the order of reports.
 func Names() []string { return order() }
 
@@ -167,11 +146,11 @@ func Codes() []filters.Code {
 // CodesOf lists every finding that any filter may state at a site with these sections and rules.
 func CodesOf(s Sections, set *rules.Set) []filters.Code {
 	codes := append(Codes(), content.RuleCodes(set)...)
-	var c dnsbl.Config
-	if len(s.Decode("dnsbl", &c)) > 0 {
-		return codes
+	var lists dnsbl.Config
+	if len(s.Decode("dnsbl", &lists)) == 0 {
+		codes = append(codes, dnsbl.OwnCodes(lists)...)
 	}
-	return append(codes, dnsbl.OwnCodes(c)...)
+	return append(codes, ownCodes(s)...)
 }
 
 // Weights are the points that findings bring along; the shipped policy gives the others theirs.

@@ -13,8 +13,12 @@ import (
 	"gatepost/filters/content"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/hook"
 	"gatepost/filters/icap"
 	"gatepost/filters/links"
+	"gatepost/filters/milter"
+	"gatepost/filters/rspamd"
+	"gatepost/filters/spamd"
 	"gatepost/filters/spoof"
 	"gatepost/rules/conf"
 )
@@ -24,6 +28,7 @@ func settings() map[string]any {
 	return map[string]any{
 		"headers": headers.Config{}, "auth": auth.Config{}, "attach": attach.Config{}, "links": links.Config{}, "spoof": spoof.Config{}, "bulk": bulk.Config{},
 		"content": content.Config{}, "bayes": bayes.Config{}, "dnsbl": dnsbl.Config{}, "clamd": clamd.Config{}, "icap": icap.Config{},
+		"milter": milter.Config{}, "rspamd": rspamd.Config{}, "spamd": spamd.Config{}, "hook": hook.Config{},
 	}
 }
 

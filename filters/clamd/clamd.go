@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
+	"gatepost/filters/peer"
 	"gatepost/rules/conf"
 )
 
@@ -25,41 +25,13 @@ type Config struct {
 }
 
 // Addresses are where daemons listen; a document writes one or a list.
-type Addresses []string
-
-// UnmarshalConf reads one address or a list of them.
-func (a *Addresses) UnmarshalConf(n conf.Node) []conf.Problem {
-	nodes := []conf.Node{n}
-	if n.Kind() == conf.Sequence {
-		nodes = n.Items()
-	}
-	var problems []conf.Problem
-	for _, item := range nodes {
-		if item.Kind() != conf.Scalar || item.String() == "" {
-			problems = append(problems, item.Problemf("expected unix:/path or HOST:PORT"))
-			continue
-		}
-		if _, _, err := place(item.String()); err != nil {
-			problems = append(problems, item.Problemf("%v", err))
-			continue
-		}
-		*a = append(*a, item.String())
-	}
-	return problems
-}
-
-// ConfType says what a document may write.
-func (Addresses) ConfType() string { return "unix:/path or HOST:PORT, or a list of them" }
-
-// ConfSchema says what a document may write.
-func (Addresses) ConfSchema() map[string]any {
-	return map[string]any{"type": []string{"string", "array"}, "items": map[string]any{"type": "string"}}
-}
+type Addresses = peer.Addresses
 
 // A Filter is the clamd filter. It remembers only how its daemons are.
 type Filter struct {
 	cfg     Config
 	servers []*server
+	peers   []*peer.Peer // the servers' own
 	now     func() time.Time
 }
 
@@ -70,11 +42,13 @@ func New(cfg Config) *Filter {
 	}
 	f := &Filter{cfg: cfg, now: time.Now}
 	for _, a := range cfg.Address {
-		network, address, err := place(a)
+		network, address, err := peer.Place(a)
 		if err != nil {
 			continue // the configuration was checked when it was read
 		}
-		f.servers = append(f.servers, &server{name: a, network: network, address: address, slots: make(chan struct{}, max(cfg.Connections, 1))})
+		p := peer.New("clamd "+a, network, address, cfg.Connections)
+		f.peers = append(f.peers, p)
+		f.servers = append(f.servers, &server{Peer: p})
 	}
 	return f
 }
@@ -88,48 +62,20 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 	if err := m.Err(); err != nil {
 		return filters.Facts{}, err
 	}
-	var errs []error
-	for _, s := range f.servers {
-		facts, err := f.ask(ctx, s, m)
-		if err == nil {
-			return facts, nil
+	return peer.First(ctx, f.peers, f.cfg.Timeout, func(ctx context.Context, i int) (filters.Facts, error) {
+		q := &inquiry{f: f, s: f.servers[i]}
+		if err := q.freshness(ctx); err != nil {
+			return q.facts, err
 		}
-		if len(facts.Findings) > 0 {
-			return facts, err // what was found counts, whatever happened then
-		}
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return filters.Facts{}, errors.Join(errs...)
+		return q.facts, q.streams(ctx, m)
+	})
 }
-
-// errTimeout is a timeout in the words of a result.
-func errTimeout(d time.Duration) error { return fmt.Errorf("timeout after %s", conf.Duration(d)) }
 
 // An inquiry is what one daemon is asked about one message.
 type inquiry struct {
 	f     *Filter
 	s     *server
 	facts filters.Facts
-}
-
-// ask asks one daemon about everything.
-func (f *Filter) ask(ctx context.Context, s *server, m *mail.Mail) (filters.Facts, error) {
-	q := &inquiry{f: f, s: s}
-	share := f.cfg.Timeout / time.Duration(len(f.servers)) // a hung daemon leaves the others their time
-	ctx, cancel := context.WithTimeoutCause(ctx, share, errTimeout(share))
-	defer cancel()
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return q.facts, err
-	}
-	defer leave()
-	if err := q.freshness(ctx); err != nil {
-		return q.facts, err
-	}
-	return q.facts, q.streams(ctx, m)
 }
 
 // freshness fails for a daemon whose signatures are too old to be one, and marks those that are merely old.
@@ -143,7 +89,7 @@ func (q *inquiry) freshness(ctx context.Context) error {
 		return fmt.Errorf("signatures are of %s, older than %s", v.Signatures.Format(time.DateOnly), conf.Duration(q.f.cfg.Stale))
 	}
 	if q.f.cfg.Warn > 0 && age > q.f.cfg.Warn {
-		q.find("clamd.stale", "ClamAV's signatures are old.", "clamd "+q.s.name, "signatures of "+v.Signatures.Format(time.DateOnly))
+		q.find("clamd.stale", "ClamAV's signatures are old.", q.s.Name(), "signatures of "+v.Signatures.Format(time.DateOnly))
 	}
 	return nil
 }
@@ -213,20 +159,12 @@ func (q *inquiry) find(code, text, where, what string) {
 
 // Conditions implements filters.Reporter: it asks every daemon now.
 func (f *Filter) Conditions(ctx context.Context) []filters.Condition {
-	list := make([]filters.Condition, len(f.servers))
-	var all sync.WaitGroup
-	for i, s := range f.servers {
-		all.Go(func() { list[i] = f.condition(ctx, s) })
-	}
-	all.Wait()
-	return list
+	return peer.Conditions(ctx, f.peers, f.cfg.Timeout, func(ctx context.Context, i int) filters.Condition { return f.condition(ctx, f.servers[i]) })
 }
 
 // condition asks one daemon for its life and version.
 func (f *Filter) condition(ctx context.Context, s *server) filters.Condition {
-	ctx, cancel := context.WithTimeoutCause(ctx, min(f.cfg.Timeout, 5*time.Second), errTimeout(min(f.cfg.Timeout, 5*time.Second)))
-	defer cancel()
-	c := filters.Condition{Name: "clamd " + s.name, Down: true, Hint: "Start clamd, and see that filters.clamd.address is where it listens and that the gateway may connect there."}
+	c := filters.Condition{Down: true, Hint: "Start clamd, and see that filters.clamd.address is where it listens and that the gateway may connect there."}
 	if c.Err = s.ping(ctx); c.Err != nil {
 		return c
 	}

@@ -7,114 +7,38 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"gatepost/filters/mail"
+	"gatepost/filters/peer"
 )
 
-// A server is one daemon and what is remembered of it.
+// A server is one daemon and what it said of itself.
 type server struct {
-	name             string // as configured
-	network, address string
-	slots            chan struct{} // one for each stream that may be under way
+	*peer.Peer
 
-	mu     sync.Mutex
-	failed int       // times in a row that it could not be talked to
-	rest   time.Time // nobody asks before
-	known  Version
-	asked  time.Time // when known was
-}
-
-// place reads an address: unix:/path, /path, tcp:HOST:PORT or HOST:PORT.
-func place(s string) (network, address string, err error) {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		s = path
-	}
-	if strings.HasPrefix(s, "/") {
-		return "unix", s, nil
-	}
-	s = strings.TrimPrefix(s, "tcp:")
-	if host, port, err := net.SplitHostPort(s); err != nil || host == "" || port == "" {
-		return "", "", fmt.Errorf("expected unix:/path or HOST:PORT, found %q", s)
-	}
-	return "tcp", s, nil
+	mu    sync.Mutex
+	known Version
+	asked time.Time // when known was
 }
 
 // The wire's bounds.
 const (
 	chunkSize  = 64 << 10
-	maxReply   = 4 << 10         // HOSTILE G-17
-	restAfter  = 3               // failures in a row
-	restTime   = 5 * time.Second // then nobody waits for it
-	versionAge = time.Minute     // how long an answer to VERSION is believed
+	maxReply   = 4 << 10     // HOSTILE G-17
+	versionAge = time.Minute // how long an answer to VERSION is believed
 )
 
-var (
-	errTooLarge = errors.New("stream is larger than clamd takes")
-	errResting  = errors.New("clamd failed several times in a row and is not asked for some seconds")
-)
-
-// enter waits for a free slot. leave gives it back.
-func (s *server) enter(ctx context.Context) (leave func(), err error) {
-	s.mu.Lock()
-	resting := time.Now().Before(s.rest)
-	s.mu.Unlock()
-	if resting {
-		return nil, errResting
-	}
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a free connection: %w", context.Cause(ctx))
-	}
-}
-
-// note remembers whether the daemon could be talked to.
-func (s *server) note(ctx context.Context, err error) {
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return // the message was given up, not the daemon
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil {
-		s.failed, s.rest = 0, time.Time{}
-		return
-	}
-	if s.failed++; s.failed >= restAfter {
-		s.rest = time.Now().Add(restTime)
-	}
-}
-
-// dial opens a connection that ends with ctx.
-func (s *server) dial(ctx context.Context) (conn net.Conn, end func(), err error) {
-	var d net.Dialer
-	conn, err = d.DialContext(ctx, s.network, s.address)
-	if err != nil {
-		return nil, nil, s.told(ctx, "connect", err)
-	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	return conn, func() { stop(); conn.Close() }, nil
-}
-
-// told says what went wrong: why ctx ended, if that is why.
-func (s *server) told(ctx context.Context, what string, err error) error {
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return fmt.Errorf("%s clamd %s: %w", what, s.name, err)
-}
+var errTooLarge = errors.New("stream is larger than clamd takes")
 
 // scan has r scanned and returns the name of what was found; "" is a clean stream. Anything but a whole and proper answer
 // to the whole stream is an error.
 func (s *server) scan(ctx context.Context, r io.Reader) (found string, err error) {
-	conn, end, err := s.dial(ctx)
+	conn, end, err := s.Dial(ctx)
 	if err != nil {
-		s.note(ctx, err)
+		s.Note(ctx, err)
 		return "", err
 	}
 	defer end()
@@ -127,12 +51,12 @@ func (s *server) scan(ctx context.Context, r io.Reader) (found string, err error
 		err = sendErr // a word about what it never got is no answer
 	}
 	if errors.Is(err, errTooLarge) {
-		s.note(ctx, nil)
+		s.Note(ctx, nil)
 		return "", err
 	}
-	s.note(ctx, err)
+	s.Note(ctx, err)
 	if err != nil {
-		return "", s.told(ctx, "scan by", err)
+		return "", s.Told(ctx, "scan by", err)
 	}
 	return found, nil
 }
@@ -219,27 +143,27 @@ func verdict(reply string) (found string, err error) {
 	case what == "OK":
 		return "", nil
 	case strings.HasSuffix(what, " FOUND"):
-		name := mail.Printable(strings.TrimSuffix(what, " FOUND"), 80)
+		name := peer.ASCII(strings.TrimSuffix(what, " FOUND"), 80)
 		if strings.TrimSpace(name) != "" {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("it said %q", mail.Printable(reply, 100))
+	return "", fmt.Errorf("it said %q", peer.ASCII(reply, 100))
 }
 
 // command sends a command without content and reads the reply.
 func (s *server) command(ctx context.Context, word string) (string, error) {
-	conn, end, err := s.dial(ctx)
+	conn, end, err := s.Dial(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer end()
 	if _, err := io.WriteString(conn, "z"+word+"\x00"); err != nil {
-		return "", s.told(ctx, "ask", err)
+		return "", s.Told(ctx, "ask", err)
 	}
 	reply, err := readReply(conn)
 	if err != nil {
-		return "", s.told(ctx, "ask", err)
+		return "", s.Told(ctx, "ask", err)
 	}
 	return reply, nil
 }
@@ -248,7 +172,7 @@ func (s *server) command(ctx context.Context, word string) (string, error) {
 func (s *server) ping(ctx context.Context) error {
 	reply, err := s.command(ctx, "PING")
 	if err == nil && reply != "PONG" {
-		err = fmt.Errorf("ask clamd %s: it said %q to PING", s.name, mail.Printable(reply, 100))
+		err = fmt.Errorf("ask %s: it said %q to PING", s.Name(), peer.ASCII(reply, 100))
 	}
 	return err
 }
@@ -268,7 +192,7 @@ func (s *server) version(ctx context.Context, now time.Time) (Version, error) {
 		return known, nil
 	}
 	v, err := s.askVersion(ctx)
-	s.note(ctx, err)
+	s.Note(ctx, err)
 	if err != nil {
 		return Version{}, err
 	}
@@ -286,7 +210,7 @@ func (s *server) askVersion(ctx context.Context) (Version, error) {
 	}
 	v, ok := readVersion(reply)
 	if !ok {
-		return Version{}, fmt.Errorf("ask clamd %s: it said %q to VERSION", s.name, mail.Printable(reply, 100))
+		return Version{}, fmt.Errorf("ask %s: it said %q to VERSION", s.Name(), peer.ASCII(reply, 100))
 	}
 	return v, nil
 }
@@ -297,7 +221,7 @@ func readVersion(reply string) (Version, bool) {
 	if !strings.HasPrefix(engine, "ClamAV ") {
 		return Version{}, false
 	}
-	v := Version{Engine: mail.Printable(engine, 60)}
+	v := Version{Engine: peer.ASCII(engine, 60)}
 	if _, date, ok := strings.Cut(rest, "/"); ok {
 		if t, err := time.ParseInLocation(time.ANSIC, date, time.Local); err == nil {
 			v.Signatures = t

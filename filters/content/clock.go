@@ -19,20 +19,23 @@ const wrongClock = 15 * 24 * time.Hour
 
 // clock compares the times of Outlook's inventions with the date.
 func (g *gathered) clock() {
-	date := g.m.Date()
-	if date.IsZero() || g.answers() {
-		return
-	}
-	for _, c := range []struct {
-		in, where string
-		form      *regexp.Regexp
-	}{{strings.ToLower(g.m.MessageID()), "header Message-ID", outlookID}, {g.m.Get("Content-Type"), "header Content-Type", outlookBoundary}} {
+	for _, c := range [...]struct {
+		in, where, mark string // mark stands in what form matches
+		form            *regexp.Regexp
+	}{{strings.ToLower(g.m.MessageID()), "header Message-ID", "$", outlookID}, {g.m.Get("Content-Type"), "header Content-Type", "_NextPart_", outlookBoundary}} {
+		if !strings.Contains(c.in, c.mark) {
+			continue
+		}
 		m := c.form.FindStringSubmatch(c.in)
 		if m == nil {
 			continue
 		}
+		date := g.m.Date()
+		if date.IsZero() || g.answers() {
+			return
+		}
 		if t, ok := fileTime(m[1], m[2]); ok && (t.Sub(date) > wrongClock || date.Sub(t) > wrongClock) {
-			g.sign("outlook_clock", c.where, "%s tells %s", m[0], t.Format(time.DateOnly))
+			g.sign("outlook_clock", c.where, m[0]+" tells "+t.Format(time.DateOnly))
 			return
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
@@ -14,19 +15,25 @@ import (
 // configuration's rules key, what they weigh that of policy.
 type Config struct{}
 
-// A Filter is the content filter. It keeps no state.
+// A Filter is the content filter. It keeps no state but memory for the next message.
 type Filter struct {
 	set     *rules.Set
 	rules   []rules.Rule
-	headers []string // the fields that rules look into, in lower case
+	says    []string // by rule: the text of its finding
+	headers []field
+	scratch sync.Pool // *gathered
 }
 
 // New makes the filter that applies a set of rules.
 func New(_ Config, set *rules.Set) *Filter {
 	f := &Filter{set: set, rules: set.Rules()}
+	f.scratch.New = func() any { return &gathered{seen: map[string]bool{}} }
+	for _, r := range f.rules {
+		f.says = append(f.says, mail.Printable(r.English, 300))
+	}
 	for _, p := range set.Places() {
 		if name, ok := strings.CutPrefix(p, "header:"); ok {
-			f.headers = append(f.headers, name)
+			f.headers = append(f.headers, field{name, p})
 		}
 	}
 	return f
@@ -37,7 +44,12 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 	if err := m.Err(); err != nil {
 		return filters.Facts{}, err
 	}
-	g := gather(m, f.headers)
+	g := f.scratch.Get().(*gathered)
+	defer func() {
+		g.forget()
+		f.scratch.Put(g)
+	}()
+	g.gather(m, f.headers)
 	facts := filters.Facts{Text: &filters.Text{Language: g.language, Words: g.words}}
 	hits, complete := f.set.Match(ctx, g.texts)
 	for _, h := range hits {
@@ -57,11 +69,9 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 
 // finding tells of a rule that holds.
 func (f *Filter) finding(g *gathered, h rules.Hit) filters.Finding {
-	r := f.rules[h.Rule]
-	out := filters.Finding{Code: Prefix + r.Name, Text: mail.Printable(r.English, 300)}
+	out := filters.Finding{Code: Prefix + f.rules[h.Rule].Name, Text: f.says[h.Rule]}
 	for _, p := range h.Proof {
-		from := g.from[p.Text]
-		e := filters.Evidence{Where: from.where, At: from.at, What: from.what}
+		e := g.from[p.Text].evidence()
 		if e.What == "" {
 			e.What = mail.Printable(p.Quote(g.texts), 200)
 		}

@@ -3,6 +3,7 @@ package content
 import (
 	"strings"
 
+	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/rules"
 )
@@ -22,47 +23,78 @@ type gathered struct {
 	texts    []rules.Text
 	from     []origin // of each text
 	body     string
+	subject  string
 	html     []*mail.Part
-	plain    bool // there is a text part that is not HTML
+	seen     map[string]bool // URLs
+	plain    bool            // there is a text part that is not HTML
 	words    int
 	language string
 }
 
 // An origin says where a text stands in the message.
 type origin struct {
-	where string
-	at    *[2]int64
-	what  string // what proves a sign; empty: the text itself
+	where string     // empty: in part
+	part  *mail.Part // the path of a part is made when it is asked for
+	span  mail.Span  // empty: nowhere in particular
+	what  string     // what proves a sign; empty: the text itself
 }
 
+// evidence is where a text stands, as it is told.
+func (o *origin) evidence() filters.Evidence {
+	e := filters.Evidence{Where: o.where, What: mail.Printable(o.what, 200)}
+	if o.part != nil {
+		e.Where = "part " + o.part.Path()
+		if o.part.Path() == "" && o.where == "" {
+			e.Where = "message"
+		}
+	}
+	if o.span != (mail.Span{}) {
+		e.At = &[2]int64{o.span.Start, o.span.End - o.span.Start}
+	}
+	return e
+}
+
+// A field is a field that rules look into, and the place that it is.
+type field struct{ name, place string }
+
 // gather collects the texts of a message, for rules that look into the given fields.
-func gather(m *mail.Mail, headers []string) *gathered {
-	g := &gathered{m: m, body: m.Text()}
-	g.fields("subject", "Subject", m.Subject())
+func (g *gathered) gather(m *mail.Mail, headers []field) {
+	g.m, g.body, g.subject = m, m.Text(), m.Subject()
+	from := origin{where: "header Subject"}
+	if list := m.Fields("Subject"); len(list) > 0 {
+		from.span = list[0].Span
+	}
+	g.add("subject", g.subject, from)
 	for i, a := range m.Authors() {
 		if i == maxAuthors {
 			break
 		}
-		g.add("from", a.Name+" <"+a.Address+">", origin{where: "header From", at: at(a.Span)})
+		g.add("from", a.Name+" <"+a.Address+">", origin{where: "header From", span: a.Span})
 	}
 	g.add("body", g.body, origin{where: "text"})
 	g.parts()
 	g.links()
-	for _, name := range headers {
-		for i, f := range m.Fields(name) {
+	for _, h := range headers {
+		for i, f := range m.Fields(h.name) {
 			if i == maxFields {
 				break
 			}
-			g.add("header:"+name, mail.DecodeWords(mail.Unfold(f.Value)), origin{where: "header " + f.Name, at: at(f.Span)})
+			g.add(h.place, mail.DecodeWords(mail.Unfold(f.Value)), origin{where: "header " + f.Name, span: f.Span})
 		}
 	}
 	g.words = countWords(g.body)
 	g.language = language(g.body)
 	g.signs()
-	return g
 }
 
-func at(s mail.Span) *[2]int64 { return &[2]int64{s.Start, s.End - s.Start} }
+// forget keeps nothing of the message but the memory that it took.
+func (g *gathered) forget() {
+	clear(g.texts)
+	clear(g.from)
+	clear(g.html)
+	clear(g.seen)
+	*g = gathered{texts: g.texts[:0], from: g.from[:0], html: g.html[:0], seen: g.seen}
+}
 
 func (g *gathered) add(place, text string, from origin) {
 	if strings.TrimSpace(text) == "" {
@@ -72,28 +104,16 @@ func (g *gathered) add(place, text string, from origin) {
 	g.from = append(g.from, from)
 }
 
-// fields adds a text that stands in a field of the header.
-func (g *gathered) fields(place, name, text string) {
-	from := origin{where: "header " + name}
-	if list := g.m.Fields(name); len(list) > 0 {
-		from.at = at(list[0].Span)
-	}
-	g.add(place, text, from)
-}
-
 // parts adds what stands in parts and what they are called.
 func (g *gathered) parts() {
 	files := 0
 	for p := range g.m.Parts() {
-		where := "part " + p.Path()
-		if p.Path() == "" {
-			where = "message"
-		}
-		g.add("type", p.Type, origin{where: where})
+		where := origin{part: p}
+		g.add("type", p.Type, where)
 		if p.Attachment() && files < maxFiles {
 			for _, name := range p.Names() {
 				files++
-				g.add("file", name, origin{where: where})
+				g.add("file", name, where)
 			}
 			if p.Disposition() == "attachment" {
 				continue
@@ -109,23 +129,22 @@ func (g *gathered) parts() {
 		}
 		if len(g.html) < maxHTML {
 			g.html = append(g.html, p)
-			g.add("html", v.Source, origin{where: where})
-			g.add("hidden", v.Hidden, origin{where: where})
+			g.add("html", v.Source, where)
+			g.add("hidden", v.Hidden, where)
 		}
 	}
 }
 
 // links adds where the message leads and what readers see of it.
 func (g *gathered) links() {
-	seen := map[string]bool{}
 	for _, l := range g.m.Links() {
-		if len(seen) == maxURLs {
+		if len(g.seen) == maxURLs {
 			break
 		}
-		if seen[l.URL] {
+		if g.seen[l.URL] {
 			continue
 		}
-		seen[l.URL] = true
+		g.seen[l.URL] = true
 		g.add("url", l.URL, origin{where: "link"})
 		if l.Where == "a href" {
 			g.add("link", l.Text, origin{where: "link"})

@@ -1,7 +1,6 @@
 package content
 
 import (
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -9,48 +8,67 @@ import (
 // sampled is how much of a text is looked at for its language.
 const sampled = 4 << 10
 
+// scripts counts the letters of a text by script.
+type scripts struct{ han, kana, hangul, cyrillic, arabic, hebrew, thai, greek, latin int }
+
+func (n *scripts) add(r rune) {
+	switch {
+	case unicode.Is(unicode.Han, r):
+		n.han++
+	case r >= 0x3041 && r <= 0x30FF:
+		n.kana++
+	case r >= 0xAC00 && r <= 0xD7A3:
+		n.hangul++
+	case r >= 0x400 && r <= 0x4FF:
+		n.cyrillic++
+	case r >= 0x600 && r <= 0x6FF:
+		n.arabic++
+	case r >= 0x590 && r <= 0x5FF:
+		n.hebrew++
+	case r >= 0xE00 && r <= 0xE7F:
+		n.thai++
+	case r >= 0x370 && r <= 0x3FF:
+		n.greek++
+	case unicode.IsLetter(r):
+		n.latin++
+	}
+}
+
 // language is the language of a text by its letters and its small words (ISO 639-1); empty if there is too little to tell.
 func language(s string) string {
-	s = sample(s)
-	var han, kana, hangul, cyrillic, arabic, hebrew, thai, greek, latin int
-	for _, r := range s {
-		switch {
-		case r < 0x80:
-			if r|0x20 >= 'a' && r|0x20 <= 'z' {
-				latin++
+	var n scripts
+	var word smallWord
+	votes := [len(languages)]int{}
+	for _, r := range sample(s) {
+		if r < utf8.RuneSelf {
+			if c := byte(r) | 0x20; c >= 'a' && c <= 'z' {
+				n.latin++
+				word.add(r|0x20, 1)
+			} else {
+				word.vote(&votes)
 			}
-		case unicode.Is(unicode.Han, r):
-			han++
-		case r >= 0x3041 && r <= 0x30FF:
-			kana++
-		case r >= 0xAC00 && r <= 0xD7A3:
-			hangul++
-		case r >= 0x400 && r <= 0x4FF:
-			cyrillic++
-		case r >= 0x600 && r <= 0x6FF:
-			arabic++
-		case r >= 0x590 && r <= 0x5FF:
-			hebrew++
-		case r >= 0xE00 && r <= 0xE7F:
-			thai++
-		case r >= 0x370 && r <= 0x3FF:
-			greek++
-		case unicode.IsLetter(r):
-			latin++
+			continue
+		}
+		n.add(r)
+		if unicode.IsLetter(r) {
+			word.add(unicode.ToLower(r), utf8.RuneLen(r))
+		} else {
+			word.vote(&votes)
 		}
 	}
-	if kana > 3 && (han+kana)*3 > latin {
+	word.vote(&votes)
+	if n.kana > 3 && (n.han+n.kana)*3 > n.latin {
 		return "ja"
 	}
-	for _, c := range []struct {
+	for _, c := range [...]struct {
 		n    int
 		name string
-	}{{han * 3, "zh"}, {hangul * 3, "ko"}, {cyrillic, "ru"}, {arabic, "ar"}, {hebrew, "he"}, {thai, "th"}, {greek, "el"}} {
-		if c.n > latin && c.n > 10 {
+	}{{n.han * 3, "zh"}, {n.hangul * 3, "ko"}, {n.cyrillic, "ru"}, {n.arabic, "ar"}, {n.hebrew, "he"}, {n.thai, "th"}, {n.greek, "el"}} {
+		if c.n > n.latin && c.n > 10 {
 			return c.name
 		}
 	}
-	return byWords(s)
+	return elected(&votes)
 }
 
 // sample is the beginning of a text, cut between letters.
@@ -65,21 +83,29 @@ func sample(s string) string {
 	return s[:n]
 }
 
-// byWords tells languages in Latin letters apart by words that stand in every text of theirs.
-func byWords(s string) string {
-	counts := map[string]int{}
-	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return !unicode.IsLetter(r) }) {
-		if len(word) > 8 {
-			continue
-		}
-		for _, l := range smallWords(strings.ToLower(word)) {
-			counts[l]++
-		}
-	}
+// languages are those that are told apart by words that stand in every text of theirs.
+var languages = [...]string{"en", "de", "fr", "es", "pt", "it", "nl", "pl", "sv", "tr"}
+
+// The places of languages, as bits.
+const (
+	english = 1 << iota
+	german
+	french
+	spanish
+	portuguese
+	italian
+	dutch
+	polish
+	swedish
+	turkish
+)
+
+// elected is the language whose words are most; empty if there are few of them or two languages have as many.
+func elected(votes *[len(languages)]int) string {
 	best, most, second := "", 0, 0
-	for _, l := range [...]string{"en", "de", "fr", "es", "pt", "it", "nl", "pl", "sv", "tr"} {
-		if n := counts[l]; n > most {
-			best, most, second = l, n, most
+	for i, n := range votes {
+		if n > most {
+			best, most, second = languages[i], n, most
 		} else {
 			second = max(second, n)
 		}
@@ -90,57 +116,95 @@ func byWords(s string) string {
 	return best
 }
 
-// smallWords names the languages that a word is common in.
-func smallWords(w string) []string {
-	switch w {
-	case "the", "and", "of", "you", "your", "is", "this", "that", "with", "are", "have", "it":
-		return []string{"en"}
-	case "der", "und", "die", "das", "nicht", "ist", "sie", "mit", "auf", "ihr", "wir", "ein":
-		return []string{"de"}
-	case "le", "et", "les", "est", "vous", "pour", "votre", "dans", "nous":
-		return []string{"fr"}
-	case "el", "los", "las", "del", "una", "su", "por", "y", "usted":
-		return []string{"es"}
-	case "não", "você", "seu", "sua", "uma", "os", "ao", "em", "da", "do":
-		return []string{"pt"}
-	case "il", "della", "che", "di", "sono", "per", "gli":
-		return []string{"it"}
-	case "het", "een", "van", "niet", "voor", "zijn", "uw", "je", "wij":
-		return []string{"nl"}
-	case "nie", "się", "jest", "na", "że", "dla":
-		return []string{"pl"}
-	case "och", "att", "det", "som", "inte", "för":
-		return []string{"sv"}
-	case "ve", "bir", "için", "bu", "ile", "olan":
-		return []string{"tr"}
-	case "que":
-		return []string{"es", "pt", "fr"}
-	case "para", "com", "de", "la", "en", "un":
-		return []string{"es"}
+// maxSmall is the most octets of a word that is looked at.
+const maxSmall = 8
+
+// A smallWord is a word being read, in lower case.
+type smallWord struct {
+	letters [2*maxSmall + utf8.UTFMax]byte
+	n, size int // octets in letters, and of the word as written
+}
+
+func (w *smallWord) add(lower rune, size int) {
+	if w.size += size; w.size > maxSmall {
+		return
 	}
-	return nil
+	if lower < utf8.RuneSelf {
+		w.letters[w.n] = byte(lower)
+		w.n++
+		return
+	}
+	w.n += utf8.EncodeRune(w.letters[w.n:], lower)
+}
+
+// vote counts the word for the languages that it is common in, and begins the next.
+func (w *smallWord) vote(votes *[len(languages)]int) {
+	if w.n > 0 && w.size <= maxSmall {
+		for in, i := commonIn(w.letters[:w.n]), 0; in != 0; in, i = in>>1, i+1 {
+			votes[i] += in & 1
+		}
+	}
+	w.n, w.size = 0, 0
+}
+
+// commonIn are the languages that a word is common in.
+func commonIn(w []byte) int {
+	switch string(w) {
+	case "the", "and", "of", "you", "your", "is", "this", "that", "with", "are", "have", "it":
+		return english
+	case "der", "und", "die", "das", "nicht", "ist", "sie", "mit", "auf", "ihr", "wir", "ein":
+		return german
+	case "le", "et", "les", "est", "vous", "pour", "votre", "dans", "nous":
+		return french
+	case "el", "los", "las", "del", "una", "su", "por", "y", "usted":
+		return spanish
+	case "não", "você", "seu", "sua", "uma", "os", "ao", "em", "da", "do":
+		return portuguese
+	case "il", "della", "che", "di", "sono", "per", "gli":
+		return italian
+	case "het", "een", "van", "niet", "voor", "zijn", "uw", "je", "wij":
+		return dutch
+	case "nie", "się", "jest", "na", "że", "dla":
+		return polish
+	case "och", "att", "det", "som", "inte", "för":
+		return swedish
+	case "ve", "bir", "için", "bu", "ile", "olan":
+		return turkish
+	case "que":
+		return spanish | portuguese | french
+	case "para", "com", "de", "la", "en", "un":
+		return spanish
+	}
+	return 0
 }
 
 // countWords counts words: runs of letters and digits, and each Han letter.
 func countWords(s string) int {
-	n, in := 0, false
-	for _, r := range s {
+	// The digits and ', and the letters: the octets of words below 64, and from there on.
+	const low, high = uint64(0x3FF<<'0' | 1<<'\''), uint64(0x3FFFFFF<<('A'-64) | 0x3FFFFFF<<('a'-64))
+	n, in := 0, uint64(0) // in is 1 in a word
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			set := low
+			if c >= 64 {
+				set = high
+			}
+			letter := set >> (c % 64) & 1
+			n += int(letter &^ in)
+			in = letter
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		i += size
 		switch {
-		case r < 0x80:
-			c := r | 0x20
-			letter := c >= 'a' && c <= 'z' || r >= '0' && r <= '9' || r == '\''
-			if letter && !in {
-				n++
-			}
-			in = letter
 		case r >= 0x3041 && r <= 0x9FFF:
-			n, in = n+1, false
-		default:
-			letter := unicode.IsLetter(r) || unicode.IsDigit(r)
-			if letter && !in {
-				n++
-			}
-			in = letter
+			n, in = n+1, 0
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
+			in = 0
+		case in == 0:
+			n, in = n+1, 1
 		}
 	}
 	return n

@@ -55,22 +55,32 @@ func Signs() []Sign {
 		{"recipient_in_link", "a link holds the recipient's address"},
 		{"outlook_clock", "Outlook's Message-ID or boundary tells another time than the date"},
 		{"base64_ascii", "a text is sent in base64 though it is plain ASCII"},
+		{"encoded_ascii", "the subject or the author is encoded in base64 though it is plain ASCII"},
+		{"mixed_script", "two words or more mix Latin letters with Cyrillic ones or those of mathematics"},
+		{"split_words", "what nobody sees stands between the letters of words"},
+		{"many_recipients", "To names more than five"},
 	}
 }
 
 // sign notes one, with what proves it.
-func (g *gathered) sign(name, where, format string, args ...any) {
-	g.add("sign", name, origin{where: where, what: mail.Printable(fmt.Sprintf(format, args...), 200)})
+func (g *gathered) sign(name, where, what string) {
+	g.add("sign", name, origin{where: where, what: what})
+}
+
+// signPart notes one that stands in a part.
+func (g *gathered) signPart(name string, p *mail.Part, what string) {
+	g.add("sign", name, origin{where: "part", part: p, what: what})
 }
 
 // signs notes what the form of the message is like.
 func (g *gathered) signs() {
 	g.form()
 	g.letters()
-	g.subject()
+	g.headline()
 	g.author()
 	g.recipient()
 	g.clock()
+	g.disguise()
 }
 
 // form looks at the parts and links.
@@ -82,7 +92,7 @@ func (g *gathered) form() {
 		g.sign("html_only", "message", "an HTML part and no plain text")
 	}
 	images, remote, anchors := 0, 0, 0
-	hosts := map[string]bool{}
+	hosts, first := 0, "" // one or several, and the first
 	for _, l := range g.m.Links() {
 		switch {
 		case l.Where == "img src":
@@ -92,32 +102,36 @@ func (g *gathered) form() {
 			}
 		case strings.HasPrefix(l.URL, "http") && (l.Where == "a href" || l.Where == "text" || l.Where == "bare" || l.Where == "area href"):
 			anchors++
-			hosts[host(l.URL)] = true
+			if h := host(l.URL); hosts == 0 {
+				hosts, first = 1, h
+			} else if !strings.EqualFold(h, first) {
+				hosts = 2
+			}
 		}
 	}
 	words := fmt.Sprintf("%d words, %d pictures, %d links", g.words, images, anchors)
-	for _, c := range []struct {
+	for _, c := range [...]struct {
 		holds bool
 		name  string
 	}{
 		{g.words == 0, "empty"}, {g.words < 15, "few_words"}, {g.words < 60, "short"}, {g.words > 300, "long"}, {g.words > 1000, "very_long"},
-		{len(hosts) == 0, "no_link"}, {len(hosts) == 1, "one_link"}, {anchors > 30, "many_links"}, {remote > 0, "remote_image"},
+		{hosts == 0, "no_link"}, {hosts == 1, "one_link"}, {anchors > 30, "many_links"}, {remote > 0, "remote_image"},
 		{len(g.html) > 0 && images > 0 && g.words < 15, "image_only"}, {len(g.html) > 0 && images > 0 && g.words < 60, "image_heavy"},
 		{images > 0 && images < 4 && g.words < 5 && anchors > 0, "one_image_link"},
 	} {
 		if c.holds {
-			g.sign(c.name, "text", "%s", words)
+			g.sign(c.name, "text", words)
 		}
 	}
 	for p := range g.m.Parts() {
 		if p.Disposition() == "attachment" {
-			g.sign("attachment", "part "+p.Path(), "%s", p.Name())
+			g.signPart("attachment", p, p.Name())
 			break
 		}
 	}
 	for p := range g.m.Parts() {
 		if v := p.View(); v != nil && p.Encoding() == "base64" && p.Disposition() != "attachment" && len(v.Source) > 20 && ascii(v.Source) {
-			g.sign("base64_ascii", "part "+p.Path(), "%d octets of ASCII in base64", len(v.Source))
+			g.signPart("base64_ascii", p, fmt.Sprintf("%d octets of ASCII in base64", len(v.Source)))
 			break
 		}
 	}
@@ -126,7 +140,7 @@ func (g *gathered) form() {
 		hidden += countWords(proseOf(p.View().Hidden))
 	}
 	if hidden >= 40 && hidden*2 > g.words {
-		g.sign("hidden_words", "HTML", "%d words are hidden, %d are shown", hidden, g.words)
+		g.sign("hidden_words", "HTML", fmt.Sprintf("%d words are hidden, %d are shown", hidden, g.words))
 	}
 }
 
@@ -144,7 +158,7 @@ func host(u string) string {
 	if n := strings.IndexAny(rest, "/?#"); n >= 0 {
 		rest = rest[:n]
 	}
-	return strings.ToLower(rest)
+	return rest
 }
 
 func ascii(s string) bool {
@@ -158,18 +172,16 @@ func ascii(s string) bool {
 
 // letters looks at how words are written.
 func (g *gathered) letters() {
-	words, caps, odd, bangs := 0, 0, 0, strings.Count(sample(g.body), "!")
+	text := sample(g.body)
+	words, caps, odd, bangs := 0, 0, 0, strings.Count(text, "!")
 	var example string
-	for w := range strings.FieldsSeq(sample(g.body)) {
-		if strings.ContainsAny(w, "/@_=<>\\[]{}()|") || len(w) > 30 {
-			continue
-		}
-		w = strings.Trim(w, `.,;:!?"'*-`)
-		if len(w) < 4 || !ascii(w) {
+	for w := range strings.FieldsSeq(text) {
+		w, ok := bareWord(w)
+		if !ok {
 			continue
 		}
 		words++
-		if w == strings.ToUpper(w) && strings.ContainsFunc(w, unicode.IsUpper) && !strings.ContainsAny(w, "0123456789") {
+		if capitals(w) {
 			caps++
 		}
 		if gibberish(w) {
@@ -178,17 +190,61 @@ func (g *gathered) letters() {
 		}
 	}
 	if words >= 20 && caps*4 > words {
-		g.sign("caps_text", "text", "%d of %d words", caps, words)
+		g.sign("caps_text", "text", fmt.Sprintf("%d of %d words", caps, words))
 	}
 	if odd >= 6 && odd*12 > words {
-		g.sign("word_salad", "text", "%d of %d words, such as %s", odd, words, example)
+		g.sign("word_salad", "text", fmt.Sprintf("%d of %d words, such as %s", odd, words, example))
 	}
 	if tail := lastWord(g.body); randomWord(tail) {
-		g.sign("random_tail", "text", "%s", tail)
+		g.sign("random_tail", "text", tail)
 	}
-	if bangs >= 8 || strings.Count(g.m.Subject(), "!") >= 2 {
-		g.sign("bangs", "text", "%d exclamation marks", bangs+strings.Count(g.m.Subject(), "!"))
+	if n := strings.Count(g.subject, "!"); bangs >= 8 || n >= 2 {
+		g.sign("bangs", "text", fmt.Sprintf("%d exclamation marks", bangs+n))
 	}
+}
+
+// bareWord is a word of ASCII without the marks around it; false if it is short, or long, or no word but an address or
+// markup.
+func bareWord(w string) (string, bool) {
+	if len(w) < 4 || len(w) > 30 {
+		return "", false
+	}
+	for i := range len(w) {
+		switch w[i] {
+		case '/', '@', '_', '=', '<', '>', '\\', '[', ']', '{', '}', '(', ')', '|':
+			return "", false
+		}
+	}
+	for len(w) >= 4 && mark(w[0]) {
+		w = w[1:]
+	}
+	for len(w) >= 4 && mark(w[len(w)-1]) {
+		w = w[:len(w)-1]
+	}
+	return w, len(w) >= 4 && ascii(w)
+}
+
+// mark reports whether an octet is one of the marks that stand beside words.
+func mark(c byte) bool {
+	switch c {
+	case '.', ',', ';', ':', '!', '?', '"', '\'', '*', '-':
+		return true
+	}
+	return false
+}
+
+// capitals reports whether a word of ASCII is written in capitals, and holds no digits.
+func capitals(w string) bool {
+	some := false
+	for i := range len(w) {
+		switch letterKind(w[i]) {
+		case 'a', 'd':
+			return false
+		case 'A':
+			some = true
+		}
+	}
+	return some
 }
 
 // lastWord is the last word of a text, if it stands on a line with few others.
@@ -257,7 +313,8 @@ func gibberish(w string) bool {
 		if c < 'a' || c > 'z' {
 			return false
 		}
-		if strings.IndexByte("aeiouy", c) >= 0 {
+		switch c {
+		case 'a', 'e', 'i', 'o', 'u', 'y':
 			vowels++
 			run = 0
 			continue
@@ -268,9 +325,9 @@ func gibberish(w string) bool {
 	return len(w) >= 5 && (vowels == 0 || most >= 5)
 }
 
-// subject looks at the subject.
-func (g *gathered) subject() {
-	s := g.m.Subject()
+// headline looks at the subject.
+func (g *gathered) headline() {
+	s := g.subject
 	raw := g.m.Get("Subject")
 	var upper, lower int
 	for _, r := range s {
@@ -281,30 +338,40 @@ func (g *gathered) subject() {
 		}
 	}
 	if upper >= 10 && upper > 6*lower {
-		g.sign("caps_subject", "header Subject", "%s", s)
+		g.sign("caps_subject", "header Subject", s)
 	}
 	if !ascii(raw) {
-		g.sign("raw_subject", "header Subject", "%s", s)
+		g.sign("raw_subject", "header Subject", s)
 	}
-	if at := strings.LastIndex(raw, "    "); at > 0 {
-		if tail := strings.TrimSpace(raw[at:]); len(tail) >= 3 && len(tail) < 30 && !strings.Contains(tail, " ") {
-			g.sign("subject_tail", "header Subject", "%s", tail)
+	line := lastLine(g.m.Fields("Subject"))
+	if at := strings.LastIndex(line, "    "); at > 0 {
+		if tail := strings.TrimSpace(line[at:]); len(tail) >= 3 && len(tail) < 30 && !strings.Contains(tail, " ") {
+			g.sign("subject_tail", "header Subject", tail)
 		}
 	}
 	if g.answers() {
-		g.sign("reply", "header In-Reply-To", "%s", g.m.Get("In-Reply-To")+" ")
+		g.sign("reply", "header In-Reply-To", g.m.Get("In-Reply-To")+" ")
 	} else if len(s) > 3 && strings.EqualFold(s[:3], "re:") {
-		g.sign("fake_reply", "header Subject", "%s", s)
+		g.sign("fake_reply", "header Subject", s)
 	}
 	for _, name := range [...]string{"List-Id", "List-Post", "Mailing-List", "X-Mailing-List"} {
 		if v := g.m.Get(name); v != "" {
-			g.sign("list", "header "+name, "%s", v)
+			g.sign("list", "header "+name, v)
 			break
 		}
 	}
 	if v := g.m.Get("List-Unsubscribe") + g.m.Get("Precedence"); v != "" {
-		g.sign("bulk", "header List-Unsubscribe", "%s", v)
+		g.sign("bulk", "header List-Unsubscribe", v)
 	}
+}
+
+// lastLine is the last line of the first of fields as it was written, without the blanks that begin a fold.
+func lastLine(fields []mail.Field) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	s := strings.TrimRight(fields[0].Value, " \t\r\n")
+	return strings.TrimLeft(s[strings.LastIndexByte(s, '\n')+1:], " \t")
 }
 
 // author looks at who wrote and where replies go.
@@ -316,14 +383,14 @@ func (g *gathered) author() {
 	a := authors[0]
 	local, _, _ := strings.Cut(a.Address, "@")
 	if free(a.Domain) {
-		g.sign("free_author", "header From", "%s", a.Address)
+		g.sign("free_author", "header From", a.Address)
 		name, _, _ := strings.Cut(a.Domain, ".")
 		if id := strings.ToLower(g.m.MessageID()); id != "" && !strings.Contains(id, name) && !g.answers() {
-			g.sign("free_elsewhere", "header Message-ID", "%s", id)
+			g.sign("free_elsewhere", "header Message-ID", id)
 		}
 	}
 	if a.Name == "" {
-		g.sign("author_bare", "header From", "%s", a.Address)
+		g.sign("author_bare", "header From", a.Address)
 	}
 	digits := 0
 	for _, r := range local {
@@ -332,17 +399,17 @@ func (g *gathered) author() {
 		}
 	}
 	if digits >= 4 {
-		g.sign("author_digits", "header From", "%s", a.Address)
+		g.sign("author_digits", "header From", a.Address)
 	}
 	for i, r := range g.m.Addresses("Reply-To") {
 		if i == maxAuthors {
 			break
 		}
 		if free(r.Domain) {
-			g.sign("free_reply", "header Reply-To", "%s", r.Address)
+			g.sign("free_reply", "header Reply-To", r.Address)
 		}
 		if r.Domain != "" && mail.OrganizationalDomain(r.Domain) != mail.OrganizationalDomain(a.Domain) {
-			g.sign("reply_elsewhere", "header Reply-To", "%s", r.Address)
+			g.sign("reply_elsewhere", "header Reply-To", r.Address)
 		}
 	}
 }
@@ -364,25 +431,47 @@ func (g *gathered) recipient() {
 	}
 	for _, a := range g.m.Authors() {
 		if strings.EqualFold(a.Address, address) {
-			g.sign("author_is_recipient", "header From", "%s", a.Address)
+			g.sign("author_is_recipient", "header From", a.Address)
 		}
 		if org, _, _ := strings.Cut(domain, "."); len(org) > 3 && strings.Contains(strings.ToLower(a.Name), org) && !strings.EqualFold(a.Domain, domain) {
-			g.sign("recipient_in_name", "header From", "%s", a.Name)
+			g.sign("recipient_in_name", "header From", a.Name)
 		}
 	}
-	subject := strings.ToLower(g.m.Subject())
+	subject := strings.ToLower(g.subject)
 	if strings.Contains(subject, address) || len(local) > 4 && strings.Contains(subject, local) {
-		g.sign("recipient_in_subject", "header Subject", "%s", g.m.Subject())
+		g.sign("recipient_in_subject", "header Subject", g.subject)
 	}
-	if strings.Contains(strings.ToLower(g.body), address) {
-		g.sign("recipient_in_text", "text", "%s", address)
+	if holdsAddress(g.body, address) {
+		g.sign("recipient_in_text", "text", address)
 	}
 	for _, l := range g.m.Links() {
-		if strings.HasPrefix(l.URL, "http") && strings.Contains(strings.ToLower(l.URL), address) {
-			g.sign("recipient_in_link", "link", "%s", l.URL)
+		if strings.HasPrefix(l.URL, "http") && holdsAddress(l.URL, address) {
+			g.sign("recipient_in_link", "link", l.URL)
 			break
 		}
 	}
+}
+
+// holdsAddress reports whether text in lower case holds an address, which is in lower case.
+func holdsAddress(text, address string) bool {
+	at := strings.IndexByte(address, '@')
+	n := strings.IndexByte(text, '@')
+	if n < 0 {
+		return false
+	}
+	if !ascii(address) || strings.Contains(text, "\u212A") || strings.Contains(text, "\u0130") {
+		// Only these two letters beyond ASCII become letters of ASCII, and so shorter.
+		return strings.Contains(strings.ToLower(text), address)
+	}
+	for from := 0; n >= 0; n = strings.IndexByte(text[from:], '@') {
+		from += n
+		start := from - at
+		if end := start + len(address); start >= 0 && end <= len(text) && strings.EqualFold(text[start:end], address) {
+			return true
+		}
+		from++
+	}
+	return false
 }
 
 // free reports whether anybody gets an address at the domain for nothing.

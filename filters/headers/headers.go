@@ -53,10 +53,9 @@ func read(m *mail.Message) *filters.MessageFacts {
 	if d := m.Date(); !d.IsZero() {
 		f.Date = d.Format(time.RFC3339)
 	}
-	f.Header = make(map[string][]string, len(m.Header))
-	for _, field := range m.Header {
-		name := strings.ToLower(field.Name)
-		f.Header[name] = append(f.Header[name], mail.DecodeWords(mail.Unfold(field.Value)))
+	f.Header = filters.Header(m.Header)
+	if f.Header == nil {
+		f.Header = filters.Header{} // known to be empty
 	}
 	return f
 }

@@ -18,6 +18,7 @@ import (
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
+	"gatepost/test/harness/daemon"
 )
 
 // A server speaks ICAP as a test wants it.
@@ -35,28 +36,11 @@ type server struct {
 
 func start(t *testing.T, s *server) *server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(20 * time.Second))
-				if s.refuse == nil || !s.refuse(conn) {
-					s.serve(conn)
-				}
-			})
+	s.address = daemon.Serve(t, func(conn net.Conn) {
+		if s.refuse == nil || !s.refuse(conn) {
+			s.serve(conn)
 		}
 	})
-	t.Cleanup(func() { l.Close(); running.Wait() })
-	s.address = l.Addr().String()
 	return s
 }
 

@@ -2,12 +2,16 @@ package mail
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"mime"
 	"mime/multipart"
+	"mime/quotedprintable"
 	netmail "net/mail"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // benchCorpora are the mail that speed is measured on.
@@ -22,39 +26,70 @@ func load(b *testing.B, name string) (list [][]byte, size int64) {
 	return list, size
 }
 
-// BenchmarkParse is one pass over each corpus: header, tree, every body decoded or checked, defects.
-func BenchmarkParse(b *testing.B) {
+// overCorpora runs do over all messages of each corpus, and reports megabytes and messages per second, and how many
+// octets are allocated for each octet of mail.
+func overCorpora(b *testing.B, do func(data []byte)) {
 	for _, c := range benchCorpora {
 		b.Run(strings.Split(c, "/")[0], func(b *testing.B) {
 			list, size := load(b, c)
 			b.SetBytes(size)
 			b.ReportAllocs()
+			start := heapAllocs()
 			for b.Loop() {
 				for _, data := range list {
-					Parse(Memory(data))
+					do(data)
 				}
 			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(list)), "us/message")
+			n := float64(b.N)
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/n/float64(len(list)), "us/message")
+			b.ReportMetric(float64(heapAllocs()-start)/n/float64(size), "B/octet")
 		})
 	}
 }
 
-// BenchmarkStandardLibrary does with net/mail, mime and mime/multipart what BenchmarkParse does, without defects:
-// read the header, walk the tree, decode text.
-func BenchmarkStandardLibrary(b *testing.B) {
+// BenchmarkParse is one pass over each corpus: header, authors, tree, every text decoded and searched for files, every
+// other body checked, defects.
+func BenchmarkParse(b *testing.B) { overCorpora(b, func(data []byte) { Parse(Memory(data)) }) }
+
+// BenchmarkStandardLibrary does with net/mail, mime and mime/multipart the least that a gateway needs of it: it reads
+// the header and the author, walks all parts and asks each for its file name, and decodes the text parts. It finds no
+// defects, has one reading of everything, gives up at the first error, throws decoded text away, and leaves attachments
+// encoded; BenchmarkParse keeps what it decodes for the filters.
+func BenchmarkStandardLibrary(b *testing.B) { overCorpora(b, standardParse) }
+
+// BenchmarkBesideStandardLibrary runs the two by turns and compares the processor time of the process, so that what
+// else the machine does blurs the ratio little. Run it with -cpu 1: the collector's work is then in both times.
+func BenchmarkBesideStandardLibrary(b *testing.B) {
 	for _, c := range benchCorpora {
 		b.Run(strings.Split(c, "/")[0], func(b *testing.B) {
 			list, size := load(b, c)
-			b.SetBytes(size)
-			b.ReportAllocs()
+			var ours, theirs time.Duration
 			for b.Loop() {
+				start := processorTime()
+				for _, data := range list {
+					Parse(Memory(data))
+				}
+				middle := processorTime()
 				for _, data := range list {
 					standardParse(data)
 				}
+				ours, theirs = ours+middle-start, theirs+processorTime()-middle
 			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(list)), "us/message")
+			mega := float64(size) * float64(b.N) / 1e6
+			b.ReportMetric(mega/ours.Seconds(), "MB/s-ours")
+			b.ReportMetric(mega/theirs.Seconds(), "MB/s-theirs")
+			b.ReportMetric(theirs.Seconds()/ours.Seconds(), "times-faster")
 		})
 	}
+}
+
+// processorTime is what the process has used of all processors.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func standardParse(data []byte) {
@@ -63,12 +98,18 @@ func standardParse(data []byte) {
 		return
 	}
 	netmail.ParseAddressList(m.Header.Get("From"))
-	standardWalk(m.Header.Get("Content-Type"), m.Body)
+	standardWalk(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body)
 }
 
-func standardWalk(kind string, body io.Reader) {
+func standardWalk(kind, encoding string, body io.Reader) {
 	t, params, err := mime.ParseMediaType(kind)
 	if err != nil || !strings.HasPrefix(t, "multipart/") {
+		switch {
+		case strings.EqualFold(encoding, "base64") && strings.HasPrefix(t, "text/"):
+			body = base64.NewDecoder(base64.StdEncoding, body)
+		case strings.EqualFold(encoding, "quoted-printable"): // of a part, multipart.Reader has decoded it and removed the field
+			body = quotedprintable.NewReader(body)
+		}
 		io.Copy(io.Discard, body)
 		return
 	}
@@ -79,25 +120,15 @@ func standardWalk(kind string, body io.Reader) {
 			return
 		}
 		p.FileName()
-		standardWalk(p.Header.Get("Content-Type"), p)
+		standardWalk(p.Header.Get("Content-Type"), p.Header.Get("Content-Transfer-Encoding"), p)
 	}
 }
 
 // BenchmarkViews is what the content and link filters need beside the parse: text, visible HTML, links.
 func BenchmarkViews(b *testing.B) {
-	for _, c := range benchCorpora {
-		b.Run(strings.Split(c, "/")[0], func(b *testing.B) {
-			list, size := load(b, c)
-			b.SetBytes(size)
-			b.ReportAllocs()
-			for b.Loop() {
-				for _, data := range list {
-					m := Parse(Memory(data))
-					m.Text()
-					m.Links()
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(list)), "us/message")
-		})
-	}
+	overCorpora(b, func(data []byte) {
+		m := Parse(Memory(data))
+		m.Text()
+		m.Links()
+	})
 }

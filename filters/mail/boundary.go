@@ -17,12 +17,11 @@ var dashes = []byte("--")
 
 const maxDelimiters = 2 * maxParts
 
-// findDelimiters looks for all lines that begin with "--" and boundary. Work is linear in the length of sp.
-func findDelimiters(s *space, sp Span, boundary string) ([]delimiter, error) {
+// findDelimiters appends all lines that begin with "--" and boundary. Work is linear in the length of sp.
+func findDelimiters(list []delimiter, s *space, sp Span, boundary string) ([]delimiter, error) {
 	pattern := []byte("--" + boundary)
 	const tail = 1024 // how much of a line is looked at behind the boundary
 	keep := len(pattern) + tail + 8
-	var list []delimiter
 	next := sp.Start
 	err := s.windows(sp, keep, func(off int64, b []byte, last bool) bool {
 		limit := len(b)
@@ -50,6 +49,34 @@ func findDelimiters(s *space, sp Span, boundary string) ([]delimiter, error) {
 		return len(list) < maxDelimiters
 	})
 	return list, err
+}
+
+// delimiters does what findDelimiters does with the lines that are known to begin with "--".
+func (m *marks) delimiters(list []delimiter, data []byte, sp Span, boundary string) []delimiter {
+	b := data[sp.Start:sp.End]
+	known := m.within(sp)
+	if len(known) == 0 || int64(known[0]) > sp.Start {
+		list = delimiterAt(list, b, 0, sp.Start, boundary) // where the body begins need not be where a line does
+	}
+	for _, at := range known {
+		list = delimiterAt(list, b, at-int(sp.Start), sp.Start, boundary)
+	}
+	return list
+}
+
+// delimiterAt appends the delimiter at at of b, which stands at off, if there is one.
+func delimiterAt(list []delimiter, b []byte, at int, off int64, boundary string) []delimiter {
+	line := b[at:]
+	if len(line) < 2+len(boundary) || line[0] != '-' || line[1] != '-' || string(line[2:2+len(boundary)]) != boundary {
+		return list
+	}
+	d := readDelimiter(b, at, at+2+len(boundary))
+	d.start += off
+	d.end += off
+	if d.inner {
+		return list
+	}
+	return append(list, d)
 }
 
 // readDelimiter reads the line at at, whose boundary ends at i.

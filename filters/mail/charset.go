@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -28,6 +29,9 @@ func toUTF8(name string, b []byte) (text string, known bool) {
 	if isPlain(b) && !strings.HasPrefix(name, "iso-2022") && !strings.HasPrefix(name, "hz") && !strings.Contains(name, "32") {
 		return string(b), true
 	}
+	if t := singleOctet(name); t != nil {
+		return t.text(b), true
+	}
 	r, err := charset.Reader(name, bytes.NewReader(b))
 	if err != nil {
 		return guess(b), false
@@ -43,20 +47,22 @@ func toUTF8(name string, b []byte) (text string, known bool) {
 func charsetName(s string) string {
 	s = strings.Trim(s, " \t\r\n\"'<>")
 	s, _, _ = strings.Cut(s, "*")
-	if len(s) > 40 {
+	switch {
+	case len(s) > 40:
 		return "x-too-long"
+	case len(s) == 5 && strings.EqualFold(s, "utf-8"):
+		return "utf-8"
+	case len(s) == 8 && strings.EqualFold(s, "us-ascii"):
+		return "us-ascii"
+	case len(s) == 10 && strings.EqualFold(s, "iso-8859-1"):
+		return "iso-8859-1"
 	}
 	return strings.ToLower(s)
 }
 
 // isPlain reports whether b is ASCII without escapes, and so the same in nearly every charset.
 func isPlain(b []byte) bool {
-	for _, c := range b {
-		if c >= utf8.RuneSelf || c == 0x1b {
-			return false
-		}
-	}
-	return true
+	return isASCIIText(b) && bytes.IndexByte(b, 0x1b) < 0
 }
 
 // guess reads bytes without a usable label: UTF-8 if they are, else Windows-1252, as mail programs do.
@@ -70,15 +76,68 @@ func guess(b []byte) string {
 	if mostlyUTF8(b) {
 		return strings.ToValidUTF8(string(b), "\uFFFD")
 	}
-	r, err := charset.Reader("windows-1252", bytes.NewReader(b))
-	if err != nil {
-		return strings.ToValidUTF8(string(b), "\uFFFD")
+	if t := singleOctet("windows-1252"); t != nil {
+		return t.text(b)
 	}
-	out, err := io.ReadAll(r)
-	if err != nil {
-		return strings.ToValidUTF8(string(b), "\uFFFD")
+	return strings.ToValidUTF8(string(b), "\uFFFD")
+}
+
+// An octetTable is a charset whose characters are single octets: their texts.
+type octetTable [256]string
+
+// octetTables are made when they are first needed, of what charset.Reader makes of each octet.
+var octetTables = map[string]func() *octetTable{
+	"iso-8859-1":   sync.OnceValue(func() *octetTable { return newOctetTable("iso-8859-1") }),
+	"iso-8859-2":   sync.OnceValue(func() *octetTable { return newOctetTable("iso-8859-2") }),
+	"iso-8859-15":  sync.OnceValue(func() *octetTable { return newOctetTable("iso-8859-15") }),
+	"windows-1251": sync.OnceValue(func() *octetTable { return newOctetTable("windows-1251") }),
+	"windows-1252": sync.OnceValue(func() *octetTable { return newOctetTable("windows-1252") }),
+	"koi8-r":       sync.OnceValue(func() *octetTable { return newOctetTable("koi8-r") }),
+}
+
+// singleOctet is the table of one of the charsets of single octets that mail is written in; nil for all others.
+func singleOctet(name string) *octetTable {
+	if table, ok := octetTables[name]; ok {
+		return table()
 	}
-	return string(out)
+	return nil
+}
+
+func newOctetTable(name string) *octetTable {
+	t := new(octetTable)
+	for i := range t {
+		r, err := charset.Reader(name, bytes.NewReader([]byte{byte(i)}))
+		if err != nil {
+			return nil
+		}
+		out, err := io.ReadAll(r)
+		if err != nil {
+			return nil
+		}
+		t[i] = strings.ToValidUTF8(string(out), "\uFFFD")
+	}
+	return t
+}
+
+// text converts b. It counts first, so that what it returns takes no more memory than it needs.
+func (t *octetTable) text(b []byte) string {
+	size := 0
+	for _, c := range b {
+		size += len(t[c])
+	}
+	var out strings.Builder
+	out.Grow(size)
+	for len(b) > 0 {
+		n := 0
+		for n < len(b) && b[n] < utf8.RuneSelf {
+			n++
+		}
+		out.Write(b[:n])
+		for b = b[n:]; len(b) > 0 && b[0] >= utf8.RuneSelf; b = b[1:] {
+			out.WriteString(t[b[0]])
+		}
+	}
+	return out.String()
 }
 
 // labelledUTF8 reads bytes that are said to be UTF-8: they are, if they hold one character of it beside ASCII.

@@ -15,6 +15,14 @@ type Reading struct {
 // encodings reads all Content-Transfer-Encoding fields: what programs would decode by, the likeliest first; and
 // whether the value is one that they differ on.
 func encodings(values []string) (list []string, odd string) {
+	if len(values) == 0 {
+		return identityOnly, ""
+	}
+	if len(values) == 1 {
+		if known := knownEncoding(Unfold(values[0])); known != nil {
+			return known, ""
+		}
+	}
 	for _, v := range values {
 		clean := strings.ToLower(Unfold(v))
 		switch clean {
@@ -48,10 +56,35 @@ func encodings(values []string) (list []string, odd string) {
 	if len(values) > 1 && len(list) > 1 {
 		odd = "mime.encoding-ambiguous"
 	}
-	if len(list) == 0 {
-		list = []string{"identity"}
-	}
 	return list, odd
+}
+
+// The lists of encodings of nearly all parts; nobody may write to them.
+var (
+	identityOnly = []string{"identity"}
+	base64Only   = []string{"base64"}
+	printOnly    = []string{"quoted-printable"}
+)
+
+// knownEncoding is the list for one field that says what RFC 2045 section 6.1 allows; nil for all else.
+func knownEncoding(v string) []string {
+	switch len(v) {
+	case 4:
+		if v[0] == '7' && strings.EqualFold(v, "7bit") || v[0] == '8' && strings.EqualFold(v, "8bit") {
+			return identityOnly
+		}
+	case 6:
+		if strings.EqualFold(v, "base64") {
+			return base64Only
+		} else if strings.EqualFold(v, "binary") {
+			return identityOnly
+		}
+	case 16:
+		if strings.EqualFold(v, "quoted-printable") {
+			return printOnly
+		}
+	}
+	return nil
 }
 
 // looseEncodings finds the encodings that a tolerant program may read into a malformed value.

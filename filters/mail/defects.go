@@ -46,24 +46,20 @@ const (
 )
 
 // defects gathers what is wrong while a message is parsed.
-type defects struct {
-	list  []Defect
-	count map[string]int
-}
+type defects struct{ list []Defect }
 
 // add records a defect once for each place.
 func (d *defects) add(code string, sp Span) {
-	if d.count[code] >= maxSameCode || len(d.list) >= maxDefects {
+	if len(d.list) >= maxDefects {
 		return
 	}
-	for _, have := range d.list {
-		if have.Code == code && have.Span == sp {
-			return
+	count := 0
+	for i := range d.list {
+		if have := &d.list[i]; have.Code == code {
+			if count++; count >= maxSameCode || have.Span == sp {
+				return
+			}
 		}
 	}
-	if d.count == nil {
-		d.count = map[string]int{}
-	}
-	d.count[code]++
 	d.list = append(d.list, Defect{Code: code, Text: defectIndex[code].Meaning, Span: sp})
 }

@@ -58,8 +58,8 @@ func pick(name, a string, ka singleField, b string, kb singleField, number int) 
 
 // lineEnds surveys the line ends of the whole message.
 func (w *walker) lineEnds() {
-	v, err := w.m.space.look()
-	w.m.fail(err)
+	v := &w.lines
+	w.m.fail(w.m.space.look(v))
 	if v.mixed >= 0 {
 		w.d.add("line-ends.bare-lf", Span{v.mixed, v.mixed + 1})
 	}
@@ -77,25 +77,26 @@ const maxLine = 64 << 10
 func (w *walker) checkFields() {
 	var seen [singles]bool
 	froms := 0
-	for _, f := range w.m.block.fields {
+	for i := range w.m.block.fields {
+		f := &w.m.block.fields[i]
 		kind, n := singleOf(f.Name)
 		if kind == notSingle {
 			continue
 		}
 		if seen[n] {
-			w.duplicate(kind, f)
+			w.duplicate(kind, *f)
 		}
 		seen[n] = true
 		switch kind {
 		case singleFrom:
 			froms++
-			w.checkHidden(f)
+			w.checkHidden(*f)
 		case singleSubject:
-			w.checkHidden(f)
+			w.checkHidden(*f)
 		case singleDate:
-			w.checkLength(f, maxDate)
+			w.checkLength(*f, maxDate)
 		case singleMessageID:
-			w.checkLength(f, 1000)
+			w.checkLength(*f, 1000)
 		}
 	}
 	w.checkAuthors(froms)
@@ -140,6 +141,9 @@ func (w *walker) checkAuthors(froms int) {
 	list := w.m.Authors()
 	if len(list) == 0 {
 		w.d.add("from.unreadable", w.m.Fields("From")[0].Span)
+		return
+	}
+	if len(list) == 1 && len(list[0].Defects) == 0 {
 		return
 	}
 	distinct := map[string]bool{}

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -32,6 +33,9 @@ func FuzzHeader(f *testing.F) {
 		s := &space{data: data, size: int64(len(data))}
 		h, err := readHeader(s, Span{0, s.size}, &d, ofMessage)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := plainIsAlike(data); err != nil {
 			t.Fatal(err)
 		}
 		var at int64
@@ -92,6 +96,9 @@ func FuzzMailbox(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		frugal(t, len(s), func() { ParseMailboxes(s) })
+		if err := plainBoxIsAlike(s); err != nil {
+			t.Fatal(err)
+		}
 		for _, m := range ParseMailboxes(s) {
 			if Hidden(m.Name) || Hidden(m.Address) || !strings.Contains(m.Address, "@") {
 				t.Fatalf("%q: %+v", s, m)
@@ -155,10 +162,21 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzHTML: any HTML has a view, in proportion.
+// libraryView is the view of HTML whose tokens are all read by the library.
+func libraryView(s string) *View {
+	v := new(View)
+	r := newHTMLReader(v)
+	r.open = append(r.open, opened{ink: black, paper: white})
+	r.run(strings.NewReader(s))
+	r.endAnchor()
+	v.Text, v.Hidden = r.shown.String(), r.hidden.String()
+	r.release()
+	return v
+}
+
+// FuzzHTML: any HTML has a view, in proportion; and it is the one that the library's tokens lead to.
 func FuzzHTML(f *testing.F) {
-	for _, s := range []string{`<p style="display:none">x</p>y<a href="http://a.example/">b</a>`, "<style>.a{display:none}</style><b class=a>x", "<!--[if mso]><a href=//x.example>y</a><![endif]-->",
-		"<base href=http://a.example/><img src=x alt=y>", "<meta http-equiv=refresh content='0;url=http://a.example'>", "<font color=#fff>x</font>"} {
+	for _, s := range oddHTML {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -169,5 +187,55 @@ func FuzzHTML(f *testing.F) {
 		if !utf8.ValidString(v.Text) || !utf8.ValidString(v.Hidden) || len(v.Text)+len(v.Hidden) > 8*len(s)+64 || len(v.Links) > maxLinks {
 			t.Fatalf("%d octets give %d visible, %d hidden, %d links", len(s), len(v.Text), len(v.Hidden), len(v.Links))
 		}
+		if want := libraryView(s); !reflect.DeepEqual(v, want) {
+			t.Fatalf("%q is read as\n%+v\nnot\n%+v", s, v, want)
+		}
 	})
+}
+
+// oddHTML is HTML that readers disagree on.
+var oddHTML = []string{`<p style="display:none">x</p>y<a href="http://a.example/">b</a>`, "<style>.a{display:none}</style><b class=a>x", "<!--[if mso]><a href=//x.example>y</a><![endif]-->",
+	"<base href=http://a.example/><img src=x alt=y>", "<meta http-equiv=refresh content='0;url=http://a.example'>", "<font color=#fff>x</font>",
+	"<", "a<", "</", "</>b", "</ a>b", "<a", "<a ", "<a x", "<a x=", "<a x='", "<a x='y'", "<a x=y", "<br/>x", "<o:p/>x</o:p>", "<p a=/>x", "<p a/>x", "<p / a / b=c / >x", "<p =a==b>", "<a href=1 href=2>x</a>", "<a HREF =\r\n'http://x.example/\r\n?a=1&amp;b=2&copy=3&copy;&copyx&notit;&notin;&semi;&#65&#x41;'>x",
+	"<!", "<!-", "<!--", "<!-->x-->", "<!--->x", "<!--a--!>b", "<!--a--!b-->c", "<!--a---->b", "<!--a", "<!doctype html>x", "<!DOCTYP>x", "<![if !mso]>x<![endif]>", "<?xml a='>'?>x", "<!>x", "<!x", "</%x>y", "<!--a\x00b&amp;-->",
+	"<title>a&amp;b</title>c", "<textarea>&lt;</TEXTAREA >c", "<style>a</styl></style x>b", "<style>a", "<script>a<b</script>c", "<script><!--<script></script>--></script>x", "<script/>x</script>y", "<plaintext>a</plaintext>b", "<xmp><b></xmp>c", "<noscript><img src=//x.example></noscript>", "<title>\x00</title>", "a\x00<b\x00 c>d",
+	"a &nbsp b&nbsp;c &amp &ampx &AMP; &; & &# &#; &#x; &#0; &#128; &#xD800; &#1114112; &notit; &NotEqualTilde; &bne;", "<p a=1 b=2 c=3" + strings.Repeat(" x y z", 20) + ">x", "x\ry\r\nz<style>a\r{display:none}\r\n</style>", "<iframe src=http://x.example><b></iframe>",
+}
+
+// What is hard to read is read as the library reads it, however it is cut off.
+func TestOddHTMLIsReadAsTheLibraryReadsIt(t *testing.T) {
+	for _, s := range oddHTML {
+		for n := range len(s) + 1 {
+			cut := strings.ToValidUTF8(s[:n], "?")
+			got := new(View)
+			got.readHTML(cut)
+			if want := libraryView(cut); !reflect.DeepEqual(got, want) {
+				t.Errorf("%q is read as\n%+v\nnot\n%+v", cut, got, want)
+			}
+		}
+	}
+}
+
+// All HTML of the corpora is read as the library reads it.
+func TestHTMLOfTheCorporaIsReadAsTheLibraryReadsIt(t *testing.T) {
+	pages := 0
+	for _, c := range []string{"mime-corpus", "phishing-pot-300/eml", "spamham-spamassassin/spam", "ham-modern-usrp/eml"} {
+		messages(t, corpora(t, c), func(name string, data []byte) {
+			for p := range Parse(Memory(crlf(data))).Parts() {
+				v := p.View()
+				if v == nil || !v.HTML {
+					continue
+				}
+				pages++
+				got := new(View)
+				got.readHTML(v.Source)
+				if want := libraryView(v.Source); !reflect.DeepEqual(got, want) {
+					t.Errorf("%s/%s is read otherwise", c, name)
+				}
+			}
+		}, ".eml", ".raw")
+	}
+	if pages < 800 {
+		t.Errorf("only %d pages", pages)
+	}
 }

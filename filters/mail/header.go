@@ -2,7 +2,6 @@ package mail
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 )
@@ -55,6 +54,14 @@ func readHeader(s *space, sp Span, d *defects, kind headerKind) (headerBlock, er
 	if err != nil {
 		return headerBlock{span: Span{sp.Start, sp.Start}, body: sp.Start}, err
 	}
+	if h, ok := readPlain(s, sp.Start, b); ok {
+		return h, nil
+	}
+	return readOdd(s, sp, b, d, kind), nil
+}
+
+// readOdd reads any header block that begins b, the first octets of sp, and records what is wrong with it.
+func readOdd(s *space, sp Span, b []byte, d *defects, kind headerKind) headerBlock {
 	end, body, count := headerEnd(b)
 	r := headerReader{space: s, defects: d, kind: kind, off: sp.Start, block: string(b[:end])}
 	r.body = sp.Start + int64(body)
@@ -65,7 +72,7 @@ func readHeader(s *space, sp Span, d *defects, kind headerKind) (headerBlock, er
 	r.plain = plainHeader(b[:end])
 	r.fields = make([]Field, 0, min(count, maxFields))
 	r.split()
-	return r.headerBlock, nil
+	return r.headerBlock
 }
 
 // headerEnd finds the blank line: where the fields end, where the body begins, and how many fields there may be.
@@ -90,9 +97,6 @@ func headerEnd(b []byte) (end, body, count int) {
 
 // plainHeader reports whether b is ASCII without NUL and without a CR that is not part of a CRLF.
 func plainHeader(b []byte) bool {
-	if bytes.IndexByte(b, 0) >= 0 {
-		return false
-	}
 	for n := bytes.IndexByte(b, '\r'); n >= 0; {
 		if n+1 >= len(b) || b[n+1] != '\n' {
 			return false
@@ -103,17 +107,7 @@ func plainHeader(b []byte) bool {
 		}
 		n += 1 + next
 	}
-	for ; len(b) >= 8; b = b[8:] {
-		if binary.NativeEndian.Uint64(b)&0x8080808080808080 != 0 {
-			return false
-		}
-	}
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return isPlainASCII(b)
 }
 
 func (r *headerReader) defect(code string, sp Span) {

@@ -1,8 +1,11 @@
 package mail
 
 import (
+	"bytes"
+	"io"
 	"net/url"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -11,79 +14,129 @@ import (
 // An htmlReader turns HTML into what a reader sees and what is hidden. It follows the tokens and keeps a short
 // stack of styles: a tree would cost more and can be made too deep to build.
 type htmlReader struct {
-	view   *View
-	shown  spaced
-	hidden spaced
-	tokens int
-	open   []opened
-	css    map[string]bool // ".class", "#id" and "tag" that a style sheet hides
-	base   *url.URL
-	anchor *Link // the link whose words are being read
-	words  spaced
+	view    *View
+	shown   spaced
+	hidden  spaced
+	tokens  int
+	open    []opened
+	css     map[string]bool // ".class", "#id" and "tag" that a style sheet hides
+	base    *url.URL
+	anchor  *Link // the link whose words are being read; nil or &link
+	link    Link
+	words   spaced
+	attrs   attributes // of the element that is being read
+	input   []byte     // what is read
+	scanner htmlScanner
+	odd     string // the name of the last element that HTML does not know
 
 	inComment bool // what is read stands in a conditional comment
 	comments  int  // conditional comments that were looked into
 }
 
+// htmlReaders are used again, for the room that their texts took.
+var htmlReaders = sync.Pool{New: func() any { return new(htmlReader) }}
+
+// maxRoom is how much room an htmlReader keeps for the next text.
+const maxRoom = 256 << 10
+
+func newHTMLReader(v *View) *htmlReader {
+	r := htmlReaders.Get().(*htmlReader)
+	r.view = v
+	return r
+}
+
+// release gives r back. Nothing that it made of a text may stand in its room.
+func (r *htmlReader) release() {
+	kept := htmlReader{open: r.open[:0]}
+	if cap(r.scanner.text) <= maxRoom {
+		kept.scanner.text = r.scanner.text[:0]
+	}
+	for _, s := range [...]struct{ to, from *spaced }{{&kept.shown, &r.shown}, {&kept.hidden, &r.hidden}, {&kept.words, &r.words}} {
+		if cap(s.from.buf) <= maxRoom {
+			s.to.buf = s.from.buf[:0]
+		}
+	}
+	if cap(r.input) <= maxRoom {
+		kept.input = r.input[:0]
+	}
+	clear(r.open)
+	*r = kept
+	htmlReaders.Put(r)
+}
+
 // An opened is an element that is open, with the style that its content has.
 type opened struct {
 	tag    atom.Atom
-	name   string
 	hidden bool
 	ink    colour
 	paper  colour
+	name   string
 }
 
 // A spaced collects text and folds blanks as HTML does.
 type spaced struct {
-	strings.Builder
+	buf []byte
 	gap bool
 }
 
-func (s *spaced) add(text string) {
-	for text != "" {
-		n := strings.IndexAny(text, " \t\r\n\f\u00a0")
-		if n < 0 {
-			n = len(text)
-		}
-		if n > 0 {
-			if s.gap && s.Len() > 0 {
-				s.WriteByte(' ')
-			}
-			s.gap = false
-			s.WriteString(text[:n])
-			text = text[n:]
+// blanks are what HTML folds; the first octet of a no-break space is among them.
+var blanks = [256]bool{' ': true, '\t': true, '\r': true, '\n': true, '\f': true, 0xC2: true}
+
+func (s *spaced) add(text []byte) {
+	for i := 0; i < len(text); {
+		if size := blankAt(text[i:]); size > 0 {
+			s.gap = true
+			i += size
 			continue
 		}
-		s.gap = true
-		if text[0] == 0xC2 {
-			text = text[2:]
-		} else {
-			text = text[1:]
+		start := i
+		for i++; i < len(text) && (!blanks[text[i]] || blankAt(text[i:]) == 0); i++ {
 		}
+		if s.gap && len(s.buf) > 0 {
+			s.buf = append(s.buf, ' ')
+		}
+		s.gap = false
+		s.buf = append(s.buf, text[start:i]...)
 	}
+}
+
+// blankAt is the length of the blank that begins b, 0 if none does.
+func blankAt(b []byte) int {
+	switch {
+	case !blanks[b[0]]:
+		return 0
+	case b[0] != 0xC2:
+		return 1
+	case len(b) > 1 && b[1] == 0xA0:
+		return 2
+	}
+	return 0
 }
 
 // newline begins a new line, unless one has just begun.
 func (s *spaced) newline() {
 	s.gap = false
-	if str := s.String(); str != "" && str[len(str)-1] != '\n' {
-		s.WriteByte('\n')
+	if n := len(s.buf); n > 0 && s.buf[n-1] != '\n' {
+		s.buf = append(s.buf, '\n')
 	}
 }
 
+func (s *spaced) String() string { return string(bytes.TrimSpace(s.buf)) }
+
 // readHTML fills v from HTML.
 func (v *View) readHTML(text string) {
-	r := &htmlReader{view: v, css: map[string]bool{}}
+	r := newHTMLReader(v)
 	r.open = append(r.open, opened{ink: black, paper: white})
-	r.run(text)
+	r.input = append(r.input[:0], text...)
+	r.scan(r.input)
 	r.endAnchor()
-	v.Text, v.Hidden = strings.TrimSpace(r.shown.String()), strings.TrimSpace(r.hidden.String())
+	v.Text, v.Hidden = r.shown.String(), r.hidden.String()
+	r.release()
 }
 
 // run reads tokens up to the bound.
-func (r *htmlReader) run(text string) {
-	z := html.NewTokenizer(strings.NewReader(text))
+func (r *htmlReader) run(text io.Reader) {
+	z := html.NewTokenizer(text)
 	z.SetMaxBuf(maxViewed)
 	for ; ; r.tokens++ {
 		if r.tokens >= maxTokens {
@@ -94,7 +147,7 @@ func (r *htmlReader) run(text string) {
 		case html.ErrorToken:
 			return
 		case html.TextToken:
-			r.text(string(z.Text()))
+			r.text(z.Text())
 		case html.StartTagToken:
 			r.start(z, false)
 		case html.SelfClosingTagToken:
@@ -103,7 +156,7 @@ func (r *htmlReader) run(text string) {
 			name, _ := z.TagName()
 			r.end(atom.Lookup(name), name)
 		case html.CommentToken:
-			r.conditional(string(z.Text()))
+			r.conditional(z.Text())
 		}
 	}
 }
@@ -111,27 +164,27 @@ func (r *htmlReader) run(text string) {
 func (r *htmlReader) top() *opened { return &r.open[len(r.open)-1] }
 
 // text adds text where it belongs.
-func (r *htmlReader) text(s string) {
+func (r *htmlReader) text(s []byte) {
 	top := r.top()
 	switch top.tag {
 	case atom.Style:
-		r.styleSheet(s)
+		r.styleSheet(oneNewline(s))
 		return
 	case atom.Script, atom.Iframe, atom.Noembed, atom.Noframes, atom.Template, atom.Title:
 		r.hidden.add(s)
-		r.view.addLinks(r.inside(textLinks(nil, s), "script"))
+		r.textLinks(s, "script")
 		return
 	}
 	if r.anchor != nil && r.inComment {
 		r.words.add(s)
 	}
 	if r.inComment || top.hidden || top.ink.like(top.paper) {
-		if strings.TrimSpace(s) != "" {
+		if len(bytes.TrimSpace(s)) > 0 {
 			r.hidden.gap = true
 			r.hidden.add(s)
 		}
 		if r.anchor == nil {
-			r.view.addLinks(r.inside(textLinks(nil, s), "hidden"))
+			r.textLinks(s, "hidden")
 		}
 		return
 	}
@@ -139,48 +192,71 @@ func (r *htmlReader) text(s string) {
 	if r.anchor != nil {
 		r.words.add(s)
 	} else {
-		r.view.addLinks(textLinks(nil, s))
+		r.textLinks(s, "")
 	}
 }
 
-// inside says where links were found.
-func (r *htmlReader) inside(list []Link, where string) []Link {
-	for i := range list {
-		list[i].Where = where
+// textLinks adds the links of running text, and says where they were found if where is not empty.
+func (r *htmlReader) textLinks(s []byte, where string) {
+	if !mayLink(s) {
+		return
 	}
-	return list
+	list := textLinks(nil, string(s))
+	for i := range list {
+		if where != "" {
+			list[i].Where = where
+		}
+	}
+	r.view.addLinks(list)
 }
 
 // start reads a start tag.
 func (r *htmlReader) start(z *html.Tokenizer, closed bool) {
 	name, more := z.TagName()
-	tag := atom.Lookup(name)
-	e := opened{tag: tag, hidden: r.top().hidden, ink: r.top().ink, paper: r.top().paper}
-	if tag == 0 {
-		e.name = string(name[:min(len(name), 64)])
-	}
-	if r.css[string(name)] {
-		e.hidden = true
-	}
-	a := attributes{reader: r, tag: tag, element: &e, name: string(name)}
+	r.begin(name)
 	for n := 0; more && n < 256; n++ {
 		var key, val []byte
 		key, val, more = z.TagAttr()
 		r.tokens++
-		a.read(string(key), val)
+		r.attrs.read(key, val)
 	}
+	r.opened(closed)
+}
+
+// begin takes the name of a start tag, whose attributes follow.
+func (r *htmlReader) begin(name []byte) {
+	tag := atom.Lookup(name)
+	a, top := &r.attrs, r.top()
+	*a = attributes{reader: r, tag: tag, name: tag.String(), element: opened{tag: tag, hidden: top.hidden, ink: top.ink, paper: top.paper}}
+	if tag == 0 {
+		if r.odd != string(name) {
+			r.odd = string(name)
+		}
+		a.name, a.element.name = r.odd, r.odd
+		if len(name) > 64 {
+			a.element.name = string(name[:64])
+		}
+	}
+	if r.css[a.name] {
+		a.element.hidden = true
+	}
+}
+
+// opened takes the end of a start tag.
+func (r *htmlReader) opened(closed bool) {
+	a := &r.attrs
 	a.finish()
-	if breaks(tag) {
+	if breaks(a.tag) {
 		r.shown.newline()
 		if r.anchor != nil {
 			r.words.gap = true
 		}
 	}
-	if closed && e.name == "" || void(tag) {
+	if closed && a.element.name == "" || void(a.tag) {
 		return
 	}
 	if len(r.open) < maxOpen {
-		r.open = append(r.open, e)
+		r.open = append(r.open, a.element)
 	} else {
 		r.view.Truncated = true
 	}
@@ -209,41 +285,44 @@ func (r *htmlReader) endAnchor() {
 	if r.anchor == nil {
 		return
 	}
-	text := strings.TrimSpace(r.words.String())
-	r.anchor.Text = strings.ToValidUTF8(text[:min(len(text), maxURL)], "")
+	text := bytes.TrimSpace(r.words.buf)
+	r.anchor.Text = strings.ToValidUTF8(string(text[:min(len(text), maxURL)]), "")
 	r.view.addLinks([]Link{*r.anchor})
-	r.anchor, r.words = nil, spaced{}
+	r.anchor, r.words = nil, spaced{buf: r.words.buf[:0]}
 }
 
 // conditional looks into a comment that Outlook shows.
-func (r *htmlReader) conditional(s string) {
-	s = strings.TrimSpace(s)
-	if r.hidden.Len() < maxShown && !strings.HasPrefix(s, "[if") {
+func (r *htmlReader) conditional(s []byte) {
+	s = bytes.TrimSpace(s)
+	shown := bytes.HasPrefix(s, []byte("[if"))
+	if len(r.hidden.buf) < maxShown && !shown {
 		r.hidden.gap = true
 		r.hidden.add(s[:min(len(s), maxShown)])
 	}
-	if !strings.HasPrefix(s, "[if") || r.inComment {
+	if !shown || r.inComment {
 		return
 	}
 	if r.comments++; r.comments > maxComment {
 		r.view.Truncated = true
 		return
 	}
-	_, inner, ok := strings.Cut(s, ">")
+	_, inner, ok := bytes.Cut(s, []byte(">"))
 	if !ok {
 		return
 	}
 	links := len(r.view.Links)
-	sub := &htmlReader{view: r.view, css: r.css, base: r.base, tokens: r.tokens, inComment: true}
-	sub.open = []opened{{hidden: true, ink: black, paper: white}}
-	sub.run(strings.TrimSuffix(inner, "<![endif]"))
+	sub := newHTMLReader(r.view)
+	sub.css, sub.base, sub.tokens, sub.inComment = r.css, r.base, r.tokens, true
+	sub.open = append(sub.open, opened{hidden: true, ink: black, paper: white})
+	sub.scan(bytes.TrimSuffix(inner, []byte("<![endif]")))
 	sub.endAnchor()
-	r.tokens = sub.tokens
+	r.tokens, r.css = sub.tokens, sub.css
 	for i := links; i < len(r.view.Links); i++ {
 		r.view.Links[i].Where = "comment"
 	}
 	r.hidden.gap = true
-	r.hidden.add(sub.hidden.String())
+	r.hidden.add(sub.hidden.buf)
+	sub.release()
 }
 
 // breaks reports whether an element begins a line of its own.

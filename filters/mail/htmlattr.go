@@ -1,8 +1,10 @@
 package mail
 
 import (
+	"bytes"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/html/atom"
 )
@@ -12,28 +14,26 @@ type attributes struct {
 	reader  *htmlReader
 	tag     atom.Atom
 	name    string
-	element *opened
+	element opened
 	alt     string
 	img     string
 	refresh bool
 	content string
 }
 
-// read takes one attribute; its value is already unescaped.
-func (a *attributes) read(key string, val []byte) {
-	switch key {
+// read takes one attribute; its value is already unescaped, and may be written to.
+func (a *attributes) read(key, val []byte) {
+	switch string(key) {
 	case "href", "xlink:href", "src", "action", "formaction", "background", "data", "poster", "srcset", "cite", "longdesc", "lowsrc", "dynsrc", "ping", "codebase", "classid", "manifest", "icon":
-		a.link(key, string(val))
+		a.link(atom.String(key), string(val))
 	case "style":
-		a.style(string(val))
+		a.style(val)
 	case "hidden":
 		a.element.hidden = true
-	case "class":
-		for _, c := range strings.Fields(string(val[:min(len(val), 1024)])) {
-			a.element.hidden = a.element.hidden || a.reader.css["."+c]
+	case "class", "id":
+		if len(a.reader.css) > 0 {
+			a.selected(string(key) == "class", val)
 		}
-	case "id":
-		a.element.hidden = a.element.hidden || len(val) < 256 && a.reader.css["#"+string(val)]
 	case "alt", "title":
 		if a.alt == "" {
 			a.alt = string(val[:min(len(val), maxURL)])
@@ -43,13 +43,24 @@ func (a *attributes) read(key string, val []byte) {
 	case "color":
 		a.element.ink = parseColour(string(val))
 	case "size":
-		if a.tag == atom.Font && strings.TrimSpace(string(val)) == "0" {
+		if a.tag == atom.Font && string(bytes.TrimSpace(val)) == "0" {
 			a.element.hidden = true
 		}
 	case "http-equiv":
-		a.refresh = strings.EqualFold(strings.TrimSpace(string(val)), "refresh")
+		a.refresh = bytes.EqualFold(bytes.TrimSpace(val), []byte("refresh"))
 	case "content":
 		a.content = string(val[:min(len(val), 2*maxURL)])
+	}
+}
+
+// selected hides an element of whose classes or id a style sheet says so.
+func (a *attributes) selected(class bool, val []byte) {
+	if !class {
+		a.element.hidden = a.element.hidden || len(val) < 256 && a.reader.css["#"+string(val)]
+		return
+	}
+	for c := range bytes.FieldsSeq(val[:min(len(val), 1024)]) {
+		a.element.hidden = a.element.hidden || a.reader.css["."+string(c)]
 	}
 }
 
@@ -83,10 +94,15 @@ func (a *attributes) add(key, ref string) {
 	}
 	if a.tag == atom.A && (key == "href" || key == "xlink:href") {
 		a.reader.endAnchor()
-		a.reader.anchor = &Link{URL: target, Where: "a href"}
+		a.reader.link = Link{URL: target, Where: "a href"}
+		a.reader.anchor = &a.reader.link
 		return
 	}
-	a.reader.view.addLinks([]Link{{URL: target, Where: a.name[:min(len(a.name), 20)] + " " + key}})
+	where := "img src"
+	if a.tag != atom.Img || key != "src" {
+		where = a.name[:min(len(a.name), 20)] + " " + key
+	}
+	a.reader.view.addLinks([]Link{{URL: target, Where: where}})
 	if a.tag == atom.Img && key == "src" {
 		a.img = target
 	}
@@ -105,7 +121,7 @@ func (a *attributes) finish() {
 	}
 	if r.anchor != nil && a.tag == atom.Img {
 		r.words.gap = true
-		r.words.add(a.alt)
+		r.words.add([]byte(a.alt))
 	}
 	if n := len(r.view.Links); n > 0 && a.img != "" && r.view.Links[n-1].URL == a.img {
 		r.view.Links[n-1].Text = a.alt
@@ -113,20 +129,21 @@ func (a *attributes) finish() {
 }
 
 // style takes a style attribute.
-func (a *attributes) style(s string) {
+func (a *attributes) style(s []byte) {
 	s = cssText(s)
-	if hides(s) {
-		a.element.hidden = true
-	}
-	for _, d := range strings.Split(s, ";") {
-		key, val, _ := strings.Cut(d, ":")
-		switch strings.TrimSpace(key) {
+	for d := range bytes.SplitSeq(s, []byte(";")) {
+		key, val, ok := bytes.Cut(d, []byte(":"))
+		key = bytes.TrimSpace(key)
+		if ok && hides(key, val) {
+			a.element.hidden = true
+		}
+		switch string(key) {
 		case "color":
-			a.element.ink = parseColour(val)
+			a.element.ink = parseColour(string(val))
 		case "background-color", "background":
-			a.element.paper = parseColour(val)
+			a.element.paper = parseColour(string(val))
 		case "display":
-			if strings.Contains(val, "none") {
+			if bytes.Contains(val, []byte("none")) {
 				a.element.hidden = true
 			}
 		}
@@ -134,105 +151,124 @@ func (a *attributes) style(s string) {
 	a.reader.cssLinks(s)
 }
 
-// cssText is a style in lower case, without comments, at most 64 KiB.
-func cssText(s string) string {
+// cssText is a style in lower case, without comments, at most 64 KiB; written over s if it can be.
+func cssText(s []byte) []byte {
 	s = s[:min(len(s), 64<<10)]
-	if !strings.Contains(s, "/*") {
-		return strings.ToLower(s)
+	if bytes.Contains(s, []byte("/*")) {
+		s = withoutComments(s)
 	}
-	var b strings.Builder
-	for s != "" {
-		before, after, ok := strings.Cut(s, "/*")
-		b.WriteString(before)
+	for i, c := range s {
+		if c >= utf8.RuneSelf {
+			return bytes.ToLower(s)
+		}
+		if c >= 'A' && c <= 'Z' {
+			s[i] = c + 'a' - 'A'
+		}
+	}
+	return s
+}
+
+func withoutComments(s []byte) (out []byte) {
+	for len(s) > 0 {
+		before, after, ok := bytes.Cut(s, []byte("/*"))
+		out = append(out, before...)
 		if !ok {
 			break
 		}
-		_, s, _ = strings.Cut(after, "*/")
+		_, s, _ = bytes.Cut(after, []byte("*/"))
 	}
-	return strings.ToLower(b.String())
+	return out
 }
 
-// hides reports whether declarations make an element's text invisible.
-func hides(s string) bool {
-	for _, d := range strings.Split(s, ";") {
-		key, val, ok := strings.Cut(d, ":")
-		if !ok {
-			continue
-		}
-		key, val = strings.TrimSpace(key), strings.TrimSpace(strings.Replace(val, "!important", "", 1))
-		switch key {
-		case "display":
-			if val == "none" {
-				return true
-			}
-		case "visibility":
-			if val == "hidden" || val == "collapse" {
-				return true
-			}
-		case "opacity", "font-size", "max-height", "max-width":
-			if zero(val) {
-				return true
-			}
-		case "mso-hide":
-			if val == "all" {
-				return true
-			}
-		case "text-indent", "left", "top", "margin-left":
-			if strings.HasPrefix(val, "-9") && len(val) >= 6 {
-				return true
-			}
-		case "color":
-			if val == "transparent" {
-				return true
-			}
+// anyHides reports whether one of several declarations makes an element's text invisible.
+func anyHides(s []byte) bool {
+	for d := range bytes.SplitSeq(s, []byte(";")) {
+		if key, val, ok := bytes.Cut(d, []byte(":")); ok && hides(bytes.TrimSpace(key), val) {
+			return true
 		}
 	}
 	return false
 }
 
+// hides reports whether a declaration makes an element's text invisible.
+func hides(key, val []byte) bool {
+	switch string(key) {
+	case "display", "visibility", "opacity", "font-size", "max-height", "max-width", "mso-hide", "text-indent", "left", "top", "margin-left", "color":
+	default:
+		return false
+	}
+	if bytes.IndexByte(val, '!') >= 0 {
+		val = bytes.Replace(val, []byte("!important"), nil, 1)
+	}
+	val = bytes.TrimSpace(val)
+	switch string(key) {
+	case "display":
+		return string(val) == "none"
+	case "visibility":
+		return string(val) == "hidden" || string(val) == "collapse"
+	case "opacity", "font-size", "max-height", "max-width":
+		return zero(val)
+	case "mso-hide":
+		return string(val) == "all"
+	case "color":
+		return string(val) == "transparent"
+	}
+	return bytes.HasPrefix(val, []byte("-9")) && len(val) >= 6
+}
+
 // zero reports whether a length is nothing, or less than a pixel.
-func zero(v string) bool {
-	v = strings.TrimRight(v, "pxtem%r ")
-	return v == "0" || v == "0.0" || v == "0.00" || v == ".0" || v == "0.1"
+func zero(v []byte) bool {
+	switch string(bytes.TrimRight(v, "pxtem%r ")) {
+	case "0", "0.0", "0.00", ".0", "0.1":
+		return true
+	}
+	return false
 }
 
 // styleSheet remembers which classes, ids and elements a style sheet hides, outside of media queries, and its URLs.
-func (r *htmlReader) styleSheet(s string) {
+func (r *htmlReader) styleSheet(s []byte) {
 	r.view.Truncated = r.view.Truncated || len(s) > 64<<10
 	s = cssText(s)
 	r.cssLinks(s)
 	for n := 0; n < 1000; n++ {
-		selector, rest, ok := strings.Cut(s, "{")
+		selector, rest, ok := bytes.Cut(s, []byte("{"))
 		if !ok {
 			return
 		}
-		selector = strings.TrimSpace(selector)
-		if strings.HasPrefix(selector, "@") && !strings.HasPrefix(selector, "@font-face") {
+		selector = bytes.TrimSpace(selector)
+		if bytes.HasPrefix(selector, []byte("@")) && !bytes.HasPrefix(selector, []byte("@font-face")) {
 			s = skipBlock(rest)
 			continue
 		}
-		var body string
-		body, s, _ = strings.Cut(rest, "}")
-		if !hides(body) {
-			continue
+		var body []byte
+		body, s, _ = bytes.Cut(rest, []byte("}"))
+		if anyHides(body) {
+			r.hide(selector)
 		}
-		for _, one := range strings.Split(selector, ",") {
-			one = strings.TrimSpace(one)
-			if i := strings.LastIndexAny(one, ".#"); i >= 0 {
-				one = one[i:]
+	}
+}
+
+// hide remembers what a selector selects, if it is simple.
+func (r *htmlReader) hide(selector []byte) {
+	for one := range bytes.SplitSeq(selector, []byte(",")) {
+		one = bytes.TrimSpace(one)
+		if i := bytes.LastIndexAny(one, ".#"); i >= 0 {
+			one = one[i:]
+		}
+		if len(one) > 0 && len(one) < 256 && !bytes.ContainsAny(one, " >:[*") && len(r.css) < 1000 {
+			if r.css == nil {
+				r.css = map[string]bool{}
 			}
-			if one != "" && len(one) < 256 && !strings.ContainsAny(one, " >:[*") && len(r.css) < 1000 {
-				r.css[one] = true
-			}
+			r.css[string(one)] = true
 		}
 	}
 }
 
 // skipBlock returns what follows the block whose "{" was just read.
-func skipBlock(s string) string {
+func skipBlock(s []byte) []byte {
 	depth := 1
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
+	for i, c := range s {
+		switch c {
 		case '{':
 			depth++
 		case '}':
@@ -241,34 +277,36 @@ func skipBlock(s string) string {
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // cssLinks finds url(...) and @import "...".
-func (r *htmlReader) cssLinks(s string) {
-	for _, open := range [...]string{"url(", "@import"} {
+func (r *htmlReader) cssLinks(s []byte) {
+	for _, open := range [...][]byte{cssURL, cssImport} {
 		rest := s
 		for n := 0; n < 200; n++ {
-			_, after, ok := strings.Cut(rest, open)
+			_, after, ok := bytes.Cut(rest, open)
 			if !ok {
 				break
 			}
 			rest = after
-			after = strings.TrimLeft(after[:min(len(after), 2*maxURL)], " '\"")
-			end := strings.IndexAny(after, "'\") \t\r\n;")
+			after = bytes.TrimLeft(after[:min(len(after), 2*maxURL)], " '\"")
+			end := bytes.IndexAny(after, "'\") \t\r\n;")
 			if end < 0 {
 				continue
 			}
-			if target, ok := resolve(after[:end], r.base); ok {
+			if target, ok := resolve(string(after[:end]), r.base); ok {
 				r.view.addLinks([]Link{{URL: target, Where: "css"}})
 			}
 		}
 	}
 }
 
+var cssURL, cssImport = []byte("url("), []byte("@import")
+
 // A colour is red, green, blue; or unknown.
 type colour struct {
-	r, g, b int
+	r, g, b uint8
 	known   bool
 }
 
@@ -279,7 +317,7 @@ var (
 
 // like reports whether nobody could tell the two apart.
 func (c colour) like(d colour) bool {
-	near := func(a, b int) bool { return a-b < 10 && b-a < 10 }
+	near := func(a, b uint8) bool { return int(a)-int(b) < 10 && int(b)-int(a) < 10 }
 	return c.known && d.known && near(c.r, d.r) && near(c.g, d.g) && near(c.b, d.b)
 }
 
@@ -301,13 +339,13 @@ func parseColour(s string) colour {
 	default:
 		return colour{}
 	}
-	var v [3]int
+	var v [3]uint8
 	for i := range v {
 		hi, lo := hexValue(s[2*i]), hexValue(s[2*i+1])
 		if hi < 0 || lo < 0 {
 			return colour{}
 		}
-		v[i] = hi<<4 | lo
+		v[i] = uint8(hi<<4 | lo)
 	}
 	return colour{v[0], v[1], v[2], true}
 }

@@ -55,8 +55,12 @@ func (w *walker) checkDecoding(p *Part) []Reading {
 func (w *walker) cleanBase64(p *Part) bool {
 	clean, n, pads := true, 0, 0
 	err := p.space.windows(p.body, 0, func(_ int64, b []byte, _ bool) bool {
-		for _, c := range b {
-			v := values64[c]
+		for len(b) > 0 {
+			if pads == 0 && allBase64(b) {
+				n, b = n+8, b[8:]
+				continue
+			}
+			v := values64[b[0]]
 			switch {
 			case v < 64 && pads == 0:
 				n++
@@ -67,11 +71,21 @@ func (w *walker) cleanBase64(p *Part) bool {
 				clean = false
 				return false
 			}
+			b = b[1:]
 		}
 		return true
 	})
 	w.m.fail(err)
 	return clean && err == nil && n%4 != 1 && pads <= 2
+}
+
+// allBase64 reports whether the first eight octets of b are characters of base64.
+func allBase64(b []byte) bool {
+	if len(b) < 8 {
+		return false
+	}
+	b = b[:8]
+	return values64[b[0]]|values64[b[1]]|values64[b[2]]|values64[b[3]]|values64[b[4]]|values64[b[5]]|values64[b[6]]|values64[b[7]] < 64
 }
 
 // checkText looks at a text part's charset and for files inside the text.
@@ -80,9 +94,19 @@ func (w *walker) checkText(p *Part, readings []Reading) {
 	if strings.Contains(label, "utf-7") || strings.Contains(label, "unicode-1-1") {
 		w.note(p, "mime.utf7")
 	}
+	if w.noFile(p) {
+		return
+	}
 	for _, r := range readings {
 		w.embeddedFiles(p, r.Data)
 	}
+}
+
+// noFile reports whether the survey of the lines has shown already that no file stands in a text.
+func (w *walker) noFile(p *Part) bool {
+	at := p.body.Start
+	return p.space == w.m.space && len(p.encodings) == 1 && p.encodings[0] == "identity" &&
+		w.lines.marks.noFile(p.body) && (at == 0 || p.space.data[at-1] == '\n')
 }
 
 // maxFiles bounds the files that are looked for in one text.
@@ -133,7 +157,7 @@ func (w *walker) embed(p *Part, f embedded) bool {
 		f.data = []byte{}
 	}
 	q := &Part{m: p.m, space: p.space, body: p.body, Body: p.Body, Role: RoleEmbedded, Type: f.kind, content: f.data,
-		encodings: []string{"identity"}, names: nameReadings(nil, f.name), path: filePath(p)}
+		encodings: identityOnly, names: nameReadings(nil, f.name), path: filePath(p)}
 	if q.Type == "" {
 		q.Type = "application/octet-stream"
 	}

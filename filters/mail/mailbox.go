@@ -31,11 +31,7 @@ const maxMailboxes = 4000 // of one field
 
 // ParseMailboxes reads the value of an address field (RFC 5322 section 3.4) and returns every address that some mail
 // program would show for it, in order. Work and memory are linear in the length of value.
-func ParseMailboxes(value string) []Mailbox {
-	r := mailboxReader{s: value}
-	r.read()
-	return r.list
-}
+func ParseMailboxes(value string) []Mailbox { return appendMailboxes(nil, value) }
 
 // A mailboxReader reads one address field.
 type mailboxReader struct {
@@ -469,5 +465,9 @@ func addressWords(s string) []string {
 
 // isDelimiter reports whether c ends an address in running text.
 func isDelimiter(c byte) bool {
-	return c <= ' ' || strings.IndexByte("\"<>(),;:\\@", c) >= 0
+	switch c {
+	case '"', '<', '>', '(', ')', ',', ';', ':', '\\', '@':
+		return true
+	}
+	return c <= ' '
 }

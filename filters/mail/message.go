@@ -1,9 +1,9 @@
 package mail
 
 import (
+	"bytes"
 	"io"
 	"iter"
-	"net/mail"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +27,17 @@ type Field struct {
 	Span  Span   // the whole field with its final line end
 }
 
+// named reports whether f has that name, in any case.
+func (f *Field) named(name string) bool {
+	return len(f.Name) == len(name) && f.Name[0]|0x20 == name[0]|0x20 && strings.EqualFold(f.Name, name)
+}
+
+// fieldKey is the same for all spellings of a name, and other for most others.
+func fieldKey(name string) byte {
+	n := len(name)
+	return byte(n) ^ (name[0]|0x20)<<3 ^ (name[n/2]|0x20)<<1 ^ (name[n-1] | 0x20)
+}
+
 // A Defect is one way in which bytes break the standards, above all one that mail programs read differently.
 type Defect struct {
 	Code string // such as "mime.boundary-twice"; the list is in codes.go
@@ -45,15 +56,38 @@ type Message struct {
 
 	space  *space
 	block  headerBlock
+	keys   []byte // fieldKey of each field of block
 	leaves []*Part
 
 	mu     sync.Mutex
 	budget int64 // octets of decoded content that may still be kept
 	err    error
 
-	authors func() []Mailbox
-	text    func() string
-	links   func() []Link
+	authors []Mailbox
+	date    lazy[time.Time]
+	text    lazy[string]
+	links   lazy[[]Link]
+}
+
+// A lazy value is made when it is first asked for.
+type lazy[T any] struct {
+	once  sync.Once
+	value T
+}
+
+func (l *lazy[T]) get(read func() T) T {
+	l.once.Do(func() { l.value = read() })
+	return l.value
+}
+
+// parsed is what every parse needs, in one piece of memory.
+type parsed struct {
+	Message
+	root   Part
+	source space
+	author [1]Mailbox
+	leaf   [1]*Part
+	key    [64]byte
 }
 
 // keptContent bounds the decoded content that one message keeps in memory. What does not fit is decoded again when
@@ -64,41 +98,41 @@ const keptContent = 4 << 20
 // parse ends there and Err says why.
 func Parse(src Source) *Message {
 	m := newMessage(src)
-	s, err := newSpace(src)
-	if err != nil {
-		m.fail(err)
-		s = &space{data: []byte{}}
-	}
-	m.parse(s)
-	return m
+	m.fail(m.source.open(src))
+	m.parse(&m.source)
+	return &m.Message
 }
 
-func newMessage(src Source) *Message {
-	m := &Message{Source: src, budget: keptContent}
-	m.authors = sync.OnceValue(m.readAuthors)
-	m.text = sync.OnceValue(m.readText)
-	m.links = sync.OnceValue(m.readLinks)
-	return m
+func newMessage(src Source) *parsed {
+	return &parsed{Message: Message{Source: src, budget: keptContent}}
 }
 
 // parse reads the whole message from s.
-func (m *Message) parse(s *space) {
+func (m *parsed) parse(s *space) {
 	m.space = s
-	w := &walker{m: m, work: 40*s.size + 1<<20, decoded: 2*s.size + 1<<20, parts: 1}
+	w := walkers.Get().(*walker)
+	*w = walker{m: &m.Message, work: 40*s.size + 1<<20, decoded: 2*s.size + 1<<20, parts: 1}
 	w.lineEnds()
 	var err error
 	m.block, err = readHeader(s, Span{0, s.size}, &w.d, ofMessage)
 	m.fail(err)
-	m.Header = m.block.fields
+	m.Header, m.keys = m.block.fields, m.key[:0]
+	for i := range m.Header {
+		m.keys = append(m.keys, fieldKey(m.Header[i].Name))
+	}
+	m.authors = m.addresses(m.author[:0], "From")
 	w.checkFields()
-	m.Root = w.part(s, m.block.fields, m.block.hidden, Span{m.block.body, s.size}, "")
-	w.queue = append(make([]job, 0, 8), job{p: m.Root, borders: m.block.others})
+	m.Root = &m.root
+	w.part(m.Root, s, m.block, s.size, "")
+	w.queue = append(w.first[:0], job{p: m.Root, borders: m.block.others})
 	w.run()
 	m.Defects = w.d.list
+	*w = walker{} // what is kept for the next message must not keep this one
+	walkers.Put(w)
 	if m.err != nil {
 		m.Defects = append(m.Defects, Defect{"source.unreadable", defectIndex["source.unreadable"].Meaning, Span{}})
 	}
-	m.leaves = leaves(nil, m.Root)
+	m.leaves = leaves(m.leaf[:0], m.Root)
 }
 
 // fail keeps the first error of reading the Source.
@@ -136,24 +170,50 @@ func (m *Message) reserve(size int64) bool {
 // programs see, such as one hidden behind a bare CR.
 func (m *Message) Fields(name string) []Field {
 	var list []Field
-	for _, fs := range [2][]Field{m.block.fields, m.block.hidden} {
-		for _, f := range fs {
-			if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
-				list = append(list, f)
-			}
-		}
+	for f := range m.named(name) {
+		list = append(list, *f)
 	}
 	return list
 }
 
 // Get is the first field of that name: unfolded, not decoded; empty if there is none.
 func (m *Message) Get(name string) string {
-	for _, f := range m.block.fields {
-		if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
-			return Unfold(f.Value)
-		}
+	if i := m.next(name, 0); i >= 0 {
+		return Unfold(m.block.fields[i].Value)
 	}
 	return ""
+}
+
+// next is the index of the first field of that name in the block at from or behind it; -1 if there is none.
+func (m *Message) next(name string, from int) int {
+	if name == "" {
+		return -1
+	}
+	for key := fieldKey(name); ; from++ {
+		n := bytes.IndexByte(m.keys[from:], key)
+		if n < 0 {
+			return -1
+		}
+		if from += n; m.block.fields[from].named(name) {
+			return from
+		}
+	}
+}
+
+// named iterates over what Fields returns.
+func (m *Message) named(name string) iter.Seq[*Field] {
+	return func(yield func(*Field) bool) {
+		for i := m.next(name, 0); i >= 0; i = m.next(name, i+1) {
+			if !yield(&m.block.fields[i]) {
+				return
+			}
+		}
+		for i := range m.block.hidden {
+			if f := &m.block.hidden[i]; f.named(name) && !yield(f) {
+				return
+			}
+		}
+	}
 }
 
 // Decoded is the first field of that name as text: unfolded, encoded-words decoded. Characters that cannot be seen
@@ -173,58 +233,19 @@ func (m *Message) MessageID() string {
 	return Visible(id[:min(len(id), 998)])
 }
 
-// maxDate bounds what is read of a date: parsers for what is rarely long are rarely linear.
-const maxDate = 1 << 10
-
-// Date is the Date field; the zero time if it is missing or cannot be read.
-func (m *Message) Date() time.Time {
-	s := m.Get("Date")
-	if s == "" || len(s) > maxDate {
-		return time.Time{}
-	}
-	if t, err := mail.ParseDate(s); err == nil {
-		return t
-	}
-	s = strings.Join(strings.Fields(squeezeComments(s)), " ")
-	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t
-		}
-	}
-	return time.Time{}
-}
-
-// dateLayouts are what mail programs wrote instead of RFC 5322 section 3.3.
-var dateLayouts = [...]string{
-	"Mon, 2 Jan 2006 15:04:05", "Mon, 2 Jan 2006 15:04 -0700", "Mon, 2 Jan 06 15:04:05 -0700", "Mon, 2-Jan-2006 15:04:05 -0700",
-	"Mon Jan 2 15:04:05 2006", "Mon Jan 2 15:04:05 2006 -0700", "Mon Jan 2 15:04:05 MST 2006", "2 Jan 2006 15:04:05 MST",
-	"Monday, 2 January 2006 15:04:05 -0700", "2006-01-02 15:04:05 -0700", time.RFC3339, "Mon, 2 Jan 2006 15:04:05 GMT-0700",
-}
-
-func squeezeComments(s string) string {
-	for i := strings.IndexByte(s, '('); i >= 0; i = strings.IndexByte(s, '(') {
-		end := commentEnd(s, i)
-		if end == 0 {
-			return s[:i]
-		}
-		s = s[:i] + s[end:]
-	}
-	return s
-}
-
 // Authors are all addresses that a reader may be shown as the author: from every From field, those that only
 // lenient programs see included.
-func (m *Message) Authors() []Mailbox { return m.authors() }
-
-func (m *Message) readAuthors() []Mailbox { return m.Addresses("From") }
+func (m *Message) Authors() []Mailbox { return m.authors }
 
 // Addresses are all addresses in all fields of that name, read tolerantly.
-func (m *Message) Addresses(name string) []Mailbox {
-	var list []Mailbox
-	for _, f := range m.Fields(name) {
-		for _, b := range ParseMailboxes(f.Value[:min(len(f.Value), maxField)]) {
-			b.Span = f.Span
-			list = append(list, b)
+func (m *Message) Addresses(name string) []Mailbox { return m.addresses(nil, name) }
+
+func (m *Message) addresses(list []Mailbox, name string) []Mailbox {
+	for f := range m.named(name) {
+		first := len(list)
+		list = appendMailboxes(list, f.Value[:min(len(f.Value), maxField)])
+		for i := range list[first:] {
+			list[first+i].Span = f.Span
 		}
 	}
 	return list

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -121,13 +122,11 @@ func (w *walker) split(j job, p *Part, boundary string) bool {
 	if !w.spend(p.body.End-p.body.Start, p.Body) {
 		return false
 	}
-	all, err := findDelimiters(p.space, p.body, boundary)
-	w.m.fail(err)
-	exact := make([]delimiter, 0, len(all))
-	for _, d := range all {
-		if !d.loose {
-			exact = append(exact, d)
-		}
+	var room [8]delimiter
+	all := w.delimiters(room[:0], p, boundary)
+	exact := all
+	if slices.ContainsFunc(all, func(d delimiter) bool { return d.loose }) {
+		exact = slices.DeleteFunc(slices.Clone(all), func(d delimiter) bool { return d.loose })
 	}
 	if len(all) == 0 {
 		return false
@@ -145,6 +144,16 @@ func (w *walker) split(j job, p *Part, boundary string) bool {
 	return true
 }
 
+// delimiters appends the lines of one boundary in a part's body.
+func (w *walker) delimiters(list []delimiter, p *Part, boundary string) []delimiter {
+	if p.space == w.m.space && w.lines.marks.whole && strings.IndexByte(boundary, '\n') < 0 {
+		return w.lines.marks.delimiters(list, p.space.data, p.space.clip(p.body), boundary)
+	}
+	list, err := findDelimiters(list, p.space, p.body, boundary)
+	w.m.fail(err)
+	return list
+}
+
 // onlyClosing reports whether the one loose delimiter is the last line that matters: a closing one with something
 // behind it.
 func onlyClosing(p *Part, all []delimiter, exact int) bool {
@@ -157,6 +166,15 @@ func (w *walker) cut(j job, p *Part, list []delimiter) {
 	in := j
 	in.depth++
 	in.digest = p.Type == "multipart/digest"
+	w.coming = len(list)
+	for _, d := range list {
+		if d.close {
+			w.coming--
+		}
+	}
+	if p.Children == nil {
+		p.Children = make([]*Part, 0, max(0, min(w.coming, maxParts-w.parts)))
+	}
 	w.outside(in, p, Span{p.body.Start, list[0].start}, RolePreamble)
 	closed := false
 	for i, d := range list {
@@ -201,7 +219,7 @@ func (w *walker) outside(j job, p *Part, sp Span, role Role) {
 		w.d.add("mime."+string(role)+"-long", p.space.place(sp))
 	}
 	q := &Part{m: w.m, space: p.space, body: sp, Body: p.space.place(sp), Role: role, Type: "text/plain",
-		encodings: []string{"identity"}, path: p.childPath(string(role[:1]) + strconv.Itoa(len(p.others)+1))}
+		encodings: identityOnly, path: p.childPath(string(role[:1]) + strconv.Itoa(len(p.others)+1))}
 	if len(text) > 8 && bytes.EqualFold(text[:8], []byte("content-")) {
 		// Headers outside of all parts: for some programs this is a part like the others.
 		if e := w.entity(p.space, sp, j, q.path, ofPart); e != nil {
@@ -250,7 +268,7 @@ func (w *walker) encodedMultipart(j job, p *Part) {
 	if alt == nil {
 		return
 	}
-	alt.space, alt.body, alt.encodings = s, Span{0, s.size}, []string{"identity"}
+	alt.space, alt.body, alt.encodings = s, Span{0, s.size}, identityOnly
 	for _, b := range w.boundaries(p, p.types) {
 		if w.split(j, alt, b) {
 			return

@@ -40,8 +40,9 @@ type Part struct {
 
 	once     sync.Once
 	readings []Reading
-	kept     bool // readings are
-	clean    bool // all decoders agree
+	own      [1]Reading // where readings stand that are what was sent
+	kept     bool       // readings are
+	clean    bool       // all decoders agree
 	views    views
 }
 
@@ -83,8 +84,8 @@ func (p *Part) Param(name string) string {
 
 // Get is the first field of the part's header with that name: unfolded, not decoded.
 func (p *Part) Get(name string) string {
-	for _, f := range p.Header {
-		if strings.EqualFold(f.Name, name) {
+	for i := range p.Header {
+		if f := &p.Header[i]; f.named(name) {
 			return Unfold(f.Value)
 		}
 	}
@@ -117,8 +118,12 @@ func (p *Part) Decoded() []Reading {
 	}
 	var list []Reading
 	p.once.Do(func() {
-		list, p.clean = p.decode()
+		room := []Reading(nil)
 		if p.kept = p.m.reserve(p.body.End - p.body.Start); p.kept {
+			room = p.own[:0]
+		}
+		list, p.clean = p.decode(room)
+		if p.kept {
 			p.readings = list
 		}
 	})
@@ -126,15 +131,18 @@ func (p *Part) Decoded() []Reading {
 		return p.readings
 	}
 	if list == nil {
-		list, _ = p.decode()
+		list, _ = p.decode(nil)
 	}
 	return list
 }
 
-// decode decodes the body by each encoding that it may have.
-func (p *Part) decode() (list []Reading, clean bool) {
+// decode decodes the body by each encoding that it may have, and appends the readings to list.
+func (p *Part) decode(list []Reading) (_ []Reading, clean bool) {
 	raw := p.Raw()
 	clean = true
+	if len(p.encodings) == 1 && p.encodings[0] == "identity" {
+		return append(list, Reading{"identity", raw}), true
+	}
 	for _, e := range p.encodings {
 		readings, ok := decodeBody(e, raw)
 		clean = clean && ok

@@ -9,8 +9,12 @@ import (
 // Printable makes s safe to log, to show and to put into a header we write: invalid UTF-8, controls, line ends,
 // bidirectional overrides and zero-width characters become "?", and no more than max bytes are kept.
 func Printable(s string, max int) string {
+	plain := 0
+	for plain < len(s) && s[plain] >= ' ' && s[plain] < 0x7f {
+		plain++
+	}
 	clean := true
-	for _, r := range s {
+	for _, r := range s[plain:] {
 		if hidden(r) {
 			clean = false
 			break
@@ -19,8 +23,12 @@ func Printable(s string, max int) string {
 	if clean && len(s) <= max {
 		return s
 	}
+	if plain >= max {
+		return s[:max]
+	}
 	var b strings.Builder
-	for _, r := range s {
+	b.WriteString(s[:plain])
+	for _, r := range s[plain:] {
 		if hidden(r) {
 			r = '?'
 		}

@@ -43,22 +43,25 @@ type space struct {
 	base *Span // where in the Source the decoded part stands; nil for the Source itself
 }
 
-// newSpace reads a small source whole and leaves a large one where it is.
-func newSpace(src Source) (*space, error) {
+// open reads a small source whole and leaves a large one where it is. After an error the space is empty.
+func (s *space) open(src Source) error {
 	if m, ok := src.(inMemory); ok {
 		if b := m.Bytes(); b != nil {
-			return &space{data: b, size: int64(len(b))}, nil
+			*s = space{data: b, size: int64(len(b))}
+			return nil
 		}
 	}
-	s := &space{src: src, size: src.Size(), step: window}
+	*s = space{src: src, size: src.Size(), step: window}
 	if s.size > smallSource {
-		return s, nil
+		return nil
 	}
 	b, err := s.bytes(Span{0, s.size})
 	if err != nil {
-		return nil, err
+		*s = space{data: []byte{}}
+		return err
 	}
-	return &space{data: b, size: s.size}, nil
+	*s = space{data: b, size: s.size}
+	return nil
 }
 
 // bytes returns what stands in sp: a slice of the message if it is in memory, else a copy.
@@ -127,11 +130,16 @@ type survey struct {
 	crlf, lf, cr int   // line ends: CRLF, bare LF, and all CRs
 	mixed        int64 // where the first line ends that ends unlike the first; -1 if all agree
 	longest      int64
+	marks        marks
 }
 
 // look surveys the whole space once.
-func (s *space) look() (survey, error) {
-	v := survey{mixed: -1}
+func (s *space) look(v *survey) error {
+	v.mixed = -1
+	if s.src == nil {
+		v.lines(s.data)
+		return nil
+	}
 	var start int64 // of the current line
 	wasCR := false  // the window before ended in CR
 	err := s.windows(Span{0, s.size}, 0, func(off int64, b []byte, _ bool) bool {
@@ -153,10 +161,33 @@ func (s *space) look() (survey, error) {
 		return true
 	})
 	v.longest = max(v.longest, s.size-start)
-	return v, err
+	return err
 }
 
 var cr = []byte{'\r'}
+
+// lines surveys a space that is in memory, and remembers what its lines begin with.
+func (v *survey) lines(b []byte) {
+	v.cr = bytes.Count(b, cr)
+	start := 0
+	for start < len(b) {
+		line := b[start:]
+		switch line[0] {
+		case '-':
+			v.marks.dash(start, line)
+		case 'b', '=', '(':
+			v.marks.other(start, line)
+		}
+		n := bytes.IndexByte(line, '\n')
+		if n < 0 {
+			break
+		}
+		v.end(int64(start+n), n > 0 && line[n-1] == '\r', int64(n))
+		start += n + 1
+	}
+	v.longest = max(v.longest, int64(len(b)-start))
+	v.marks.whole = v.cr == v.crlf && !v.marks.full
+}
 
 // end counts the end of a line that stands at at and is length octets long.
 func (v *survey) end(at int64, crlf bool, length int64) {

@@ -2,6 +2,8 @@ package mail
 
 import (
 	"bytes"
+	"hash/maphash"
+	"math/bits"
 	"strings"
 	"sync"
 )
@@ -126,39 +128,53 @@ func metaCharset(b []byte) string {
 
 // Text is what a reader sees of the whole message: of alternatives the one that programs prefer, of HTML the visible
 // words; at most 256 KiB, cut between characters.
-func (m *Message) Text() string { return m.text() }
+func (m *Message) Text() string { return m.text.get(m.readText) }
 
 func (m *Message) readText() string {
-	var b strings.Builder
-	shown(&b, m.Root, 0)
-	s := b.String()
+	var first [8]string
+	list, size := shown(first[:0], 0, m.Root, 0)
+	s := ""
+	if len(list) == 1 {
+		s = list[0]
+	} else {
+		var b strings.Builder
+		b.Grow(size)
+		for i, text := range list {
+			if i > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(text)
+		}
+		s = b.String()
+	}
 	if len(s) > maxShown {
 		s = strings.ToValidUTF8(s[:maxShown], "")
 	}
 	return s
 }
 
-// shown writes what programs show of p.
-func shown(b *strings.Builder, p *Part, depth int) {
-	if b.Len() > maxShown || depth > 2*maxDepth+maxMessages {
-		return
+// shown appends what programs show of p to a list of texts, and counts the octets of their lines.
+func shown(list []string, size int, p *Part, depth int) ([]string, int) {
+	if size > maxShown || depth > 2*maxDepth+maxMessages {
+		return list, size
 	}
 	if p.Type == "multipart/alternative" && len(p.Children) > 0 {
-		shown(b, preferred(p.Children), depth+1)
-		return
+		return shown(list, size, preferred(p.Children), depth+1)
 	}
 	for _, c := range p.Children {
-		shown(b, c, depth+1)
+		list, size = shown(list, size, c, depth+1)
 	}
 	if len(p.Children) > 0 || p.Disposition() == "attachment" {
-		return
+		return list, size
 	}
 	if v := p.View(); v != nil && v.Text != "" {
-		if b.Len() > 0 {
-			b.WriteByte('\n')
+		text := v.Text[:min(len(v.Text), maxShown+utf8Max)]
+		if size > 0 {
+			size++
 		}
-		b.WriteString(v.Text[:min(len(v.Text), maxShown+utf8Max)])
+		list, size = append(list, text), size+len(text)
 	}
+	return list, size
 }
 
 const utf8Max = 4
@@ -191,26 +207,69 @@ func (p *Part) holdsHTML() bool {
 }
 
 // Links are the URLs of all text parts in all readings, without repetitions: at most 5,000, of at most 1,000 hosts.
-func (m *Message) Links() []Link { return m.links() }
+func (m *Message) Links() []Link { return m.links.get(m.readLinks) }
 
 func (m *Message) readLinks() []Link {
-	var list []Link
-	seen := map[[3]string]bool{}
+	total := 0
+	for _, p := range m.leaves {
+		if v := p.View(); v != nil {
+			total += len(v.Links)
+		}
+	}
+	if total == 0 {
+		return nil
+	}
+	list := newLinkSet(min(total, maxLinks))
 	hosts := map[string]bool{}
 	for _, p := range m.leaves {
 		v := p.View()
 		if v == nil {
 			continue
 		}
-		for _, l := range v.Links {
-			key := [3]string{l.URL, l.Text, l.Where}
-			host := hostOf(l.URL)
-			if seen[key] || len(list) >= maxLinks || len(hosts) >= maxHosts && !hosts[host] {
+		for i := range v.Links {
+			l := &v.Links[i]
+			at, seen := list.find(l)
+			if seen || len(list.links) >= maxLinks {
 				continue
 			}
-			seen[key], hosts[host] = true, true
-			list = append(list, l)
+			if total > maxHosts { // else there cannot be so many hosts
+				host := hostOf(l.URL)
+				if len(hosts) >= maxHosts && !hosts[host] {
+					continue
+				}
+				hosts[host] = true
+			}
+			list.add(l, at)
 		}
 	}
-	return list
+	return list.links
+}
+
+// A linkSet is a list of links without repetitions, with a hash table of where they stand in it. A map would keep each
+// link a second time.
+type linkSet struct {
+	links []Link
+	seed  maphash.Seed
+	slots []int32 // 1 + the index of a link; its size is a power of two and at least twice that of links
+}
+
+func newLinkSet(size int) *linkSet {
+	return &linkSet{make([]Link, 0, size), maphash.MakeSeed(), make([]int32, 1<<bits.Len(uint(2*size)))}
+}
+
+// find is the slot of l, and whether it stands there already.
+func (s *linkSet) find(l *Link) (at int, seen bool) {
+	mask := len(s.slots) - 1
+	h := maphash.String(s.seed, l.URL) + 31*maphash.String(s.seed, l.Text)
+	for at = int(h) & mask; s.slots[at] != 0; at = (at + 1) & mask {
+		if have := &s.links[s.slots[at]-1]; have.URL == l.URL && have.Text == l.Text && have.Where == l.Where {
+			return at, true
+		}
+	}
+	return at, false
+}
+
+func (s *linkSet) add(l *Link, at int) {
+	s.links = append(s.links, *l)
+	s.slots[at] = int32(len(s.links))
 }

@@ -10,13 +10,15 @@ import (
 // textLinks finds URLs in running text: behind "scheme://", "www.", and names of domains with a path or alone.
 func textLinks(list []Link, s string) []Link {
 	last := 0
-	for i := 0; i < len(s) && len(list) < maxLinks; {
-		n := strings.IndexAny(s[i:], ":.")
-		if n < 0 {
+	for i := 0; len(list) < maxLinks; {
+		for i < len(s) && s[i] != ':' && s[i] != '.' {
+			i++
+		}
+		if i >= len(s) {
 			break
 		}
-		at := i + n
-		i = at + 1
+		at := i
+		i++
 		var start, end int
 		where := "text"
 		switch {
@@ -41,6 +43,23 @@ func textLinks(list []Link, s string) []Link {
 	return list
 }
 
+// mayLink reports whether textLinks could find something in s: nearly all dots end sentences.
+func mayLink(s []byte) bool {
+	for i, c := range s {
+		switch c {
+		case ':':
+			if len(s) > i+2 && s[i+1] == '/' && s[i+2] == '/' {
+				return true
+			}
+		case '.':
+			if i > 0 && i+1 < len(s) && isLabel(s[i-1]) && (isLabel(s[i+1]) || s[i+1] == '.') {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // schemeStart is where the scheme before "://" at at begins.
 func schemeStart(s string, at, from int) int {
 	start := at
@@ -53,6 +72,9 @@ func schemeStart(s string, at, from int) int {
 // bareDomain finds a domain name around the dot at at. It must begin with www., be followed by a path, or end in a
 // name under which ICANN registers; it is not part of an address.
 func bareDomain(s string, at, from int) (start, end int) {
+	if at == 0 || at+1 == len(s) || !isLabel(s[at-1]) || !isLabel(s[at+1]) && s[at+1] != '.' {
+		return at, at
+	}
 	start, end = at, at
 	for start > from && start > at-64 && isLabel(s[start-1]) {
 		start--

@@ -3,6 +3,7 @@ package mail
 import (
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The bounds of the MIME tree.
@@ -20,11 +21,19 @@ const (
 type walker struct {
 	m       *Message
 	d       defects
+	lines   survey
 	queue   []job
+	first   [4]job  // the queue of a message with few parts
+	spare   []Part  // made together, still to be used
+	types   []typed // likewise
+	coming  int     // parts that are about to be made
 	parts   int
 	work    int64 // octets that may still be searched
 	decoded int64 // octets that may still be decoded while the tree is built
 }
+
+// walkers are used again: each holds room for what an ordinary message needs while it is parsed.
+var walkers = sync.Pool{New: func() any { return new(walker) }}
 
 // A job is a part that was read and not yet looked into.
 type job struct {
@@ -76,32 +85,50 @@ func (w *walker) entity(s *space, sp Span, parent job, path string, kind headerK
 		w.m.fail(err)
 		return nil
 	}
-	p := w.part(s, h.fields, h.hidden, Span{h.body, sp.End}, path)
+	p := w.newPart()
+	w.part(p, s, h, sp.End, path)
 	w.queue = append(w.queue, job{p: p, borders: h.others, header: sp.Start, depth: parent.depth, messages: parent.messages, digest: parent.digest, outer: parent.outer})
 	return p
 }
 
-// part makes a part whose header is known.
-func (w *walker) part(s *space, fields, hidden []Field, body Span, path string) *Part {
-	p := &Part{Header: fields, hidden: hidden, m: w.m, space: s, body: body, Body: s.place(body), path: path}
-	w.readTypes(p)
+// maxBatch is how many parts are made together.
+const maxBatch = 16
+
+// newPart is memory for one more part.
+func (w *walker) newPart() *Part {
+	if len(w.spare) == 0 {
+		w.spare = make([]Part, max(1, min(w.coming, maxBatch)))
+	}
+	p := &w.spare[0]
+	w.spare = w.spare[1:]
+	w.coming--
 	return p
+}
+
+// part fills in a part whose header is known and whose body ends at end.
+func (w *walker) part(p *Part, s *space, h headerBlock, end int64, path string) {
+	body := Span{h.body, end}
+	p.Header, p.hidden, p.path = h.fields, h.hidden, path
+	p.m, p.space, p.body, p.Body = w.m, s, body, s.place(body)
+	w.readTypes(p)
 }
 
 // readTypes reads the fields that say what a part is: each of them, and each as tolerantly as anyone does.
 func (w *walker) readTypes(p *Part) {
-	var codings []string
+	var first [1]string
+	codings := first[:0]
 	for _, fs := range [2][]Field{p.Header, p.hidden} {
-		for _, f := range fs {
+		for i := range fs {
+			f := &fs[i]
 			if len(f.Name) < 12 || f.Name[0]|0x20 != 'c' {
 				continue
 			}
 			switch {
-			case strings.EqualFold(f.Name, "Content-Type"):
-				p.types = append(p.types, parseTyped(f.Value))
-			case strings.EqualFold(f.Name, "Content-Disposition"):
-				p.dispositions = append(p.dispositions, parseTyped(f.Value))
-			case strings.EqualFold(f.Name, "Content-Transfer-Encoding"):
+			case f.named("Content-Type"):
+				p.types = w.typed(p.types, f.Value)
+			case f.named("Content-Disposition"):
+				p.dispositions = w.typed(p.dispositions, f.Value)
+			case f.named("Content-Transfer-Encoding"):
 				codings = append(codings, f.Value)
 			}
 		}
@@ -118,6 +145,20 @@ func (w *walker) readTypes(p *Part) {
 	if len(p.dispositions) > 0 || len(p.types) > 0 {
 		w.collectNames(p)
 	}
+}
+
+// typed appends a field's value to the list; the first of a list stands in memory that the walker makes for several.
+func (w *walker) typed(list []typed, value string) []typed {
+	t := parseTyped(value)
+	if list != nil {
+		return append(list, t)
+	}
+	if len(w.types) == 0 {
+		w.types = make([]typed, 1+len(w.spare))
+	}
+	w.types[0] = t
+	list, w.types = w.types[:1:1], w.types[1:]
+	return list
 }
 
 // checkTypes records how the Content-Type fields disagree.
@@ -209,7 +250,8 @@ func (w *walker) otherBorder(j job, b border) {
 		if !w.take(p.Body) {
 			return
 		}
-		alt := w.part(p.space, p.Header[:b.fields], nil, Span{b.body, p.body.End}, p.childPath("~"+strconv.Itoa(len(p.others)+1)))
+		alt := w.newPart()
+		w.part(alt, p.space, headerBlock{fields: p.Header[:b.fields], body: b.body}, p.body.End, p.childPath("~"+strconv.Itoa(len(p.others)+1)))
 		alt.Role = RoleAlternate
 		p.others = append(p.others, alt)
 		w.queue = append(w.queue, job{p: alt, depth: j.depth + 1, messages: j.messages, digest: j.digest, outer: j.outer})

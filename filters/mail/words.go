@@ -26,7 +26,7 @@ func DecodeWords(s string) string {
 		if !ok {
 			break
 		}
-		between := strings.Trim(before, " \t\r\n") == ""
+		between := before == "" || strings.Trim(before, " \t\r\n") == ""
 		if !(between && run.open && run.charset == w.charset) {
 			run.flush(&out)
 		}
@@ -117,7 +117,7 @@ func cutMax(s, sep string, max int) (string, string, bool) {
 func wordB(s string) []byte {
 	clean := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
-		if isBase64(s[i]) {
+		if values64[s[i]] < 64 {
 			clean = append(clean, s[i])
 		}
 	}

@@ -120,7 +120,7 @@ func (j *Journal) Append(r *Record) error {
 	if err := failpoint.Hit(failpoint.AtRecord); err != nil {
 		return fmt.Errorf("append record: %w", err)
 	}
-	if r.Actor != "" && (r.Kind == Management || r.Kind == Disposal) {
+	if r.Actor != "" && r.Actor != Itself && (r.Kind == Management || r.Kind == Disposal) {
 		if err := j.chain(r); err != nil {
 			return fmt.Errorf("append record: %w", err)
 		}

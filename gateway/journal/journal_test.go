@@ -289,7 +289,8 @@ func TestAuditNoticesEveryChange(t *testing.T) {
 	j := open(t, dir, Options{})
 	for i := range 4 {
 		add(t, j, &Record{Kind: Management, ID: fmt.Sprint("m", i), Actor: "ann", Action: "view", Note: strings.Repeat("x", 50)})
-		add(t, j, &Record{Kind: Management, ID: fmt.Sprint("reload", i), Action: "reload"}) // nobody did it: not chained
+		add(t, j, &Record{Kind: Management, ID: fmt.Sprint("reload", i), Action: "reload"})             // nobody did it: not chained
+		add(t, j, &Record{Kind: Disposal, ID: fmt.Sprint("held", i), Actor: Itself, Action: "deliver"}) // no person did it
 	}
 	if n, err := j.VerifyAudit(); n != 4 || err != nil {
 		t.Fatalf("%d lines, %v", n, err)

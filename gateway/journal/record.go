@@ -24,6 +24,10 @@ const (
 // Version is the version of the record format; readers know this one and the one before.
 const Version = 1
 
+// Itself is the Actor of what the gateway does by itself, such as delivering what was on hold: that is in the journal, and not
+// in the audit of what people did, whose every line is synced before the next.
+const Itself = "gateway"
+
 // A Record is one event. Its JSON form is the result form of the contract, with the session around it.
 type Record struct {
 	V    int       `json:"v"`

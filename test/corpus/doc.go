@@ -3,6 +3,7 @@
 // in the same run, SpamAssassin and Rspamd where they are installed, trained on the same half.
 //
 //	make corpus
+//	go run ./test/corpus -folds      # for decisions: only the halves that are learnt from, each fifth judged by the others
 //
 // It works offline: the one name server that is asked knows a sender's host and nothing else.
 package main

@@ -20,13 +20,19 @@ import (
 	"time"
 )
 
-// A rival is another filter. Its scores are in the order of the mail.
+// A rival is another filter. What it says is in the order of the mail.
 type rival interface {
 	name() string
 	threshold() float64 // its own
 	train(mail []sample) error
-	score(mail []sample) ([]float64, error)
+	score(mail []sample) ([]said, error)
 	close()
+}
+
+// A said is what a rival says of one message, and whether what it learnt had a part in it.
+type said struct {
+	Score   float64 `json:"score"`
+	Learned bool    `json:"learned"`
 }
 
 //go:embed spamassassin.pl
@@ -39,15 +45,12 @@ type spamassassin struct {
 	bayes  bool
 }
 
-// newSpamassassin is nil where it is not installed.
+// newSpamassassin is nil where it is not installed. What it learnt in dir before stays.
 func newSpamassassin(dir string) (*spamassassin, error) {
 	if exec.Command("perl", "-MMail::SpamAssassin", "-e", "1").Run() != nil {
 		return nil, nil
 	}
 	s := &spamassassin{dir: dir, script: filepath.Join(dir, "spamassassin.pl")}
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o700); err != nil {
 		return nil, err
 	}
@@ -75,7 +78,8 @@ func (s *spamassassin) call(do string, mail []sample) ([]string, error) {
 		}
 		fmt.Fprintln(&in, kind, m.path)
 	}
-	cmd := exec.Command("perl", s.script, do, filepath.Join(s.dir, "state"), strconv.FormatBool(s.bayes))
+	cmd := exec.Command("perl", s.script, do, filepath.Join(s.dir, "state"), strconv.FormatBool(s.bayes),
+		fmt.Sprintf("Received: from %s (%s [%s]) by mx.recipient.example (Postfix) with ESMTP id 4F0000 for <%s>", helo, helo, client, rcpt))
 	var errs bytes.Buffer
 	cmd.Stdin, cmd.Stderr = &in, &errs
 	out, err := cmd.Output()
@@ -87,23 +91,29 @@ func (s *spamassassin) call(do string, mail []sample) ([]string, error) {
 
 func (s *spamassassin) train(mail []sample) error {
 	s.bayes = true
-	_, err := s.call("learn", mail)
-	return err
+	done := filepath.Join(s.dir, "learnt")
+	if _, err := os.Stat(done); err == nil {
+		return nil
+	}
+	if _, err := s.call("learn", mail); err != nil {
+		return err
+	}
+	return os.WriteFile(done, nil, 0o600)
 }
 
 // shards is how many processes score at once.
-const shards = 4
+const shards = 2
 
-func (s *spamassassin) score(mail []sample) ([]float64, error) {
+func (s *spamassassin) score(mail []sample) ([]said, error) {
 	size := (len(mail) + shards - 1) / shards
-	parts := slices.Collect(slices.Chunk(mail, max(size, 1)))
-	scores, errs := make([][]float64, len(parts)), make([]error, len(parts))
+	pieces := slices.Collect(slices.Chunk(mail, max(size, 1)))
+	scores, errs := make([][]said, len(pieces)), make([]error, len(pieces))
 	var all sync.WaitGroup
-	for i, part := range parts {
+	for i, piece := range pieces {
 		all.Go(func() {
-			lines, err := s.call("score", part)
+			words, err := s.call("score", piece)
 			if err == nil {
-				scores[i], err = numbers(lines, len(part))
+				scores[i], err = sayings(words, len(piece))
 			}
 			errs[i] = err
 		})
@@ -112,17 +122,18 @@ func (s *spamassassin) score(mail []sample) ([]float64, error) {
 	return slices.Concat(scores...), errors.Join(errs...)
 }
 
-func numbers(words []string, n int) ([]float64, error) {
-	if len(words) != n {
-		return nil, fmt.Errorf("%d scores for %d messages", len(words), n)
+// sayings reads a score and 1 or 0 for each message.
+func sayings(words []string, n int) ([]said, error) {
+	if len(words) != 2*n {
+		return nil, fmt.Errorf("%d words for %d messages", len(words), n)
 	}
-	list := make([]float64, n)
-	for i, w := range words {
-		v, err := strconv.ParseFloat(w, 64)
+	list := make([]said, n)
+	for i := range list {
+		v, err := strconv.ParseFloat(words[2*i], 64)
 		if err != nil {
 			return nil, err
 		}
-		list[i] = v
+		list[i] = said{v, words[2*i+1] == "1"}
 	}
 	return list, nil
 }
@@ -255,7 +266,8 @@ func (r *rspamd) post(url string, m sample) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range map[string]string{"IP": client, "Helo": helo, "Hostname": helo, "From": mailFrom, "Rcpt": rcpt} {
+	// Learn-Type: bulk has it learn what it would have known, too.
+	for k, v := range map[string]string{"IP": client, "Helo": helo, "Hostname": helo, "From": mailFrom, "Rcpt": rcpt, "Learn-Type": "bulk"} {
 		req.Header.Set(k, v)
 	}
 	resp, err := http.DefaultClient.Do(req)
@@ -290,8 +302,8 @@ func (r *rspamd) train(mail []sample) error {
 	return nil
 }
 
-func (r *rspamd) score(mail []sample) ([]float64, error) {
-	list := make([]float64, len(mail))
+func (r *rspamd) score(mail []sample) ([]said, error) {
+	list := make([]said, len(mail))
 	for i, m := range mail {
 		answer, err := r.post(r.scanner+"/checkv2", m)
 		if err != nil {
@@ -301,7 +313,9 @@ func (r *rspamd) score(mail []sample) ([]float64, error) {
 		if !ok {
 			return nil, errors.New("Rspamd gave no score for " + m.path)
 		}
-		list[i] = v
+		list[i].Score = v
+		symbols, _ := answer["symbols"].(map[string]any)
+		list[i].Learned = symbols["BAYES_SPAM"] != nil || symbols["BAYES_HAM"] != nil
 	}
 	return list, nil
 }

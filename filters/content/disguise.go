@@ -1,0 +1,89 @@
+package content
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"gatepost/filters/mail"
+)
+
+// disguise looks for letters that are put so that filters do not read what readers do.
+func (g *gathered) disguise() {
+	for _, name := range [...]string{"Subject", "From"} {
+		if f := g.m.Fields(name); len(f) > 0 && needlesslyEncoded(f[0].Value) {
+			g.sign("encoded_ascii", "header "+name, f[0].Value)
+			break
+		}
+	}
+	visible := sample(g.body)
+	first, n := mixedWords(g.m.Subject())
+	second, m := mixedWords(visible)
+	if n+m >= 2 {
+		g.sign("mixed_script", "text", fmt.Sprintf("%d words, such as %s", n+m, cmp.Or(first, second)))
+	}
+	if n := splitLetters(visible); n >= 3 {
+		g.sign("split_words", "text", fmt.Sprintf("%d times", n))
+	}
+	if n := len(g.m.Addresses("To")); n > 5 {
+		g.sign("many_recipients", "header To", strconv.Itoa(n))
+	}
+}
+
+// needlesslyEncoded reports whether a field's words are encoded in base64 though they are ASCII (RFC 2047 section 4 leaves
+// such text as it is).
+func needlesslyEncoded(value string) bool {
+	lower := strings.ToLower(value)
+	if !strings.Contains(lower, "?b?") || strings.Contains(lower, "=?iso-2022") {
+		return false
+	}
+	text := mail.DecodeWords(mail.Unfold(value))
+	return ascii(text) && !strings.Contains(text, "=?")
+}
+
+// mixedWords counts words in which letters of the Latin and the Cyrillic alphabet, or Latin letters and those made for
+// mathematics, stand beside each other, and gives the first.
+func mixedWords(s string) (first string, n int) {
+	if ascii(s) {
+		return "", 0
+	}
+	for w := range strings.FieldsFuncSeq(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) }) {
+		latin, other := 0, 0
+		for _, r := range w {
+			switch {
+			case r < 0x80:
+				latin++
+			case r >= 0x400 && r <= 0x52f, r >= 0x1d400 && r <= 0x1d7ff, r >= 0x13a0 && r <= 0x13ff:
+				other++
+			}
+		}
+		if latin >= 2 && other >= 1 {
+			if n++; n == 1 {
+				first = w
+			}
+		}
+	}
+	return first, n
+}
+
+// splitLetters counts where something that nobody sees stands between two ASCII letters.
+func splitLetters(s string) (n int) {
+	if ascii(s) {
+		return 0
+	}
+	last, gap := rune(0), false
+	for _, r := range s {
+		switch r {
+		case 0x200b, 0x200c, 0x200d, 0x2060, 0xfeff:
+			gap = true
+			continue
+		}
+		if gap && r < 0x80 && last < 0x80 && unicode.IsLetter(r) && unicode.IsLetter(last) {
+			n++
+		}
+		last, gap = r, false
+	}
+	return n
+}

@@ -1,0 +1,193 @@
+package rules
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+)
+
+// A finder finds all of many words in one pass over a text. Of each word it knows four octets in a row that are seldom in
+// mail; a bit for the hash of what stands at each place of the text says whether some word's octets may stand there, and only
+// then are the words that have them compared. A word of three octets is looked for by all of them.
+type finder struct {
+	bits   []uint64 // a bit for each hash of octets that are looked for
+	shift  uint8    // makes a hash of that many bits of a product
+	short  bool     // there are words of three octets
+	slots  []slot   // by hash, then the next that is free
+	spread uint8    // as shift, for slots
+	spots  []spot
+	owners [][]int32 // by word: the patterns that are looked for by it
+}
+
+// A slot says which words are looked for by some octets.
+type slot struct{ key, from uint32 } // from counts spots from 1; 0: nothing
+
+// A spot is a word and which of its octets it is looked for by.
+type spot struct {
+	low, high uint64 // the word, 16 octets at most
+	word      int32
+	size      uint8
+	at        uint8 // where in the word the octets stand
+	more      bool  // the next spot has the same octets
+}
+
+// pad is how many octets are read behind the end of a text.
+const pad = maxLiteral
+
+// sift spreads octets over the bits of a product.
+const sift = 0x9E3779B1
+
+// three is the key of three octets: no four of a folded text have it.
+func three(v uint32) uint32 { return v | 0xFF000000 }
+
+// A lookedFor is a word with the octets that it is looked for by.
+type lookedFor struct {
+	spot
+	key uint32
+}
+
+// lookFor chooses the octets by which words are looked for. Each word has 3 to 16 octets and is there once.
+func lookFor(words []string) []lookedFor {
+	list := make([]lookedFor, len(words))
+	taken := make(map[uint32]int, len(words))
+	for _, n := range byLength(words) {
+		list[n] = choose(words[n], taken)
+		taken[list[n].key]++
+	}
+	return list
+}
+
+// newFinder makes ready to look for words; their numbers are their places in the list.
+func newFinder(words []lookedFor) *finder {
+	f := &finder{owners: make([][]int32, len(words)), spots: make([]spot, len(words))}
+	order := make([]int32, len(words))
+	for n := range order {
+		order[n] = int32(n)
+		f.short = f.short || words[n].size == 3
+	}
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(cmp.Compare(words[a].key, words[b].key), int(a-b)) })
+	keys := 0
+	for i, n := range order {
+		f.spots[i] = words[n].spot
+		f.spots[i].word = n
+		if i == 0 || words[n].key != words[order[i-1]].key {
+			keys++
+		}
+	}
+	size := bits.Len(uint(keys)) // there are less than 1<<size
+	f.shift = uint8(32 - min(max(size+5, 9), 24))
+	f.bits = make([]uint64, 1<<(32-f.shift)/64)
+	f.spread = uint8(32 - (size + 1))
+	f.slots = make([]slot, 1<<(32-f.spread))
+	for i := 0; i < len(order); {
+		key, from := words[order[i]].key, i
+		for ; i < len(order) && words[order[i]].key == key; i++ {
+			f.spots[i].more = true
+		}
+		f.spots[i-1].more = false
+		h := key * sift >> f.shift
+		f.bits[h/64] |= 1 << (h % 64)
+		at := key * sift >> f.spread
+		for f.slots[at].from > 0 {
+			at = (at + 1) % uint32(len(f.slots))
+		}
+		f.slots[at] = slot{key, uint32(from + 1)}
+	}
+	return f
+}
+
+// byLength are the numbers of words, the shortest first: they have the least choice of octets, and others may share theirs.
+func byLength(words []string) []int {
+	numbers := make([]int, len(words))
+	for n := range numbers {
+		numbers[n] = n
+	}
+	slices.SortStableFunc(numbers, func(a, b int) int { return len(words[a]) - len(words[b]) })
+	return numbers
+}
+
+// choose chooses the octets that a word is looked for by: those that are seldom in mail, or that are looked for anyway.
+func choose(word string, taken map[uint32]int) lookedFor {
+	var b [maxLiteral + 4]byte
+	n := copy(b[:maxLiteral], word)
+	best := lookedFor{spot: spot{low: binary.LittleEndian.Uint64(b[:]), high: binary.LittleEndian.Uint64(b[8:]), size: uint8(n)}}
+	if n == 3 {
+		best.key = three(binary.LittleEndian.Uint32(b[:]))
+		return best
+	}
+	least := 0.0
+	for at := 0; at+4 <= n; at++ {
+		key := binary.LittleEndian.Uint32(b[at:])
+		cost := often(word[at : at+4])
+		switch n := taken[key]; {
+		case n == 0:
+			cost *= 1 + alone
+		case n >= crowd:
+			cost += 1
+		}
+		if at == 0 || cost < least {
+			best.key, least, best.at = key, cost, uint8(at)
+		}
+	}
+	return best
+}
+
+const (
+	alone = 1  // what it costs to look for more octets, measured in comparing one word more where they stand
+	crowd = 64 // words that should be looked for by the same octets at most
+)
+
+// scan calls found with each word's number and where it begins, and returns how many words it compared. Behind the text lie
+// pad octets that may be read.
+func (f *finder) scan(padded []byte, found func(word int32, start int)) (compared int) {
+	if len(f.spots) == 0 {
+		return 0
+	}
+	table, shift, short := f.bits, f.shift&31, f.short
+	for i := 0; i+pad < len(padded); i++ {
+		v := binary.LittleEndian.Uint32(padded[i:])
+		if h := v * sift >> shift; table[h/64]>>(h%64)&1 != 0 {
+			compared += f.compare(padded, i, v, found)
+		}
+		if short {
+			if h := three(v) * sift >> shift; table[h/64]>>(h%64)&1 != 0 {
+				compared += f.compare(padded, i, three(v), found)
+			}
+		}
+	}
+	return compared
+}
+
+// compare reports the words that are looked for by the octets at i and stand there, and returns how many it compared.
+func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32, start int)) int {
+	mask := uint32(len(f.slots) - 1)
+	at := key * sift >> f.spread
+	for f.slots[at].key != key {
+		if f.slots[at].from == 0 {
+			return 0
+		}
+		at = (at + 1) & mask
+	}
+	first := int(f.slots[at].from) - 1
+	k := first
+	text := len(padded) - pad
+	for more := k >= 0; more; k++ {
+		s := &f.spots[k]
+		more = s.more
+		start := i - int(s.at)
+		if start < 0 || start+int(s.size) > text {
+			continue
+		}
+		differ := binary.LittleEndian.Uint64(padded[start:]) ^ s.low
+		if n := 8 * uint(s.size); n < 64 {
+			differ <<= 64 - n
+		} else if differ == 0 {
+			differ = (binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high) << (128 - n)
+		}
+		if differ == 0 {
+			found(s.word, start)
+		}
+	}
+	return k - first
+}
