@@ -116,3 +116,16 @@ type HeaderField struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
+
+// Heaviest is the reason of the verdicts with the most weight, the first of several; nil if there is none.
+func Heaviest(list []Verdict) *Reason {
+	var best *Reason
+	for i := range list {
+		for j := range list[i].Because {
+			if b := &list[i].Because[j]; best == nil || b.Weight > best.Weight {
+				best = b
+			}
+		}
+	}
+	return best
+}

@@ -43,7 +43,7 @@ func (w *works) openDepot() (*depot, error) {
 	c := w.cfg.Hold
 	d := &depot{requests: requestDir(w.dir), log: w.log}
 	d.custodian = &gateway.Custodian{
-		Quarantine: w.quarantine, Journal: recorder{w.journal, w.meter}, Retention: w.cfg.Quarantine.Retention.Policy, Alarm: d.alarm,
+		Quarantine: w.quarantine, Journal: w.recorder(), Retention: w.cfg.Quarantine.Retention.Policy, Alarm: d.alarm,
 	}
 	if err := os.MkdirAll(d.requests, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of hold requests: %w", err)
@@ -83,7 +83,7 @@ func (w *works) notices() forward.Teller {
 		return nil
 	}
 	return &gateway.Notices{
-		Hostname: w.cfg.Hostname, Journal: recorder{w.journal, w.meter}, Now: time.Now,
+		Hostname: w.cfg.Hostname, Journal: w.recorder(), Now: time.Now,
 		Recent: func(ctx context.Context, since time.Time, fn func(*journal.Record) error) error {
 			return w.reader.Scan(ctx, since, time.Now(), fn)
 		},

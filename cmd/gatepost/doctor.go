@@ -112,6 +112,7 @@ func diagnose(ctx context.Context, a *app, path string) []diagnosis {
 	}
 	list = append(list, s.listHealth(ctx)...)
 	list = append(list, s.directories.probe(ctx)...)
+	list = append(list, s.hookHealth(ctx)...)
 	list = append(list, s.geoHealth(time.Now())...)
 	list = append(list, s.openDoors()...)
 	list = append(list, s.certHealth()...)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"gatepost/filters/catalog"
 	"gatepost/filters/mail"
 	"gatepost/gateway/admin"
 	"gatepost/gateway/journal"
@@ -40,8 +41,8 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 	}
 	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works}, Known: memory{s.contacts},
-		Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works}, Known: memory{s.contacts}, Hooks: s.hooks,
+		Codes: catalog.CodesOf(s.cfg.Filters, s.rules), Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
 
@@ -130,7 +131,7 @@ func (s shelves) Recent(ctx context.Context, kind journal.Kind, before time.Time
 
 // Append implements admin.Journal.
 func (s shelves) Append(_ context.Context, r *journal.Record) error {
-	return recorder{s.w.journal, s.w.meter}.Append(r)
+	return s.w.recorder().Append(r)
 }
 
 // reading makes safe text of messages.
@@ -160,7 +161,7 @@ func (s *service) health() []admin.Check {
 	add := func(name string, err error, severity admin.Severity, since time.Time, effect, hint string) {
 		c := admin.Check{Name: name, OK: err == nil, Severity: severity}
 		if err != nil {
-			c.Since, c.Effect, c.Hint = since, effect, hint+" ("+mail.Printable(err.Error(), 200)+")"
+			c.Since, c.Effect, c.Hint, c.Detail = since, effect, hint, mail.Printable(err.Error(), 200)
 		}
 		checks = append(checks, c)
 	}
@@ -191,6 +192,9 @@ func (s *service) health() []admin.Check {
 	add("held mail", err, admin.Warning, since, "It could not be delivered, and is in the quarantine now; its senders believe that it arrived.", "Look at it there, and release it once the cause is mended.")
 	if oldest := s.depot.Oldest(); oldest > longHold {
 		add("hold queue", fmt.Errorf("the oldest message waits since %s", oldest.Round(time.Minute)), admin.Warning, time.Now().Add(-oldest), "Mail that was accepted waits for its mail server.", "Look at the mail server; gatepost hold list says what it answered.")
+	}
+	for _, h := range s.hooks.Status() {
+		add("webhook "+h.Name, h.Trouble(time.Now()), admin.Warning, h.Since, hookEffect, hookHint)
 	}
 	s.conditions(add)
 	s.shareHealth(add)
@@ -241,7 +245,7 @@ func (s *service) gauges() []admin.Gauge {
 	held, heldBytes := s.depot.Depth()
 	givenUp, _, _ := s.depot.givenUp()
 	judging, waiting := s.gateway.Judging()
-	return slices.Concat(s.edgeGauges(), s.lists.gauges(), s.shareGauges(), []admin.Gauge{
+	return slices.Concat(s.edgeGauges(), s.lists.gauges(), s.shareGauges(), s.hookGauges(), []admin.Gauge{
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(judging), Label: "state", Of: "judged"},
 		{Name: "gatepost_verdicts", Help: "Messages being judged now, and those that wait for it.", Value: float64(waiting), Label: "state", Of: "waiting"},
 		{Name: "gatepost_connections", Help: "SMTP connections open now.", Value: float64(s.gate.Open())},

@@ -200,7 +200,7 @@ func (c *releaseCmd) Run(a *app) error {
 
 // releaser gives held copies to the next hop.
 func (w *works) releaser() *gateway.Releaser {
-	return &gateway.Releaser{Quarantine: w.quarantine, Carrier: w.carrier, Journal: recorder{w.journal, w.meter}, Hostname: w.cfg.Hostname}
+	return &gateway.Releaser{Quarantine: w.quarantine, Carrier: w.carrier, Journal: w.recorder(), Hostname: w.cfg.Hostname}
 }
 
 // operator names who works in the shell.
@@ -248,7 +248,7 @@ func (w *works) remove(ctx context.Context, id string, rcpts []string, by string
 	for _, r := range rcpts {
 		rec.Rcpts, rec.Fates = append(rec.Rcpts, r), append(rec.Fates, journal.Fate{Rcpt: r, Fate: "deleted"})
 	}
-	return w.journal.Append(rec)
+	return w.recorder().Append(rec)
 }
 
 // exportCmd is `gatepost quarantine export`.

@@ -34,7 +34,7 @@ func (s *service) reload(ctx context.Context) bool {
 		s.troubles.note("configuration", nil)
 		s.log.Info("reloaded", "generation", rec.Generation)
 	}
-	if err := s.journal.Append(rec); err != nil {
+	if err := s.recorder().Append(rec); err != nil {
 		s.log.Error("journal cannot be written", "error", err.Error())
 	}
 	return len(problems) == 0
@@ -83,6 +83,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	s.lists.use(next)
 	s.extra = next.files()
 	s.directories.keep(cfg)
+	s.troubles.note("webhooks", s.hooks.Use(cfg.Webhooks))
 	s.troubles.note("policy archive", s.keepPolicy())
 	s.leastTLS.Store(uint32(cfg.TLS.Oldest()))
 	s.gate.Adjust(crowd(cfg))

@@ -227,6 +227,7 @@ func (s *service) listen(ctx context.Context, sockets *heritage) error {
 	}
 	s.carrier.set(way, s.routes())
 	s.start(ctx)
+	s.running.Go(func() { s.tellHealth(s.background) })
 	handler, err := s.pages(ctx)
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ import (
 	"gatepost/gateway/quarantine"
 	"gatepost/gateway/spool"
 	"gatepost/gateway/state"
+	"gatepost/gateway/webhook"
 	"gatepost/policy"
 )
 
@@ -65,6 +66,7 @@ type works struct {
 	ward       ward
 	background context.Context // of what runs beside the mail
 	cancel     context.CancelFunc
+	hooks      *webhook.Hooks // nil in commands: they tell nobody
 	running    sync.WaitGroup // what cancel ends
 }
 
@@ -171,6 +173,10 @@ func (w *works) openGateway(ctx context.Context) error {
 	if err := w.openCerts(); err != nil {
 		return err
 	}
+	w.hooks = webhook.New(webhook.Deps{Gateway: w.cfg.Hostname, Resolver: w.resolver})
+	if err := w.hooks.Use(w.cfg.Webhooks); err != nil {
+		return err
+	}
 	var err error
 	if w.depot, err = w.openDepot(); err != nil {
 		return err
@@ -186,7 +192,7 @@ func (w *works) openGateway(ctx context.Context) error {
 	w.gate.OnStress(func(on bool, why string) { w.log.Warn("stress", "on", on, "because", why) })
 	w.gateway = gateway.New(gateway.Deps{
 		Hostname: w.cfg.Hostname, Gate: w.gate, Carrier: w.carrier, Hold: w.depot, Namer: namer{w.resolver},
-		Spool: w.spool, Quarantine: w.quarantine, Journal: learner{recorder{w.journal, w.meter}, w}, Log: w.log, Now: time.Now,
+		Spool: w.spool, Quarantine: w.quarantine, Journal: learner{w.recorder(), w}, Log: w.log, Now: time.Now,
 	}, w.snap)
 	return nil
 }
@@ -341,7 +347,7 @@ func (w *works) expired(e quarantine.Entry) error {
 		rec.Rcpts = append(rec.Rcpts, r.Address)
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: r.Address, Fate: "expired"})
 	}
-	if err := w.journal.Append(rec); err != nil {
+	if err := w.recorder().Append(rec); err != nil {
 		return err
 	}
 	return w.journal.Written()
@@ -353,6 +359,7 @@ func (w *works) close() {
 		w.cancel()
 	}
 	w.running.Wait()
+	w.hooks.Close()
 	w.carrier.close()
 	w.directories.keep(nil)
 	if w.shared != nil {
@@ -376,16 +383,23 @@ func (w *works) close() {
 	}
 }
 
-// A recorder appends to the journal and counts what it appended.
+// A recorder appends to the journal, counts what it appended, and has it told to whoever wants to know.
 type recorder struct {
 	*journal.Journal
 	meter *admin.Meter
+	hooks *webhook.Hooks
 }
 
-// Append records and counts.
+func (w *works) recorder() recorder { return recorder{w.journal, w.meter, w.hooks} }
+
+// Append records and counts. What could not be recorded is not told.
 func (r recorder) Append(rec *journal.Record) error {
 	r.meter.Observe(rec)
-	return r.Journal.Append(rec)
+	err := r.Journal.Append(rec)
+	if err == nil {
+		r.hooks.Observe(rec)
+	}
+	return err
 }
 
 // namer finds verified reverse-DNS names: of the first names of an address, one that leads back to it (RFC 8601 section 2.7.3).

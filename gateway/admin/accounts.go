@@ -284,6 +284,8 @@ const (
 	kindAccount = "account"
 	kindSession = "session"
 	kindToken   = "token"
+	kindClaim   = "claim"
+	kindSeen    = "seen"
 )
 
 func validName(s string) bool {

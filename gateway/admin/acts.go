@@ -44,6 +44,9 @@ func (d *desk) confirm(v *visit, act string) (confirmView, error) {
 	if len(m.Waiting) == 0 {
 		return confirmView{}, errNothing
 	}
+	if err := d.free(v, e.ID); err != nil {
+		return confirmView{}, err
+	}
 	p := confirmView{Act: act, Messages: []confirmMessage{m}, Password: act == "release" && e.Class == policy.Malware, Reason: v.r.PostForm.Get("reason")}
 	verb, teach := "deny", "spam"
 	if act == "release" {
@@ -126,10 +129,21 @@ type act struct {
 type doneView struct {
 	Act  string
 	Acts []act
+	Next string // id of the next message that waits
 }
 
-func release(d *desk, v *visit) error {
-	p, err := d.confirm(v, "release")
+// showDone tells what came of it, and leads to the next message that waits.
+func (d *desk) showDone(v *visit, name string, acts ...act) error {
+	next, err := d.next(v.r.Context(), v.visitor, acts[len(acts)-1].ID)
+	if err != nil {
+		return err
+	}
+	return d.render(v, http.StatusOK, "done", doneView{name, acts, next})
+}
+
+// confirmed does what was asked for on the page of one message, with what was ticked beside it, and tells what came of it.
+func (d *desk) confirmed(v *visit, name string, do func(done *act, rcpts []string) error) error {
+	p, err := d.confirm(v, name)
 	if err != nil {
 		return err
 	}
@@ -142,43 +156,36 @@ func release(d *desk, v *visit) error {
 			return err
 		}
 	}
-	id := p.Messages[0].ID
 	rcpts := v.r.PostForm["rcpt"]
 	if len(rcpts) == 0 {
 		p.Error = "error.nobody"
 		return d.render(v, http.StatusBadRequest, "confirm", p)
 	}
-	done := act{ID: id, Subject: p.Messages[0].Subject}
+	done := act{ID: p.Messages[0].ID, Subject: p.Messages[0].Subject}
 	if err := d.besides(v, &p, &done); err != nil {
 		return d.besideError(v, p, err)
 	}
-	if done.Outcomes, err = d.release(v, id, rcpts); err != nil && (done.Entry != nil || done.Taught != "") {
-		done.Error = d.explainFailure(v, "release", err) // what came before it stands, and is told
-	} else if err != nil {
-		return err
+	if err := do(&done, rcpts); err != nil {
+		if done.Entry == nil && done.Taught == "" {
+			return err
+		}
+		done.Error = d.explainFailure(v, name, err) // what came before it stands, and is told
 	}
-	return d.render(v, http.StatusOK, "done", doneView{"release", []act{done}})
+	return d.showDone(v, name, done)
+}
+
+func release(d *desk, v *visit) error {
+	return d.confirmed(v, "release", func(done *act, rcpts []string) (err error) {
+		done.Outcomes, err = d.release(v, done.ID, rcpts)
+		return err
+	})
 }
 
 func deleteCopies(d *desk, v *visit) error {
-	p, err := d.confirm(v, "delete")
-	if err != nil {
+	return d.confirmed(v, "delete", func(done *act, rcpts []string) (err error) {
+		done.Deleted, err = d.discard(v, done.ID, rcpts)
 		return err
-	}
-	id := p.Messages[0].ID
-	rcpts := v.r.PostForm["rcpt"]
-	if len(rcpts) == 0 {
-		p.Error = "error.nobody"
-		return d.render(v, http.StatusBadRequest, "confirm", p)
-	}
-	done := act{ID: id, Subject: p.Messages[0].Subject}
-	if err := d.besides(v, &p, &done); err != nil {
-		return d.besideError(v, p, err)
-	}
-	if done.Deleted, err = d.discard(v, id, rcpts); err != nil {
-		return err
-	}
-	return d.render(v, http.StatusOK, "done", doneView{"delete", []act{done}})
+	})
 }
 
 const maxBulk = 100
@@ -209,7 +216,7 @@ func bulk(d *desk, v *visit) error {
 	if form.Get("sure") == "" || len(p.Messages) == 0 {
 		return d.render(v, http.StatusOK, "confirm", p)
 	}
-	done := doneView{Act: name}
+	var acts []act
 	for _, m := range p.Messages {
 		a := act{ID: m.ID, Subject: m.Subject}
 		var err error
@@ -221,7 +228,7 @@ func bulk(d *desk, v *visit) error {
 		if err != nil {
 			a.Error = d.explainFailure(v, "bulk "+name, err)
 		}
-		done.Acts = append(done.Acts, a)
+		acts = append(acts, a)
 	}
-	return d.render(v, http.StatusOK, "done", done)
+	return d.showDone(v, name, acts...)
 }

@@ -39,6 +39,7 @@ type desk struct {
 	prom   http.Handler
 	clean  *bluemonday.Policy
 	openapi
+	meanings map[string]map[string]string // of finding codes, by language
 	counted  hitCount
 	read     readings
 	provider provider
@@ -52,7 +53,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if deps.Quarantine == nil || deps.Own == nil || deps.Journal == nil || deps.Accounts == nil || deps.Meter == nil {
 		return nil, errors.New("admin needs a quarantine, a journal, accounts and a meter")
 	}
-	d := &desk{cfg: cfg, deps: deps, log: cmp.Or(deps.Log, slog.New(slog.DiscardHandler)), clean: sanitizer()}
+	d := &desk{cfg: cfg, deps: deps, log: cmp.Or(deps.Log, slog.New(slog.DiscardHandler)), clean: sanitizer(), meanings: meaningsOf(deps.Codes)}
 	var err error
 	if d.texts, err = readTexts(); err != nil {
 		return nil, err

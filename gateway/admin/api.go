@@ -22,12 +22,12 @@ type (
 		Checks []Check `json:"checks"`
 	}
 	apiListBody struct {
-		Entries []quarantine.Entry `json:"entries"`
-		More    bool               `json:"more"`
+		Entries []apiHeld `json:"entries"`
+		More    bool      `json:"more"`
 	}
 	apiEntryBody struct {
-		Entry  quarantine.Entry `json:"entry"`
-		Result json.RawMessage  `json:"result"`
+		Entry  apiHeld         `json:"entry"`
+		Result json.RawMessage `json:"result"`
 	}
 	apiTextBody struct {
 		Text      string `json:"text"`
@@ -162,15 +162,17 @@ func apiOverview(d *desk, v *visit) error {
 }
 
 func apiList(d *desk, v *visit) error {
-	q := v.r.URL.Query()
-	f := filter{Text: q.Get("q"), Class: q.Get("class"), State: q.Get("state"), Rcpt: q.Get("recipient"), Days: q.Get("days"), Before: q.Get("before")}
-	query := f.query(d.now())
+	query := v.asked().query(d.now())
 	query.Limit = v.limit(listLimit)
 	entries, more, err := d.held(v.r.Context(), v.visitor, query)
 	if err != nil {
 		return err
 	}
-	d.writeJSON(v, http.StatusOK, apiListBody{append([]quarantine.Entry{}, entries...), more})
+	list, err := d.apiHeld(v, entries)
+	if err != nil {
+		return err
+	}
+	d.writeJSON(v, http.StatusOK, apiListBody{list, more})
 	return nil
 }
 
@@ -179,7 +181,11 @@ func apiEntry(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := apiEntryBody{Entry: *e, Result: e.Result}
+	list, err := d.apiHeld(v, []quarantine.Entry{*e})
+	if err != nil {
+		return err
+	}
+	body := apiEntryBody{Entry: list[0], Result: e.Result}
 	if _, all := v.visitor.scope(); !all {
 		if body.Result, err = json.Marshal(res); err != nil {
 			return err
@@ -190,18 +196,11 @@ func apiEntry(d *desk, v *visit) error {
 }
 
 func apiText(d *desk, v *visit) error {
-	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	_, src, err := d.taken(v, "read")
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if err := d.noteReading(v, "read", e.ID); err != nil {
-		return err
-	}
 	b, err := d.body(src)
 	if err != nil {
 		return err

@@ -50,13 +50,24 @@ func (h *house) has(e quarantine.Entry) bool {
 
 func (h *house) List(_ context.Context, q quarantine.Query) ([]quarantine.Entry, error) {
 	var out []quarantine.Entry
+	past := q.Before == ""
 	for _, e := range h.top().entries {
+		if !past {
+			past = e.ID == q.Before
+			continue
+		}
 		if h.has(e) && (q.Text == "" || strings.Contains(e.Subject, q.Text)) && len(out) < q.Limit {
 			e.Result = nil // as a real store does
 			out = append(out, e)
 		}
 	}
 	return out, nil
+}
+
+func (h *house) Count(ctx context.Context, q quarantine.Query, most int) (int, error) {
+	q.Limit, q.Before = most, ""
+	list, err := h.List(ctx, q)
+	return len(list), err
 }
 
 func (h *house) Entry(_ context.Context, id string) (*quarantine.Entry, error) {
@@ -153,11 +164,39 @@ func (h *house) put(id, subject string, class policy.Class, rcpts ...string) {
 		Report: &filters.Report{Facts: filters.Facts{Findings: []filters.Finding{finding}, Attachments: attachments}}})
 }
 
+// A World is all rooms that the pages look into and that need not be there, and what a test asks of them afterwards.
+type World interface {
+	Rescanner
+	Policies
+	PolicyChanger
+	Entries
+	Testwright
+	Teacher
+	Waiters
+	Holds
+	TLSReadiness
+	Acquaintances
+	Hooks
+
+	State() []any
+	Made() []policy.Entry
+	Taught() []string
+	Asked() []string
+	Text() string
+	Find(Rescan)
+}
+
+// furnish makes a World. It comes from outside (see world_test.go), for it is made of this package.
+var furnish func(now time.Time) World
+
+// Furnish says where a World comes from.
+func Furnish(f func(now time.Time) World) { furnish = f }
+
 // A bench is the pages over a house, with one account for each role.
 type bench struct {
 	t       *testing.T
 	house   *house
-	rooms   *rooms
+	rooms   World
 	digests *Digests
 	posted  []string // "address\nmessage", digests that were sent
 	shelf   *MemoryShelf
@@ -172,7 +211,8 @@ const goodPassword = "correct-horse-battery"
 func newBench(t *testing.T, edit ...func(*Config, *Deps)) *bench {
 	t.Helper()
 	b := &bench{t: t, house: &house{raw: make(map[string]string)}, shelf: &MemoryShelf{}, now: time.Now(), cfg: Defaults()}
-	b.rooms = furnished(b.now)
+	b.cfg.MTASTS = MTASTS{Mode: "testing", MX: []string{"mx.example.com"}, MaxAge: 24 * time.Hour}
+	b.rooms = furnish(b.now)
 	b.house.put("m1", "plain spam", policy.Spam, "alice@example.com")
 	b.house.put("m2", "for bob", policy.Spam, "bob@example.com")
 	b.house.put("m3", "for three", policy.Spam, "alice@example.com", "bob@example.com", "carol@example.com")
@@ -185,7 +225,7 @@ func newBench(t *testing.T, edit ...func(*Config, *Deps)) *bench {
 		}
 	}
 	deps := Deps{Quarantine: b.house, Own: b.house.own, Releaser: b.house, Deleter: b.house, Journal: b.house, Accounts: b.people,
-		Meter: NewMeter(), Rescanner: b.rooms, Policies: b.rooms, Changer: b.rooms, Entries: b.rooms, Testwright: b.rooms, Teacher: b.rooms, Waiters: b.rooms, Holds: b.rooms, TLS: b.rooms, Known: b.rooms,
+		Meter: NewMeter(), Rescanner: b.rooms, Policies: b.rooms, Changer: b.rooms, Entries: b.rooms, Testwright: b.rooms, Teacher: b.rooms, Waiters: b.rooms, Holds: b.rooms, TLS: b.rooms, Known: b.rooms, Hooks: b.rooms,
 		Bodies: b.house, Now: func() time.Time { return b.now }}
 	var err error
 	b.digests, err = NewDigests(Digest{Times: []string{"07:00", "13:00"}, Zone: "UTC", To: "everybody", Auth: "token", Language: "en"}, DigestDeps{Quarantine: b.house, Own: b.house.own,
@@ -216,7 +256,7 @@ func (b *bench) as(name string) *person {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	v, err := b.people.resume(b.t.Context(), secret, b.now, time.Hour, 12*time.Hour)
+	v, err := b.people.resume(b.t.Context(), secret, b.now, time.Hour, 12*time.Hour, false)
 	if err != nil || v == nil {
 		b.t.Fatal("no session: ", err)
 	}
@@ -269,13 +309,12 @@ func (b *bench) call(token, method, path, body string, edit ...func(*http.Reques
 // state is everything that a request could have changed. That somebody read a message is written down, and changes nothing.
 func (b *bench) state() string {
 	h := b.house
-	r := b.rooms
 	changes := slices.DeleteFunc(slices.Clone(h.records), func(r journal.Record) bool { return r.Action == "read" || r.Action == "downloaded" })
-	out, err := json.Marshal([]any{h.entries, changes, h.released, h.deleted, r.text, r.entries, r.kept, r.taught, r.held, r.waiters, r.known, r.done})
+	out, err := json.Marshal([]any{h.entries, changes, h.released, h.deleted, b.rooms.State()})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for _, kind := range []string{kindAccount, kindSession, kindToken, kindDigest, kindLinkKey} {
+	for _, kind := range []string{kindAccount, kindSession, kindToken, kindDigest, kindLinkKey, kindClaim} {
 		docs, _ := b.shelf.List(b.t.Context(), kind, "")
 		more, _ := json.Marshal(docs)
 		out = append(out, more...)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
@@ -31,9 +32,11 @@ type Deps struct {
 	TLS        TLSReadiness   // nil: no page of TLS readiness
 	Known      Acquaintances  // nil: no page of learnt people
 	Digests    *Digests       // nil: no digests
+	Hooks      Hooks          // nil: no page of webhooks
 	Bodies     Bodies         // nil: no text preview, only the bytes
 	Health     func() []Check // nil: always well
 	Gauges     func() []Gauge // nil: none beyond what Meter counts
+	Codes      []filters.Code // what finding codes mean, in both languages
 	Log        *slog.Logger   // nil: silent; errors that a page shows by id only
 	Now        func() time.Time
 }
@@ -43,6 +46,8 @@ type Deps struct {
 type Quarantine interface {
 	// List may leave out the entries' results.
 	List(ctx context.Context, q quarantine.Query) ([]quarantine.Entry, error)
+	// Count is how many entries a query selects, but no more than most.
+	Count(ctx context.Context, q quarantine.Query, most int) (int, error)
 	Entry(ctx context.Context, id string) (*quarantine.Entry, error)
 	Open(ctx context.Context, id string) (quarantine.Content, error)
 }
@@ -102,6 +107,7 @@ type Check struct {
 	Since    time.Time `json:"since,omitzero"`   // when it began to be so
 	Effect   string    `json:"effect,omitempty"` // what it does to mail, one sentence
 	Hint     string    `json:"hint,omitempty"`   // what to do, one sentence
+	Detail   string    `json:"detail,omitempty"` // the error itself
 }
 
 // A Severity says how much a failing Check hurts.

@@ -27,12 +27,12 @@ func (b *bench) did(actor string) []string {
 func TestReleaseAllowAndTeachAreOneStep(t *testing.T) {
 	b := newBench(t)
 	ada := b.as("ada")
-	n := len(b.rooms.entries)
+	n := len(b.rooms.Made())
 	w := b.do(ada, post, "/quarantine/m1/release", url.Values{"rcpt": {"alice@example.com"}, "who": {"domain"}, "days": {"30"}, "reason": {"ticket 4711"}, "teach": {"1"}})
-	if w.Code != 200 || len(b.house.released) != 1 || len(b.rooms.taught) != 1 || !strings.HasPrefix(b.rooms.taught[0], "false ") || len(b.rooms.entries) != n+1 {
-		t.Fatalf("%d, released %q, taught %q, %d entries\n%s", w.Code, b.house.released, b.rooms.taught, len(b.rooms.entries)-n, w.Body)
+	if w.Code != 200 || len(b.house.released) != 1 || len(b.rooms.Taught()) != 1 || !strings.HasPrefix(b.rooms.Taught()[0], "false ") || len(b.rooms.Made()) != n+1 {
+		t.Fatalf("%d, released %q, taught %q, %d entries\n%s", w.Code, b.house.released, b.rooms.Taught(), len(b.rooms.Made())-n, w.Body)
 	}
-	e := b.rooms.entries[n]
+	e := b.rooms.Made()[n]
 	if !e.Allow || !slices.Equal(e.Sender, []string{"@sender.example"}) || e.Owner != "ada" || e.From != "m1" || e.Unsafe || e.Expires.Sub(b.now) > 31*24*time.Hour {
 		t.Errorf("entry %+v", e)
 	}
@@ -45,9 +45,9 @@ func TestReleaseAllowAndTeachAreOneStep(t *testing.T) {
 // Without a reason nothing happens, not even the release.
 func TestAnEntryWithoutAReasonStopsTheWholeStep(t *testing.T) {
 	b := newBench(t)
-	n := len(b.rooms.entries)
+	n := len(b.rooms.Made())
 	w := b.do(b.as("ada"), post, "/quarantine/m1/release", url.Values{"rcpt": {"alice@example.com"}, "who": {"domain"}, "days": {"30"}})
-	if w.Code != 400 || len(b.house.released) != 0 || len(b.rooms.entries) != n || !strings.Contains(w.Body.String(), "Say why") {
+	if w.Code != 400 || len(b.house.released) != 0 || len(b.rooms.Made()) != n || !strings.Contains(w.Body.String(), "Say why") {
 		t.Errorf("%d, released %q", w.Code, b.house.released)
 	}
 }
@@ -85,16 +85,16 @@ func TestWhoMayMakeWhichEntry(t *testing.T) {
 				e.Expires = month
 			}
 			body, _ := json.Marshal(e)
-			n := len(b.rooms.entries)
+			n := len(b.rooms.Made())
 			w := b.call(secret, post, "/api/v1/entries", string(body))
 			if name == "everybody" && who == "ada" {
 				continue // the policy's own check decides
 			}
-			if made := len(b.rooms.entries) > n; made != c.may[who] || made != (w.Code == 204) {
+			if made := len(b.rooms.Made()) > n; made != c.may[who] || made != (w.Code == 204) {
 				t.Errorf("%s by %s: %d %s", name, who, w.Code, w.Body)
 				continue
 			}
-			if made := b.rooms.entries[len(b.rooms.entries)-1]; c.may[who] && (made.Owner != who || who == "alice" && !slices.Equal(made.Recipient, []string{"alice@example.com"})) {
+			if made := b.rooms.Made()[len(b.rooms.Made())-1]; c.may[who] && (made.Owner != who || who == "alice" && !slices.Equal(made.Recipient, []string{"alice@example.com"})) {
 				t.Errorf("%s by %s became %+v", name, who, made)
 			}
 		}
@@ -133,7 +133,7 @@ func TestEntriesAreSeenAndRemovedByTheirOwners(t *testing.T) { // O-05
 func TestReleaseScansAgain(t *testing.T) {
 	for name, r := range map[string]Rescan{"malware": {Class: policy.Malware}, "nobody could look": {NotRun: []string{"clamd"}}} {
 		b := newBench(t)
-		b.rooms.rescan = r
+		b.rooms.Find(r)
 		form := func() url.Values { return url.Values{"rcpt": {"alice@example.com"}} }
 		for _, who := range []string{"alice", "rev"} {
 			if w := b.do(b.as(who), post, "/quarantine/m1/release", form()); w.Code != 403 && w.Code != 503 || len(b.house.released) > 0 {
@@ -156,14 +156,14 @@ func TestThePolicyIsChangedOnlyByWhoJustProvedWhoTheyAre(t *testing.T) {
 	b := newBench(t)
 	ada := b.as("ada")
 	b.now = b.now.Add(6 * time.Minute)
-	text := roomPolicy + "# more\n"
+	text := b.rooms.Text() + "# more\n"
 	form := func(password string) url.Values {
 		return url.Values{"text": {text}, "base": {"base2"}, "password": {password}}
 	}
-	if w := b.do(ada, post, "/policy/apply", form("")); w.Code != 403 || b.rooms.text == text {
+	if w := b.do(ada, post, "/policy/apply", form("")); w.Code != 403 || b.rooms.Text() == text {
 		t.Errorf("without password: %d", w.Code)
 	}
-	if w := b.do(ada, post, "/policy/apply", form("wrong")); w.Code != 403 || b.rooms.text == text {
+	if w := b.do(ada, post, "/policy/apply", form("wrong")); w.Code != 403 || b.rooms.Text() == text {
 		t.Errorf("with a wrong password: %d", w.Code)
 	}
 	if w := b.call("", post, "/api/v1/policy/apply", `{"text":"version: 1\n","base":"base2"}`, func(r *http.Request) {
@@ -172,7 +172,7 @@ func TestThePolicyIsChangedOnlyByWhoJustProvedWhoTheyAre(t *testing.T) {
 	}); w.Code != 403 {
 		t.Errorf("by the API with an old session: %d", w.Code)
 	}
-	if w := b.do(ada, post, "/policy/apply", form(goodPassword)); w.Code != 303 || b.rooms.text != text {
+	if w := b.do(ada, post, "/policy/apply", form(goodPassword)); w.Code != 303 || b.rooms.Text() != text {
 		t.Errorf("with the password: %d", w.Code)
 	}
 	if w := b.do(ada, post, "/policy/kept/k1", url.Values{}); w.Code != 303 {
@@ -218,11 +218,11 @@ func TestFlowIsLookedAfter(t *testing.T) {
 		{"/known/forget", url.Values{"address": {"@supplier.example"}}, "forget @supplier.example"},
 	}
 	for _, s := range steps {
-		n := len(b.rooms.done)
+		n := len(b.rooms.Asked())
 		if w := b.do(ada, post, s.path, s.form); w.Code != 200 {
 			t.Errorf("%s: %d", s.path, w.Code)
 		}
-		if got := strings.Join(b.rooms.done[n:], ""); got != s.done {
+		if got := strings.Join(b.rooms.Asked()[n:], ""); got != s.done {
 			t.Errorf("%s did %q, want %q", s.path, got, s.done)
 		}
 	}

@@ -280,15 +280,15 @@ func (g *Digests) send(ctx context.Context, address string, slot time.Time, firs
 	return true, errors.Join(g.deps.Accounts.chooseDigest(ctx, address, c), release())
 }
 
-// claimLife is for how long a digest is one gateway's to send; if it did not, another may.
-const claimLife = 10 * time.Minute
+// digestClaimLife is for how long a digest is one gateway's to send; if it did not, another may.
+const digestClaimLife = 10 * time.Minute
 
 // kindDigestClaim is the shelf's kind of what one gateway is about to send.
 const kindDigestClaim = "digestclaim"
 
 // claim takes a digest for this gateway, of all that share the shelf.
 func (g *Digests) claim(ctx context.Context, address string, slot time.Time) (free bool, release func() error, err error) {
-	d := Document{Kind: kindDigestClaim, Key: fmt.Sprint(slot.Unix(), " ", address), Owner: address, Body: []byte("1"), Expires: time.Now().Add(claimLife)}
+	d := Document{Kind: kindDigestClaim, Key: fmt.Sprint(slot.Unix(), " ", address), Owner: address, Body: []byte("1"), Expires: time.Now().Add(digestClaimLife)}
 	free, err = g.deps.Accounts.shelf.Swap(ctx, d, nil)
 	return free, func() error {
 		_, err := g.deps.Accounts.shelf.Delete(context.WithoutCancel(ctx), d.Kind, d.Key)

@@ -413,14 +413,21 @@ func apiPolicy(d *desk, v *visit) error {
 	return nil
 }
 
-func apiCheck(d *desk, v *visit) error {
-	var in apiDraft
+// draftOf reads a draft from the body, and what is to be said of it.
+func (d *desk) draftOf(v *visit) (in apiDraft, c PolicyCheck, err error) {
 	if err := v.readBody(&in); err != nil {
-		return err
+		return in, c, err
 	}
-	c, err := d.deps.Policies.Check(v.r.Context(), in.Text)
+	if c, err = d.deps.Policies.Check(v.r.Context(), in.Text); err != nil {
+		return in, c, fmt.Errorf("check draft: %w", err)
+	}
+	return in, c, nil
+}
+
+func apiCheck(d *desk, v *visit) error {
+	_, c, err := d.draftOf(v)
 	if err != nil {
-		return fmt.Errorf("check draft: %w", err)
+		return err
 	}
 	for i := range c.Tests.Results {
 		c.Tests.Results[i].Result = nil // a whole judgment each; the problems say what matters
@@ -430,13 +437,9 @@ func apiCheck(d *desk, v *visit) error {
 }
 
 func apiReplay(d *desk, v *visit) error {
-	var in apiDraft
-	if err := v.readBody(&in); err != nil {
-		return err
-	}
-	c, err := d.deps.Policies.Check(v.r.Context(), in.Text)
+	in, c, err := d.draftOf(v)
 	if err != nil {
-		return fmt.Errorf("check draft: %w", err)
+		return err
 	}
 	if len(c.Problems) > 0 {
 		return d.refused(v, refusal(c.Problems))

@@ -464,7 +464,7 @@ func judgeSender(d *desk, v *visit) error {
 			done.Error = d.explainFailure(v, "release", err)
 		}
 	}
-	return d.render(v, http.StatusOK, "done", doneView{"entry", []act{done}})
+	return d.render(v, http.StatusOK, "done", doneView{Act: "entry", Acts: []act{done}})
 }
 
 // explainFailure is the sentence for an error of one of several acts; the log gets what is not the person's.

@@ -259,7 +259,7 @@ func teachMessage(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	return d.render(v, http.StatusOK, "done", doneView{"teach", []act{{ID: e.ID, Subject: e.Subject, Taught: as}}})
+	return d.render(v, http.StatusOK, "done", doneView{Act: "teach", Acts: []act{{ID: e.ID, Subject: e.Subject, Taught: as}}})
 }
 
 // The bodies of the API.

@@ -285,7 +285,9 @@ func overview(d *desk, v *visit) error {
 		if err != nil {
 			return err
 		}
-		p.Waiting = d.heldRows(v.r.Context(), v.visitor, entries)
+		if p.Waiting, err = d.heldRows(v.r.Context(), v.visitor, entries); err != nil {
+			return err
+		}
 	}
 	return d.render(v, http.StatusOK, "overview", p)
 }

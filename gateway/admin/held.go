@@ -112,6 +112,22 @@ func (d *desk) open(ctx context.Context, who *visitor, id string) (quarantine.Co
 	return c, nil
 }
 
+// taken opens the message of the visit's path, and writes down what the visitor does with it; the caller closes it.
+func (d *desk) taken(v *visit, action string) (*quarantine.Entry, quarantine.Content, error) {
+	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
+	if err != nil {
+		return nil, nil, err
+	}
+	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.noteReading(v, action, e.ID); err != nil {
+		return nil, nil, errors.Join(err, src.Close())
+	}
+	return e, src, nil
+}
+
 // body decodes what a person would see.
 func (d *desk) body(src mail.Source) (Body, error) {
 	if d.deps.Bodies == nil {
@@ -176,6 +192,9 @@ func (d *desk) release(v *visit, id string, rcpts []string) ([]ReleaseOutcome, e
 	if len(to) == 0 {
 		return nil, errNothing
 	}
+	if err := d.free(v, id); err != nil {
+		return nil, err
+	}
 	if d.deps.Releaser == nil {
 		return nil, errNotWired
 	}
@@ -192,6 +211,7 @@ func (d *desk) release(v *visit, id string, rcpts []string) ([]ReleaseOutcome, e
 	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", id, err)
 	}
+	d.settled(v, id)
 	return out, nil
 }
 
@@ -228,6 +248,9 @@ func (d *desk) discard(v *visit, id string, rcpts []string) ([]string, error) {
 	if len(of) == 0 {
 		return nil, errNothing
 	}
+	if err := d.free(v, id); err != nil {
+		return nil, err
+	}
 	if d.deps.Deleter == nil {
 		return nil, errNotWired
 	}
@@ -241,6 +264,7 @@ func (d *desk) discard(v *visit, id string, rcpts []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("delete %s: %w", id, err)
 	}
+	d.settled(v, id)
 	return of, nil
 }
 
@@ -330,8 +354,13 @@ type filter struct {
 	State  string
 	Rcpt   string
 	Days   string
+	Since  string // a day, 2006-01-02 in UTC
+	Until  string // the last day
 	Before string
 }
+
+// Dated reports whether f names days.
+func (f filter) Dated() bool { return f.Since != "" || f.Until != "" }
 
 func (f filter) query(now time.Time) quarantine.Query {
 	q := quarantine.Query{Text: clip(strings.TrimSpace(f.Text), 200), Recipient: strings.TrimSpace(f.Rcpt)}
@@ -349,10 +378,25 @@ func (f filter) query(now time.Time) quarantine.Query {
 	case "7":
 		q.Since = now.Add(-7 * 24 * time.Hour)
 	}
+	if day, err := time.Parse(time.DateOnly, f.Since); err == nil && day.After(q.Since) {
+		q.Since = day
+	}
+	if day, err := time.Parse(time.DateOnly, f.Until); err == nil {
+		q.Until = day.Add(24 * time.Hour)
+	}
 	if validID(f.Before) {
 		q.Before = f.Before
 	}
 	return q
+}
+
+// next is the newest waiting message that is older than id and that the visitor may see; "" if there is none.
+func (d *desk) next(ctx context.Context, who *visitor, id string) (string, error) {
+	list, _, err := d.held(ctx, who, quarantine.Query{State: quarantine.Waiting, Before: id, Limit: 1})
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	return list[0].ID, nil
 }
 
 // clientName is a client as a person reads it.

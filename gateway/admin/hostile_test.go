@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/csv"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ func TestHostileHeadersAreTextEverywhere(t *testing.T) {
 			continue
 		}
 		for _, lang := range []string{"en", "zh"} {
-			w := b.do(ada, get, b.fill(rt.pattern, "m5")+"?q="+strings.ReplaceAll(evil, " ", "+"), nil, func(r *http.Request) {
+			w := b.do(ada, get, b.fill(rt.pattern, "m5")+"?since="+url.QueryEscape(evil)+"&until="+url.QueryEscape(evil)+"&q="+url.QueryEscape(evil), nil, func(r *http.Request) {
 				r.Header.Set("Accept-Language", lang)
 			})
 			ct := w.Header().Get("Content-Type")

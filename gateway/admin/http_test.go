@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -305,6 +306,62 @@ func TestNoTextIsMissingUntranslatedOrUnused(t *testing.T) {
 		section, _, _ := strings.Cut(key, ".")
 		if _, ok := en[key]; !ok && sections[section] && !strings.HasSuffix(key, ".html") {
 			t.Errorf("%s is used and does not exist", key)
+		}
+	}
+}
+
+var (
+	auditAction = regexp.MustCompile(`d\.audit\(v, "([^"]+)"`)
+	sentence    = regexp.MustCompile(`"([A-Z][^"]*\.)"`)
+)
+
+// What the rooms behind the pages say is translated, too: actions in the audit, and what failing checks do to mail.
+func TestWordsOfOtherRoomsAreTranslated(t *testing.T) {
+	texts, err := readTexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	note := func(s string) {
+		said[s] = true
+		if w := texts.word("zh", s); w == s {
+			t.Errorf("%q is not translated", s)
+		}
+		if texts.word("en", s) != s {
+			t.Errorf("%q is another in English", s)
+		}
+	}
+	var all strings.Builder
+	for _, pattern := range []string{"*.go", "../*.go", "../*/*.go", "../../cmd/gatepost/*.go", "../../filters/*/*.go"} {
+		names, _ := filepath.Glob(pattern)
+		for _, n := range names {
+			if strings.HasSuffix(n, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(b)
+			for _, m := range auditAction.FindAllStringSubmatch(string(b), -1) {
+				if strings.HasSuffix(m[1], " ") { // "taught " and what
+					m[1] += "spam"
+				}
+				note(m[1])
+			}
+			for line := range strings.Lines(string(b)) {
+				if !strings.Contains(line, "add(") && !strings.Contains(line, "Effect ") && !strings.Contains(line, "Hint ") || !strings.Contains(n, "cmd/gatepost") || strings.HasSuffix(n, "doctor.go") {
+					continue
+				}
+				for _, m := range sentence.FindAllStringSubmatch(line, -1) {
+					note(m[1])
+				}
+			}
+		}
+	}
+	for s := range texts.words {
+		if !strings.Contains(all.String(), `"`+s+`"`) && !strings.HasPrefix(s, "taught ") {
+			t.Errorf("nobody says %q", s)
 		}
 	}
 }

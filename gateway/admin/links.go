@@ -195,7 +195,9 @@ func linkPage(d *desk, v *visit) error {
 		return err
 	}
 	p.Entry, p.Result, p.Release = e, res, d.mayByLink(v, e, res)
-	p.Reason, _ = res.headline()
+	if best := policy.Heaviest(res.Recipients); best != nil {
+		p.Reason = best.Text
+	}
 	return d.render(v, http.StatusOK, "link", p)
 }
 
@@ -237,7 +239,7 @@ func linkAct(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	return d.render(v, http.StatusOK, "done", doneView{name, []act{done}})
+	return d.render(v, http.StatusOK, "done", doneView{Act: name, Acts: []act{done}})
 }
 
 // mayByLinkAs is mayByLink for whoever came, be it nobody.

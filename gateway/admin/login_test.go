@@ -243,6 +243,17 @@ func TestShelvesKeepTheirPromises(t *testing.T) {
 			if list, err := s.List(ctx, "a", "x"); len(list) != 1 || err != nil {
 				t.Errorf("list of x %v, %v", list, err)
 			}
+			for _, c := range []struct {
+				d    Document
+				want bool
+			}{{Document{Kind: "a", Key: "2", Owner: "z"}, false}, {Document{Kind: "a", Key: "3", Owner: "z", Body: []byte("over")}, true}, {Document{Kind: "a", Key: "4", Owner: "x", Expires: time.Now().Add(time.Hour)}, true}, {Document{Kind: "a", Key: "4"}, false}} {
+				if got, err := s.Swap(ctx, c.d, nil); got != c.want || err != nil {
+					t.Errorf("add %s: %v, %v", c.d.Key, got, err)
+				}
+			}
+			if list, err := s.ListOf(ctx, "a", []string{"x", "z", "nobody"}); len(list) != 3 || list[0].Key != "2" || list[1].Key != "3" || list[2].Key != "4" || err != nil {
+				t.Errorf("list of x and z %v, %v", list, err)
+			}
 			first, _ := s.Delete(ctx, "a", "2")
 			second, err := s.Delete(ctx, "a", "2")
 			if !first || second || err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -20,30 +21,39 @@ import (
 // A heldRow is one held message in a list.
 type heldRow struct {
 	quarantine.Entry
-	Reason string
-	Code   string
-	State  quarantine.State // of the first copy: what the row is marked with
+	State quarantine.State // of the first copy: what the row is marked with
+	Work  work
 }
 
 // heldRows makes rows of a list that the visitor may see, looking up the explanations that a list leaves out.
-func (d *desk) heldRows(ctx context.Context, who *visitor, entries []quarantine.Entry) []heldRow {
+func (d *desk) heldRows(ctx context.Context, who *visitor, entries []quarantine.Entry) ([]heldRow, error) {
+	ids := make([]string, len(entries))
 	for i := range entries {
-		if entries[i].Result != nil {
+		ids[i] = entries[i].ID
+		if entries[i].Reason != "" || entries[i].Result != nil {
 			continue
 		}
 		if e, err := d.quarantineOf(who).Entry(ctx, entries[i].ID); err == nil {
 			entries[i].Result = e.Result
 		}
 	}
-	return heldRows(entries)
+	ws, err := d.works(ctx, who, ids...)
+	if err != nil {
+		return nil, err
+	}
+	rows := heldRows(entries)
+	for i := range rows {
+		rows[i].Work = ws[rows[i].ID]
+	}
+	return rows, nil
 }
 
 func heldRows(entries []quarantine.Entry) []heldRow {
 	out := make([]heldRow, len(entries))
 	for i, e := range entries {
 		out[i].Entry = e
-		if r, err := readResult(e.Result); err == nil {
-			out[i].Reason, out[i].Code = r.headline()
+		if e.Result != nil {
+			out[i].Reason, out[i].Code = quarantine.Headline(e.Result)
 		}
 		for _, c := range e.Rcpts {
 			if out[i].State == "" || c.State == quarantine.Waiting {
@@ -64,12 +74,21 @@ type listView struct {
 	Delete   bool
 	CSV      string
 	Filtered bool
+	Count    int
+	Many     bool // there are more than Count
 }
 
-func (v *visit) filter() filter {
+// asked is the filter in the query.
+func (v *visit) asked() filter {
 	q := v.r.URL.Query()
-	f := filter{Text: q.Get("q"), Class: q.Get("class"), State: q.Get("state"), Rcpt: q.Get("recipient"), Days: q.Get("days"), Before: q.Get("before")}
-	if !q.Has("state") {
+	return filter{Text: q.Get("q"), Class: q.Get("class"), State: q.Get("state"), Rcpt: q.Get("recipient"), Days: q.Get("days"),
+		Since: q.Get("since"), Until: q.Get("until"), Before: q.Get("before")}
+}
+
+// filter is asked for people: of what still waits, unless they say otherwise.
+func (v *visit) filter() filter {
+	f := v.asked()
+	if !v.r.URL.Query().Has("state") {
 		f.State = string(quarantine.Waiting)
 	}
 	return f
@@ -77,7 +96,7 @@ func (v *visit) filter() filter {
 
 // path is the list's address with f and one change.
 func (f filter) path(base, key, value string) string {
-	q := url.Values{"q": {f.Text}, "class": {f.Class}, "state": {f.State}, "recipient": {f.Rcpt}, "days": {f.Days}, "before": {f.Before}}
+	q := url.Values{"q": {f.Text}, "class": {f.Class}, "state": {f.State}, "recipient": {f.Rcpt}, "days": {f.Days}, "since": {f.Since}, "until": {f.Until}, "before": {f.Before}}
 	q.Set(key, value)
 	for k, v := range q {
 		if v[0] == "" && k != "state" {
@@ -87,17 +106,28 @@ func (f filter) path(base, key, value string) string {
 	return base + "?" + q.Encode()
 }
 
+// maxCount is how far the list counts what it could show.
+const maxCount = 1000
+
 func listPage(d *desk, v *visit) error {
 	f := v.filter()
 	entries, more, err := d.held(v.r.Context(), v.visitor, f.query(d.now()))
 	if err != nil {
 		return err
 	}
-	p := listView{Filter: f, Rows: d.heldRows(v.r.Context(), v.visitor, entries), Release: v.visitor.may(RightRelease), Delete: v.visitor.may(RightDelete),
+	rows, err := d.heldRows(v.r.Context(), v.visitor, entries)
+	if err != nil {
+		return err
+	}
+	p := listView{Filter: f, Rows: rows, Release: v.visitor.may(RightRelease), Delete: v.visitor.may(RightDelete),
 		Classes:  []policy.Class{policy.Spam, policy.Phish, policy.Malware, policy.ByRule},
 		States:   []quarantine.State{quarantine.Waiting, quarantine.Released, quarantine.Deleted, quarantine.Expired},
 		CSV:      f.path("/quarantine.csv", "before", ""),
-		Filtered: f.Text != "" || f.Class != "" || f.Days != "" || f.Rcpt != ""}
+		Filtered: f.Text != "" || f.Class != "" || f.Days != "" || f.Rcpt != "" || f.Dated()}
+	if p.Count, err = d.quarantineOf(v.visitor).Count(v.r.Context(), f.query(d.now()), maxCount+1); err != nil {
+		return fmt.Errorf("count quarantine: %w", err)
+	}
+	p.Many, p.Count = p.Count > maxCount, min(p.Count, maxCount)
 	if more {
 		p.Older = f.path("/quarantine", "before", entries[len(entries)-1].ID)
 	}
@@ -113,6 +143,10 @@ func listCSV(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
+	held, err := d.heldRows(v.r.Context(), v.visitor, entries)
+	if err != nil {
+		return err
+	}
 	h := v.w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="quarantine.csv"`)
@@ -123,7 +157,7 @@ func listCSV(d *desk, v *visit) error {
 	out := csv.NewWriter(v.w)
 	out.UseCRLF = true
 	rows := [][]string{{"id", "time", "class", "score", "mail_from", "from", "recipients", "subject", "reason", "client", "size"}}
-	for _, e := range d.heldRows(v.r.Context(), v.visitor, entries) {
+	for _, e := range held {
 		var to []string
 		for _, r := range e.Rcpts {
 			to = append(to, r.Address)
@@ -200,13 +234,19 @@ type messageView struct {
 	View       string // "text" or "html"
 
 	Journey []traceRow
-	Release bool // possible now, and the visitor may
+	Next    string // id of the next message that waits; "" on the last
+	Release bool   // possible now, and the visitor may
 	Delete  bool
 	Sender  bool // may be allowed and denied
 	Teach   bool
 	Test    bool
+	Work    work
+	Claim   bool // the visitor may take it
 	Ask     bool // the visitor may release mail, yet not of this class
 }
+
+// Free reports whether no other reviewer has taken the message.
+func (p messageView) Free() bool { return p.Work.Claim == nil || p.Work.Mine }
 
 // explain fills the tree; src, if not nil, is where excerpts are taken from.
 func (p *messageView) explain(res *result, src mail.Source) {
@@ -291,7 +331,19 @@ func messagePage(d *desk, v *visit) error {
 	if p.Result == nil {
 		p.explain(res, nil)
 	}
+	if err := d.noteLook(v, e.ID); err != nil {
+		return err
+	}
+	ws, err := d.works(ctx, v.visitor, e.ID)
+	if err != nil {
+		return err
+	}
+	p.Work = ws[e.ID]
 	left := len(waiting(e, nil)) > 0
+	if p.Next, err = d.next(ctx, v.visitor, e.ID); err != nil {
+		return err
+	}
+	p.Claim = left && v.visitor.reviewing() && v.visitor.may(RightRelease)
 	p.Release = left && d.deps.Releaser != nil && v.visitor.mayRelease(e.Class)
 	p.Ask = left && v.visitor.may(RightRelease) && !v.visitor.mayRelease(e.Class)
 	p.Delete = left && d.deps.Deleter != nil && v.visitor.may(RightDelete)
@@ -335,18 +387,11 @@ func textHeader(block string) []piece {
 
 // htmlPreview is the document inside the sandboxed frame.
 func htmlPreview(d *desk, v *visit) error {
-	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	_, src, err := d.taken(v, "read")
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if err := d.noteReading(v, "read", e.ID); err != nil {
-		return err
-	}
 	body, err := d.body(src)
 	if err != nil {
 		return err
@@ -368,18 +413,11 @@ func htmlPreview(d *desk, v *visit) error {
 
 // rawMessage hands out the bytes under a name and type that nothing opens by itself (N-07).
 func rawMessage(d *desk, v *visit) error {
-	e, _, err := d.entry(v.r.Context(), v.visitor, v.r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	src, err := d.open(v.r.Context(), v.visitor, e.ID)
+	e, src, err := d.taken(v, "downloaded")
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if err := d.noteReading(v, "downloaded", e.ID); err != nil {
-		return err
-	}
 	h := v.w.Header()
 	h.Set("Content-Security-Policy", rawPolicy)
 	h.Set("Content-Type", "application/octet-stream")

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"gatepost/gateway/webhook"
 )
 
 // openapi is the API's description, OpenAPI 3.1, as JSON.
@@ -34,18 +36,43 @@ func describe(routes []route) (openapi, error) {
 		paths[r.pattern][strings.ToLower(r.method)] = op
 	}
 	return json.MarshalIndent(map[string]any{
-		"openapi": "3.1.0",
-		"info":    map[string]any{"title": "Gatepost", "version": "1", "description": "Everything that the review pages can do."},
-		"paths":   paths,
+		"openapi":  "3.1.0",
+		"info":     map[string]any{"title": "Gatepost", "version": "1", "description": "Everything that the review pages can do."},
+		"paths":    paths,
+		"webhooks": describeEvents(),
 		"components": map[string]any{"securitySchemes": map[string]any{
 			"token": map[string]any{"type": "http", "scheme": "bearer", "description": "A token made on the account page."}}},
 	}, "", " ")
 }
 
+// describeEvents are the requests that webhooks get, by event.
+func describeEvents() map[string]any {
+	out := make(map[string]any)
+	for _, e := range append(webhook.Events(), webhook.Test) {
+		schema := schemaOf(reflect.TypeFor[webhook.Notice](), 0)
+		schema["properties"].(map[string]any)["data"] = schemaOf(reflect.TypeOf(webhook.Example(e)), 0)
+		schema["properties"].(map[string]any)["event"] = map[string]any{"const": string(e)}
+		out[string(e)] = map[string]any{"post": map[string]any{
+			"summary":     "Sent to the webhooks of gatepost.yaml that want " + string(e) + ".",
+			"operationId": "on" + camel(strings.Split(string(e), ".")),
+			"parameters": []any{map[string]any{"name": "Gatepost-Signature", "in": "header", "required": true, "schema": map[string]any{"type": "string"},
+				"description": "t=SECONDS,v1=HEX: HMAC-SHA256 with the secret over the seconds, a full stop and the body"}},
+			"requestBody": map[string]any{"content": map[string]any{"application/json": map[string]any{"schema": schema}}},
+			"responses":   map[string]any{"2XX": map[string]any{"description": "taken"}, "default": map[string]any{"description": "tried again for some minutes; 4xx, but for 408, 425 and 429, is final"}},
+		}}
+	}
+	return out
+}
+
 // operationID is the method and the words of the path: getQuarantineText.
 func operationID(r route) string {
-	id := strings.ToLower(r.method)
-	for w := range strings.SplitSeq(strings.TrimPrefix(r.pattern, "/api/v1/"), "/") {
+	return strings.ToLower(r.method) + camel(strings.Split(strings.TrimPrefix(r.pattern, "/api/v1/"), "/"))
+}
+
+// camel joins words, each with a capital.
+func camel(words []string) string {
+	id := ""
+	for _, w := range words {
 		w = strings.Trim(strings.ReplaceAll(w, ".json", ""), "{}")
 		id += strings.ToUpper(w[:1]) + w[1:]
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/gateway/quarantine"
 	"gatepost/policy"
@@ -88,16 +89,28 @@ func (d *desk) funcs(lang string) template.FuncMap {
 		"role":    func(r Role) string { return d.texts.say(lang, roleKey(r)) },
 		"right":   func(r Right) string { return d.texts.say(lang, rightKey(r)) },
 		"authkey": authWord,
+		"word":    func(s string) string { return d.texts.word(lang, s) },
+		"zh":      func() bool { return lang == "zh" },
+		"meaning": func(code string) string { return d.meanings[lang][code] },
 		"visible": func(s string) []piece { return escapeHidden(s, "") },
 		"clip":    clip,
 		"plain":   mail.Printable,
 		"join":    strings.Join,
 		"add":     func(a, b int) int { return a + b },
-		"num":     func(n int) string { return groupDigits(n) },
+		"num":     func(n any) string { return groupDigits(fmt.Sprint(n)) },
 		"signed":  signed,
 		"dict":    dict,
 		"count":   func(m map[Outcome]int, o string) int { return m[Outcome(o)] },
 	}
+}
+
+// meaningsOf are the sentences for finding codes, by language.
+func meaningsOf(codes []filters.Code) map[string]map[string]string {
+	out := map[string]map[string]string{"en": make(map[string]string), "zh": make(map[string]string)}
+	for _, c := range codes {
+		out["en"][c.Name], out["zh"][c.Name] = c.Meaning, c.Chinese
+	}
+	return out
 }
 
 // dict makes a map from pairs, for handing several values to a part.
@@ -120,8 +133,7 @@ func signed(p policy.Points) string {
 	return strings.Replace(p.String(), "-", "\u2212", 1)
 }
 
-func groupDigits(n int) string {
-	s := strconv.Itoa(n)
+func groupDigits(s string) string {
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "\u202f" + s[i:]
 	}
@@ -188,6 +200,15 @@ func (d *desk) render(v *visit, status int, name string, body any) error {
 		return nil
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if status == http.StatusOK && name == "overview" { // it asks again by itself: what is the same is not sent again
+		sum := sha256.Sum256(b.Bytes())
+		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
+		v.w.Header().Set("ETag", tag)
+		if v.r.Header.Get("If-None-Match") == tag {
+			v.w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
 	v.w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	v.w.WriteHeader(status)
 	if v.r.Method != http.MethodHead {
@@ -208,7 +229,8 @@ type place struct {
 func (d *desk) places() [][]place {
 	p := &d.deps
 	return [][]place{
-		{{"/", "nav.overview", "overview", RightOverview, true}},
+		{{"/", "nav.overview", "overview", RightOverview, true}, {"/health", "layout.health", "overview", RightOverview, true},
+			{"/webhooks", "nav.webhooks", "overview", RightOverview, p.Hooks != nil}},
 		{{"/quarantine", "nav.quarantine", "quarantine", RightList, true}},
 		{{"/trace", "nav.trace", "trace", RightTrace, true}, {"/waiting", "nav.waiting", "trace", RightTrace, p.Waiters != nil},
 			{"/hold", "nav.hold", "trace", RightHold, p.Holds != nil}, {"/tls", "nav.tls", "trace", RightOverview, p.TLS != nil}},

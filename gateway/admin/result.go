@@ -135,28 +135,6 @@ func (r *result) others(because []policy.Reason) []filters.Finding {
 	return out
 }
 
-// headline is the heaviest reason in one sentence, for lists.
-func (r *result) headline() (text string, code string) {
-	var best *policy.Reason
-	for i := range r.Recipients {
-		for j := range r.Recipients[i].Because {
-			if b := &r.Recipients[i].Because[j]; best == nil || b.Weight > best.Weight {
-				best = b
-			}
-		}
-	}
-	if best == nil {
-		return "", ""
-	}
-	text = best.Text
-	for _, f := range r.Findings {
-		if f.Code == best.Code && text == "" {
-			text = f.Text
-		}
-	}
-	return text, best.Code
-}
-
 // A link is one address that the message leads to, with the host set apart so that an eye finds it (N-11).
 type link struct{ Before, Host, After, Text string }
 

@@ -55,6 +55,7 @@ func hasHolds(d *Deps) bool    { return d.Holds != nil }
 func hasWaiters(d *Deps) bool  { return d.Waiters != nil }
 func hasTLS(d *Deps) bool      { return d.TLS != nil }
 func hasDigests(d *Deps) bool  { return d.Digests != nil }
+func hasHooks(d *Deps) bool    { return d.Hooks != nil }
 func hasKnown(d *Deps) bool    { return d.Known != nil }
 
 // roomRoutes are the pages of rooms that need not be there.
@@ -90,6 +91,8 @@ func roomRoutes() []route {
 		{method: get, pattern: "/waiting", right: RightTrace, room: hasWaiters, handle: waitingPage},
 		{method: post, pattern: "/waiting/let", right: RightRelease, room: hasWaiters, handle: waitingLet},
 		{method: get, pattern: "/tls", right: RightOverview, room: hasTLS, handle: tlsPage},
+		{method: get, pattern: "/webhooks", right: RightOverview, room: hasHooks, handle: hooksPage},
+		{method: post, pattern: "/webhooks/test", right: RightChange, room: hasHooks, handle: hookTest},
 		{method: get, pattern: "/known", right: RightTrace, room: hasKnown, handle: knownPage},
 		{method: post, pattern: "/known/forget", right: RightChange, room: hasKnown, handle: knownForget},
 	}
@@ -129,6 +132,10 @@ func roomAPI() []route {
 			does: "Takes a sender's next attempt at once.", in: apiKey{}},
 		{method: get, pattern: "/api/v1/tls", right: RightOverview, room: hasTLS, api: true, handle: apiTLS,
 			does: "Who sends without TLS.", out: apiTLSBody{}},
+		{method: get, pattern: "/api/v1/webhooks", right: RightOverview, room: hasHooks, api: true, handle: apiHooks,
+			does: "How each webhook does since the gateway started.", out: apiHooksBody{}},
+		{method: post, pattern: "/api/v1/webhooks/test", right: RightChange, room: hasHooks, api: true, handle: apiHookTest,
+			does: "Tells a webhook that somebody asked: webhook.test.", in: apiName{}},
 		{method: get, pattern: "/api/v1/known", right: RightTrace, room: hasKnown, api: true, handle: apiKnown, params: []param{{"kind", "senders, ours, partners or links"}, {"q", "text in address or name"}, limit},
 			does: "People and domains that were learnt from mail.", out: apiKnownBody{}},
 		{method: post, pattern: "/api/v1/known/forget", right: RightChange, room: hasKnown, api: true, handle: apiKnownForget,
@@ -169,6 +176,8 @@ func pageRoutes() []route {
 		{method: get, pattern: "/quarantine/{id}/raw", right: RightDownload, handle: rawMessage},
 		{method: get, pattern: "/quarantine/{id}/release", right: RightRelease, handle: confirmRelease},
 		{method: post, pattern: "/quarantine/{id}/release", right: RightRelease, handle: release},
+		{method: post, pattern: "/quarantine/{id}/claim", right: RightRelease, handle: claimMessage},
+		{method: post, pattern: "/quarantine/{id}/unclaim", right: RightRelease, handle: unclaimMessage},
 		{method: get, pattern: "/quarantine/{id}/delete", right: RightDelete, handle: confirmDelete},
 		{method: post, pattern: "/quarantine/{id}/delete", right: RightDelete, handle: deleteCopies},
 
@@ -188,8 +197,8 @@ func pageRoutes() []route {
 
 func apiRoutes() []route {
 	limit := param{"limit", "how many at most, 1 to 200"}
-	list := []param{{"q", "text in subject, addresses, reasons, attachment names"}, {"class", "spam, phish, malware or policy"},
-		{"state", "waiting, released, deleted or expired"}, {"recipient", "one recipient's address"}, {"days", "1 or 7: not older"},
+	list := []param{{"q", "words of subject, addresses, client, reasons, rules, attachment names"}, {"class", "spam, phish, malware or policy"},
+		{"state", "waiting, released, deleted or expired"}, {"recipient", "one recipient's address"}, {"days", "1 or 7: not older"}, {"since", "first day, such as 2026-11-30, in UTC"}, {"until", "last day"},
 		{"before", "the id of the last entry of the page before"}, limit}
 	return []route{
 		{method: get, pattern: "/api/v1/openapi.json", open: true, api: true, handle: apiDescription,
@@ -218,6 +227,10 @@ func apiRoutes() []route {
 			does: "Gives the waiting copies to the next hop and returns its replies.", in: apiRcpts{}, out: apiReleaseBody{}},
 		{method: post, pattern: "/api/v1/quarantine/{id}/delete", right: RightDelete, api: true, handle: apiDelete,
 			does: "Deletes the waiting copies.", in: apiRcpts{}, out: apiDeleteBody{}},
+		{method: post, pattern: "/api/v1/quarantine/{id}/claim", right: RightRelease, api: true, handle: apiClaim,
+			does: "Takes the message for half an hour, so that no other reviewer works on it; 409 if one does.", in: apiClaimBody{}, out: claim{}},
+		{method: del, pattern: "/api/v1/quarantine/{id}/claim", right: RightRelease, api: true, handle: apiUnclaim,
+			does: "Gives a claim back before it lapses."},
 		{method: get, pattern: "/api/v1/trace", right: RightTrace, api: true, handle: apiTrace,
 			params: []param{{"q", "an id, Message-ID, address, host name or client IP"}, limit},
 			does:   "Everything that happened to messages and attempts that match, newest first.", out: apiRecords{}},

@@ -5,6 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,6 +25,8 @@ type Shelf interface {
 	Delete(ctx context.Context, kind, key string) (bool, error)
 	// List returns a kind's documents that have not expired, ordered by key; an empty owner: everyone's.
 	List(ctx context.Context, kind, owner string) ([]Document, error)
+	// ListOf is List for several owners, of whom there is one at least.
+	ListOf(ctx context.Context, kind string, owners []string) ([]Document, error)
 }
 
 // A Document is one thing on a Shelf.
@@ -103,6 +108,12 @@ func (m *MemoryShelf) List(_ context.Context, kind, owner string) ([]Document, e
 	return out, nil
 }
 
+// ListOf implements Shelf.
+func (m *MemoryShelf) ListOf(ctx context.Context, kind string, owners []string) ([]Document, error) {
+	all, err := m.List(ctx, kind, "")
+	return slices.DeleteFunc(all, func(d Document) bool { return !slices.Contains(owners, d.Owner) }), err
+}
+
 func (d Document) expired(now time.Time) bool { return !d.Expires.IsZero() && !now.Before(d.Expires) }
 
 // SQLShelf is a Shelf in one table of an SQL database, SQLite or PostgreSQL alike.
@@ -122,7 +133,7 @@ func NewSQLShelf(ctx context.Context, db Database) (*SQLShelf, error) {
 	// Expiry is seconds since 1970, 0 for never.
 	err := db.Migrate(ctx, "admin", []string{`CREATE TABLE admin_shelf (
 	kind TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, body TEXT NOT NULL, expires BIGINT NOT NULL,
-	PRIMARY KEY (kind, key))`})
+	PRIMARY KEY (kind, key))`, `CREATE INDEX admin_shelf_owner ON admin_shelf (kind, owner)`})
 	if err != nil {
 		return nil, fmt.Errorf("prepare table admin_shelf: %w", err)
 	}
@@ -195,6 +206,17 @@ func (s *SQLShelf) List(ctx context.Context, kind, owner string) ([]Document, er
 	return s.read(ctx, `SELECT kind, key, owner, body FROM admin_shelf
 		WHERE kind = $1 AND ($2 = '' OR owner = $2) AND (expires = 0 OR expires > $3) ORDER BY key`,
 		kind, owner, time.Now().Unix())
+}
+
+// ListOf implements Shelf.
+func (s *SQLShelf) ListOf(ctx context.Context, kind string, owners []string) ([]Document, error) {
+	args := []any{kind, time.Now().Unix()}
+	places := make([]string, len(owners))
+	for i, o := range owners {
+		args, places[i] = append(args, o), "$"+strconv.Itoa(i+3)
+	}
+	return s.read(ctx, `SELECT kind, key, owner, body FROM admin_shelf
+		WHERE kind = $1 AND (expires = 0 OR expires > $2) AND owner IN (`+strings.Join(places, ",")+`) ORDER BY key`, args...)
 }
 
 func (s *SQLShelf) read(ctx context.Context, query string, args ...any) ([]Document, error) {

@@ -9,7 +9,10 @@ import (
 )
 
 // texts are the sentences of the pages in every language we speak.
-type texts struct{ byLang map[string]map[string]text }
+type texts struct {
+	byLang map[string]map[string]text
+	words  map[string]string // what other rooms say, in Chinese
+}
 
 // A text is one sentence, with {names} to fill in. One is used for exactly one where the language has such a form.
 type text struct{ one, other string }
@@ -43,7 +46,23 @@ func readTexts() (*texts, error) {
 		}
 		t.byLang[l[0]] = m
 	}
+	b, err := textFiles.ReadFile("texts/words.zh.json")
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, &t.words); err != nil {
+		return nil, fmt.Errorf("read texts/words.zh.json: %w", err)
+	}
 	return t, nil
+}
+
+// word is a word or sentence of another room, such as an action of the journal or the effect of a failing check, in the
+// language of the reader. One that is not known is shown as it is.
+func (t *texts) word(lang, s string) string {
+	if w, ok := t.words[s]; ok && lang == "zh" {
+		return w
+	}
+	return s
 }
 
 // say is the sentence of key with its {names} filled from pairs of name and value; a pair named n chooses the plural.

@@ -173,8 +173,13 @@ func (d *desk) identify(v *visit) (err error) {
 	if err != nil || len(c.Value) > 100 {
 		return nil
 	}
-	v.visitor, err = d.deps.Accounts.resume(ctx, c.Value, d.now(), d.cfg.SessionIdle, d.cfg.SessionLife)
+	v.visitor, err = d.deps.Accounts.resume(ctx, c.Value, d.now(), d.cfg.SessionIdle, d.cfg.SessionLife, v.unattended())
 	return err
+}
+
+// unattended reports whether no person made the request: the overview asks by itself.
+func (v *visit) unattended() bool {
+	return v.r.Method == http.MethodGet && v.r.Header.Get("Gatepost-Unattended") != ""
 }
 
 // secure reports whether the browser's side of the connection is https.

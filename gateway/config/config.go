@@ -13,6 +13,7 @@ import (
 	"gatepost/gateway/access"
 	"gatepost/gateway/admin"
 	"gatepost/gateway/smtp"
+	"gatepost/gateway/webhook"
 	"gatepost/rules/conf"
 )
 
@@ -53,6 +54,8 @@ type Config struct {
 
 	Policy conf.Path   `yaml:"policy" doc:"The policy file. Without one the shipped policy judges alone."`
 	Rules  []conf.Path `yaml:"rules" default:"[]" doc:"Rule packs of this site, beside the shipped ones: files, or directories whose *.yaml files are packs. A rule of the same name takes a shipped rule's place."`
+
+	Webhooks []webhook.Config `yaml:"webhooks" default:"[]" doc:"Programs that are told over HTTP what happens: signed, tried again for a while, never in the way of mail. docs/webhooks.md says what they get."`
 
 	Log Log `yaml:"log" doc:"What is told to standard error."`
 

@@ -35,6 +35,7 @@ func (r *review) all() {
 	r.arcSeal()
 	r.demands()
 	r.admin()
+	r.webhooks()
 	r.stores()
 	r.files()
 	r.limits()
@@ -51,6 +52,18 @@ func (r *review) note(n conf.Node, format string, args ...any) {
 func (r *review) version() {
 	if at := r.c.Node.Key("version"); r.c.Version != version && !at.IsNull() && r.c.Version != 0 {
 		r.problem(at, "this program reads version %d of the file, and it says %d", version, r.c.Version)
+	}
+}
+
+// webhooks looks for two of one name: pages and doctor could not tell them apart.
+func (r *review) webhooks() {
+	seen := map[string]bool{}
+	for i, h := range r.c.Webhooks {
+		if name := h.Title(); name != "" && seen[name] {
+			r.problem(r.c.Node.Key("webhooks").Item(i), "another webhook is called %q, too: give it a name", name)
+		} else {
+			seen[name] = true
+		}
 	}
 }
 

@@ -25,6 +25,10 @@ type Entry struct {
 	Client   string        `json:"client_ip"`
 	Helo     string        `json:"helo"`
 	Rcpts    []Recipient   `json:"recipients"` // in a View: only those in view
+	// Reason and Code are the heaviest reason, for lists. If empty, Put takes them from Result. In a View that does not see
+	// everything they are left out of lists, for they may be another recipient's.
+	Reason string `json:"reason,omitempty"`
+	Code   string `json:"code,omitempty"`
 	// Terms are more words by which Query.Text finds the entry: reasons, finding codes, names of attachments. If nil,
 	// Put takes them from Result.
 	Terms []string `json:"-"`
@@ -55,7 +59,9 @@ const (
 
 // A Query selects entries; zero fields do not restrict.
 type Query struct {
-	Text      string // every word of it stands in subject, addresses, names, reasons or attachment names, in any case
+	// Text: every word of it stands in subject, addresses, names, reasons, rules or attachment names, in any case: at the
+	// beginning of a word there, unless that is so in very many entries, of which those are found that have it anywhere.
+	Text      string
 	Class     policy.Class
 	State     State
 	Recipient string // one recipient's copies

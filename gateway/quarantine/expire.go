@@ -55,7 +55,7 @@ func (s *Store) expire(ctx context.Context, list []Entry, seqs []int64, tell fun
 					return err
 				}
 			}
-			if err := forget(ctx, tx, seqs[i], e.SHA256, e.ID); err != nil {
+			if err := s.forget(ctx, tx, seqs[i], e.SHA256, e.ID); err != nil {
 				return err
 			}
 			out = append(out, e)

@@ -242,7 +242,7 @@ func sumOf(src mail.Source) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// termsOf takes the words worth searching from a result: codes and texts of findings, names of attachments.
+// termsOf takes the words worth searching from a result: codes and texts of findings, rules, names of attachments.
 func termsOf(result []byte) []string {
 	type facts struct {
 		Findings    []struct{ Code, Text string }
@@ -253,7 +253,8 @@ func termsOf(result []byte) []string {
 	}
 	var r struct {
 		facts
-		Report facts
+		Report     facts
+		Recipients []struct{ Because []struct{ Rule string } }
 	}
 	if json.NewDecoder(bytes.NewReader(result)).Decode(&r) != nil {
 		return nil
@@ -261,6 +262,15 @@ func termsOf(result []byte) []string {
 	var terms []string
 	for _, f := range append(r.Findings, r.Report.Findings...) {
 		terms = append(terms, f.Code, f.Text)
+	}
+	rules := map[string]bool{"": true}
+	for _, v := range r.Recipients {
+		for _, b := range v.Because {
+			if !rules[b.Rule] {
+				rules[b.Rule] = true
+				terms = append(terms, b.Rule)
+			}
+		}
 	}
 	for _, a := range append(r.Attachments, r.Report.Attachments...) {
 		terms = append(append(terms, a.Name), a.Names...)

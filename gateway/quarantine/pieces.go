@@ -71,7 +71,7 @@ func (k inTables) putEntry(ctx context.Context, tx *sql.Tx, e *Entry) error {
 	if err != nil {
 		return err
 	}
-	seq, err := insertEntry(ctx, tx, e)
+	seq, _, err := insertEntry(ctx, tx, e)
 	if err != nil {
 		return err
 	}

@@ -216,6 +216,19 @@ func TestListSelectsAndPages(t *testing.T) {
 		{"attachment", Query{Text: "rechnung.ZIP", Limit: 1}, "8"},
 		{"attachment, two characters of a Chinese name", Query{Text: "通知", Limit: 1}, "9"},
 		{"recipient as text", Query{Text: "user3@"}, "3"},
+		{"the beginning of a word", Query{Text: "invo 6"}, "6"},
+		{"not its end", Query{Text: "voice"}, ""},
+		{"client", Query{Text: "192.0.2.7", Limit: 2}, "9 8"},
+		{"not another client", Query{Text: "192.0.2.71"}, ""},
+		{"a whole address", Query{Text: "<user3@example.com>"}, ""},
+		{"an address", Query{Text: "user3@example.com"}, "3"},
+		{"a domain of senders", Query{Text: "@bulk.example", Limit: 1}, "9"},
+		{"one character of a Chinese name", Query{Text: "票", Limit: 1}, "9"},
+		{"not in another order", Query{Text: "知通"}, ""},
+		{"only punctuation", Query{Text: "@", Limit: 1}, "9"},
+		{"quotes", Query{Text: `"invoice" "6`}, ""},
+		{"no operators", Query{Text: "invoice NOT 6"}, ""},
+		{"no columns", Query{Text: "owners:ann"}, ""},
 		{"no wildcard", Query{Text: "inv%ce"}, ""},
 		{"no SQL", Query{Text: "' OR 1=1 --"}, ""},
 		{"since", Query{Since: start.Add(8 * time.Minute)}, "9 8"},
@@ -230,6 +243,14 @@ func TestListSelectsAndPages(t *testing.T) {
 		if got := ids(list); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
+	}
+	for want, query := range map[int]Query{10: {Before: "q00000005"}, 5: {Class: policy.Malware}, 1: {Text: "invoice 6"}, 0: {State: Released}} {
+		if n, err := q.Count(t.Context(), query, 100); n != want || err != nil {
+			t.Errorf("%+v: %d, %v", query, n, err)
+		}
+	}
+	if n, err := q.Count(t.Context(), Query{}, 4); n != 4 || err != nil {
+		t.Errorf("counted beyond the bound: %d, %v", n, err)
 	}
 	counts, err := q.Counts(t.Context())
 	if err != nil || len(counts) != 2 || counts[0].Class != policy.Malware || counts[0].Entries != 5 || counts[1].Waiting != 5 {

@@ -274,7 +274,7 @@ func (s *Store) settle(ctx context.Context, tx *sql.Tx, seq int64, sum, id strin
 		return err
 	}
 	if !slices.ContainsFunc(copies, func(h held) bool { return h.State != Deleted }) {
-		return forget(ctx, tx, seq, sum, id)
+		return s.forget(ctx, tx, seq, sum, id)
 	}
 	if err := s.noted(&Entry{ID: id, SHA256: sum}, copies); err != nil {
 		return fmt.Errorf("store record: %w", err)
@@ -283,9 +283,14 @@ func (s *Store) settle(ctx context.Context, tx *sql.Tx, seq int64, sum, id strin
 }
 
 // forget takes an entry out of the index; sweep removes its files.
-func forget(ctx context.Context, tx *sql.Tx, seq int64, sum, id string) error {
+func (s *Store) forget(ctx context.Context, tx *sql.Tx, seq int64, sum, id string) error {
 	if _, err := tx.ExecContext(ctx, `INSERT INTO gone (id, sha256) VALUES (?,?) ON CONFLICT (id) DO UPDATE SET sha256 = excluded.sha256`, id, sum); err != nil {
 		return err
+	}
+	if !s.db.Shared() {
+		if err := forgetWords(ctx, tx, seq); err != nil {
+			return err
+		}
 	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM entries WHERE seq = ?`, seq)
 	return err

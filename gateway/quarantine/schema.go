@@ -46,4 +46,7 @@ CREATE INDEX recipients_domain ON recipients (domain, entry);
 CREATE INDEX recipients_state ON recipients (state, entry) WHERE state <> 'waiting';
 CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, stored INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE gone (id TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
+`, `
+ALTER TABLE entries ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE entries ADD COLUMN code TEXT NOT NULL DEFAULT '';
 `}

@@ -59,6 +59,9 @@ func New(ctx context.Context, cfg Config, d Deps) (*Store, error) {
 		}
 	} else {
 		s.keeper = inFiles{s}
+		if err == nil {
+			err = s.db.Migrate(ctx, "quarantine words", wordsSchema())
+		}
 		err = errors.Join(err, s.openFiles())
 	}
 	if err == nil {
@@ -178,6 +181,10 @@ func (s *Store) complete(e *Entry, src mail.Source) (err error) {
 	if e.Terms == nil {
 		e.Terms = termsOf(e.Result)
 	}
+	if e.Reason == "" && e.Code == "" {
+		text, code := Headline(e.Result)
+		e.Reason, e.Code = mail.Printable(text, maxReason), mail.Printable(code, maxReason)
+	}
 	if len(e.Result) > disk.MaxLine/2 || len(e.Result) > 0 && !json.Valid(e.Result) {
 		e.Result = fmt.Appendf(nil, `{"omitted":"a result of %d bytes"}`, len(e.Result))
 	}
@@ -249,7 +256,11 @@ func (s *Store) index(ctx context.Context, e *Entry, stored int64) error {
 
 // insert adds the rows of an entry and its content, and reports whether that was not there before.
 func insert(ctx context.Context, tx *sql.Tx, e *Entry, stored int64) (added bool, err error) {
-	if _, err := insertEntry(ctx, tx, e); err != nil {
+	seq, owners, err := insertEntry(ctx, tx, e)
+	if err == nil {
+		err = indexWords(ctx, tx, seq, found(e), owners)
+	}
+	if err != nil {
 		return false, err
 	}
 	r, err := tx.ExecContext(ctx, `INSERT INTO blobs (sha256, stored) VALUES (?,?) ON CONFLICT DO NOTHING`, e.SHA256, stored)
@@ -260,24 +271,26 @@ func insert(ctx context.Context, tx *sql.Tx, e *Entry, stored int64) (added bool
 	return n > 0, err
 }
 
-// insertEntry adds the rows of an entry.
-func insertEntry(ctx context.Context, tx *sql.Tx, e *Entry) (seq int64, err error) {
+// insertEntry adds the rows of an entry, and gives the owners of its copies.
+func insertEntry(ctx context.Context, tx *sql.Tx, e *Entry) (seq int64, owners []string, err error) {
 	err = tx.QueryRowContext(ctx, `INSERT INTO entries (id, time, expires, class, refused, score, mail_from, author, name,
-		subject, size, sha256, client, helo, found) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
+		subject, size, sha256, client, helo, found, reason, code) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
 		e.ID, e.Time.UnixMilli(), e.Expires.UnixMilli(), string(e.Class), e.Refused, int64(e.Score), e.MailFrom, e.Author,
-		e.Name, e.Subject, e.Size, e.SHA256, e.Client, e.Helo, found(e)).Scan(&seq)
+		e.Name, e.Subject, e.Size, e.SHA256, e.Client, e.Helo, found(e), e.Reason, e.Code).Scan(&seq)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
+	owners = make([]string, len(e.Rcpts))
 	for i, c := range e.Rcpts {
 		owner, domain := ownerOf(c.Address)
+		owners[i] = owner
 		_, err := tx.ExecContext(ctx, `INSERT INTO recipients (entry, place, address, owner, domain, state, reply, by, at, key)
 			VALUES (?,?,?,?,?,?,?,?,?,'')`, seq, i, c.Address, owner, domain, string(c.State), c.Reply, c.By, millis(c.At))
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
-	return seq, nil
+	return seq, owners, nil
 }
 
 // undo removes what a failed Put may have left. Content that another entry needs stays.
@@ -323,6 +336,9 @@ func found(e *Entry) string {
 
 // maxFound bounds the searchable text of one entry, in bytes.
 const maxFound = 4096
+
+// maxReason bounds a reason in the index, in bytes.
+const maxReason = 500
 
 // ownerOf is the canonical form of a recipient, and its domain: one function for storage, ownership and search.
 func ownerOf(address string) (owner, domain string) {

@@ -73,12 +73,15 @@ func (v View) copies() cond {
 	return c
 }
 
-// entries restricts e, a row of entries, to the view and the query.
+// entries restricts e, a row of entries, to the view and the query but for its words.
 func (v View) entries(q Query) cond {
 	var c cond
 	r := v.copies()
 	if q.State != "" {
 		r.and("r.state = ?", string(q.State))
+		if q.State != Waiting {
+			r.and("r.state <> 'waiting'") // so that the index of the few is used
+		}
 	}
 	if q.Recipient != "" {
 		owner, _ := ownerOf(q.Recipient)
@@ -103,12 +106,6 @@ func (v View) entries(q Query) cond {
 	if q.Before != "" {
 		c.and("e.id < ?", q.Before)
 	}
-	own := v.copies()
-	for _, word := range words(q.Text) {
-		// The recipients are looked through once for each word, not once for each entry.
-		args := append(append([]any{word}, own.args...), word)
-		c.and("(instr(e.found, ?) > 0 OR e.seq IN (SELECT r.entry FROM recipients r WHERE "+own.where()+" AND instr(r.owner, ?) > 0))", args...)
-	}
 	return c
 }
 
@@ -119,7 +116,7 @@ func words(text string) []string {
 }
 
 const columns = `e.seq, e.id, e.time, e.expires, e.class, e.refused, e.score, e.mail_from, e.author, e.name, e.subject,
-	e.size, e.sha256, e.client, e.helo`
+	e.size, e.sha256, e.client, e.helo, e.reason, e.code`
 
 // List returns what the query selects, newest first, without results.
 func (v View) List(ctx context.Context, q Query) ([]Entry, error) {
@@ -127,6 +124,9 @@ func (v View) List(ctx context.Context, q Query) ([]Entry, error) {
 		q.Limit = 50
 	}
 	c := v.entries(q)
+	if err := v.search(ctx, &c, q.Text); err != nil {
+		return nil, fmt.Errorf("list quarantine: %w", err)
+	}
 	rows, err := v.s.db.Query(ctx, "SELECT "+columns+" FROM entries e WHERE "+c.where()+" ORDER BY e.id DESC LIMIT ?",
 		append(c.args, min(q.Limit, 1000))...)
 	if err != nil {
@@ -142,13 +142,27 @@ func (v View) List(ctx context.Context, q Query) ([]Entry, error) {
 	return list, nil
 }
 
+// Count is how many entries the query selects, whatever its page, but no more than most: beyond, nobody counts.
+func (v View) Count(ctx context.Context, q Query, most int) (n int, err error) {
+	q.Before = ""
+	c := v.entries(q)
+	if err := v.search(ctx, &c, q.Text); err != nil {
+		return 0, fmt.Errorf("count quarantine: %w", err)
+	}
+	err = v.s.db.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM entries e WHERE "+c.where()+" LIMIT ?) AS some", append(c.args, most)...).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count quarantine: %w", err)
+	}
+	return n, nil
+}
+
 // scan reads rows of columns.
 func scan(rows *sql.Rows) (list []Entry, seqs []int64, err error) {
 	for rows.Next() {
 		var e Entry
 		var seq, at, expires, score int64
 		err := rows.Scan(&seq, &e.ID, &at, &expires, &e.Class, &e.Refused, &score, &e.MailFrom, &e.Author, &e.Name,
-			&e.Subject, &e.Size, &e.SHA256, &e.Client, &e.Helo)
+			&e.Subject, &e.Size, &e.SHA256, &e.Client, &e.Helo, &e.Reason, &e.Code)
 		if err != nil {
 			return nil, nil, errors.Join(err, rows.Close())
 		}
@@ -167,6 +181,9 @@ func (v View) addCopies(ctx context.Context, list []Entry, seqs []int64) error {
 	args := make([]any, len(seqs))
 	for i, seq := range seqs {
 		index[seq], args[i] = i, seq
+		if !v.all {
+			list[i].Reason, list[i].Code = "", ""
+		}
 	}
 	c := v.copies()
 	rows, err := v.s.db.Query(ctx, `SELECT r.entry, r.address, r.state, r.reply, r.by, r.at FROM recipients r

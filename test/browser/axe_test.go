@@ -27,10 +27,10 @@ func axe(t *testing.T) string {
 // pages are all pages that can be looked at, by name and path.
 func pages() [][2]string {
 	return [][2]string{{"overview", "/"}, {"quarantine", "/quarantine"}, {"message", "/quarantine/0m9xspoofk"}, {"html", "/quarantine/0m9xspoofk?view=html"},
-		{"hostile", "/quarantine/0m9xhostik"}, {"macro", "/quarantine/0m9xmacrok"},
+		{"hostile", "/quarantine/0m9xhostik"}, {"long", "/quarantine/0m9xlongxk"}, {"arabic", "/quarantine/0m9xarabik"}, {"macro", "/quarantine/0m9xmacrok"},
 		{"release", "/quarantine/0m9xspoofk/release"}, {"malware", "/quarantine/0m9xeicark/release"}, {"delete", "/quarantine/0m9xmacrok/delete"},
 		{"sender", "/quarantine/0m9xspoofk/sender?verb=allow"}, {"deny", "/quarantine/0m9xspoofk/sender?verb=deny"}, {"test", "/quarantine/0m9xspoofk/test"},
-		{"trace", "/trace"}, {"record", "/trace/0m9xspoofk"}, {"waiting", "/waiting"}, {"hold", "/hold"}, {"tls", "/tls"},
+		{"trace", "/trace"}, {"record", "/trace/0m9xspoofk"}, {"waiting", "/waiting"}, {"hold", "/hold"}, {"tls", "/tls"}, {"webhooks", "/webhooks"}, {"dates", "/quarantine?since=2026-01-01"},
 		{"policy", "/policy"}, {"draft", "/policy/draft"}, {"kept", "/policy/kept/k1"}, {"lists", "/lists"}, {"known", "/known"},
 		{"people", "/people"}, {"person", "/people/alice"}, {"account", "/account"}, {"audit", "/audit"},
 		{"health", "/health"}, {"missing", "/nothing"}, {"empty", "/quarantine?q=nosuchthing"}}
@@ -41,7 +41,7 @@ func TestNoPageHasABarrier(t *testing.T) {
 	src := axe(t)
 	b := chromium(t)
 	_, url := site(t)
-	for _, l := range []struct {
+	for i, l := range []struct {
 		name string
 		look Look
 	}{
@@ -70,11 +70,15 @@ func TestNoPageHasABarrier(t *testing.T) {
 			}
 			must(t, tab.Go(url+"/login"))
 			look("login")
+			claim(t, b, url)
 			enter(t, tab, url, "ada")
 			for _, p := range pages() {
 				must(t, tab.Go(url+p[1]))
 				look(p[0])
 			}
+			must(t, tab.Go(fmt.Sprintf("%s/quarantine/0m9x%04dk/release", url, i)))
+			must(t, tab.Submit(".buttons button"))
+			look("after a release")
 			must(t, tab.Go(url+"/policy/draft"))
 			must(t, tab.Eval(fmt.Sprintf(`document.getElementById("text").value = %q`, "version: 1\nruls: []\n"), nil))
 			must(t, tab.Submit(".buttons button"))

@@ -19,6 +19,7 @@ import (
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
 	"gatepost/policy"
+	"gatepost/test/harness/rooms"
 )
 
 // A House is a quarantine, a journal and a next hop made of memory, with mail in them.
@@ -30,7 +31,8 @@ type House struct {
 	Refuse   map[string]string
 	Released []string // "id address", in order
 	Checks   []admin.Check
-	Rooms    *rooms
+	Meter    *admin.Meter
+	Rooms    *rooms.Rooms
 	now      time.Time
 }
 
@@ -62,6 +64,13 @@ func (h *House) List(_ context.Context, q quarantine.Query) ([]quarantine.Entry,
 	return out, nil
 }
 
+// Count implements admin.Quarantine.
+func (h *House) Count(ctx context.Context, q quarantine.Query, most int) (int, error) {
+	q.Limit, q.Before = most, ""
+	list, err := h.List(ctx, q)
+	return len(list), err
+}
+
 // Own is the house as some of its people see it.
 func (h *House) Own(addresses ...string) admin.Quarantine { return own{h, addresses} }
 
@@ -77,6 +86,13 @@ func (o own) List(ctx context.Context, q quarantine.Query) ([]quarantine.Entry, 
 		Since: q.Since, Until: q.Until, Before: q.Before, Limit: -1})
 	all = slices.DeleteFunc(all, func(e quarantine.Entry) bool { return !o.has(&e) })
 	return all[:min(len(all), q.Limit)], err
+}
+
+// Count implements admin.Quarantine.
+func (o own) Count(ctx context.Context, q quarantine.Query, most int) (int, error) {
+	q.Limit, q.Before = most, ""
+	list, err := o.List(ctx, q)
+	return len(list), err
 }
 
 // Entry implements admin.Quarantine.
@@ -191,6 +207,22 @@ func (h *House) Trace(_ context.Context, query string, limit int) ([]journal.Rec
 		}
 	}
 	return out, nil
+}
+
+// Health is how things are.
+func (h *House) Health() []admin.Check {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.Checks)
+}
+
+// Mend makes everything well.
+func (h *House) Mend() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.Checks {
+		h.Checks[i].OK = true
+	}
 }
 
 // Recent implements admin.Journal.

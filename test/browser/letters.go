@@ -3,6 +3,7 @@ package browser
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"gatepost/filters"
@@ -10,16 +11,19 @@ import (
 	"gatepost/gateway/admin"
 	"gatepost/gateway/journal"
 	"gatepost/policy"
+	"gatepost/test/harness/rooms"
 )
 
 // NewHouse returns a house with two dozen held messages, a day of traffic behind it, and the time now.
 func NewHouse(now time.Time) *House {
-	h := &House{content: make(map[string][]byte), now: now, Rooms: furnished(now), Refuse: map[string]string{
+	h := &House{content: make(map[string][]byte), now: now, Rooms: rooms.Furnished(now), Refuse: map[string]string{
 		"old@example.com": "550 5.1.1 <old@example.com>: Recipient address rejected: User unknown"}}
 	h.put(spoofed)
 	h.put(macro)
 	h.put(eicar)
 	h.put(hostile)
+	h.put(long)
+	h.put(arabic)
 	for i := range 22 {
 		l := spam
 		l.id = fmt.Sprintf("0m9x%04dk", i)
@@ -36,7 +40,8 @@ func NewHouse(now time.Time) *House {
 	h.Checks = []admin.Check{
 		{Name: "downstream example.com", OK: true, Severity: admin.Critical, Since: now.Add(-50 * time.Hour)},
 		{Name: "clamd", OK: false, Severity: admin.Warning, Since: now.Add(-25 * time.Minute),
-			Effect: "Mail with attachments is deferred until the scanner answers.", Hint: "Start clamd, or set failures.clamd in policy.yaml."},
+			Effect: "Mail is told to come back later, 451 (failures: defer).", Detail: "dial unix /run/clamav/clamd.ctl: connect: connection refused",
+			Hint: "Start clamd, and see that filters.clamd.address is where it listens and that the gateway may connect there."},
 		{Name: "dns", OK: true, Severity: admin.Critical, Since: now.Add(-50 * time.Hour)},
 		{Name: "disk", OK: true, Severity: admin.Critical, Since: now.Add(-50 * time.Hour)},
 	}
@@ -134,18 +139,35 @@ var eicar = letter{
 	attachments: []filters.Attachment{{Name: "eicar.com", Type: "text/plain", Path: []string{"a.zip", "eicar.com"}, Size: 68, Executable: true, SHA256: "275a021bbfb6489e54d471899f7d9d1663fc695ec2fe2a2c4538aabf651fd0f"}},
 }
 
-// hostileText is what must be text wherever it is shown (N-02).
-const hostileText = `<img src=x onerror=alert(1)>"'><script>alert(1)</script>`
+// long has words that no screen is wide enough for.
+var long = letter{
+	id: "0m9xlongxk", from: "bounces+1794182-5f3a-someone.with.a.very.long.name=example.com@bounce-handling.newsletter-delivery.marketing-cloud.example", helo: "o1.ptr2917.marketing-cloud.example",
+	author: "the-department-of-very-long-addresses-and-nothing-else-besides@newsletter-delivery.marketing-cloud.example", name: "The Department of Very Long Names, Division of Names That Do Not End Where One Would Expect",
+	client: "2001:db8:85a3:8d3:1319:8a2e:370:7348", rcpts: []string{"someone.with.a.very.long.name.and.more.of.it@example.com", "bob@example.com", "carol@example.com"}, class: policy.Spam, age: 32 * time.Minute,
+	subject: "Re: Fwd: Your weekly summary of everything that happened while you were away, including the things that you have seen already: Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverordnung",
+	text:    "https://newsletter-delivery.marketing-cloud.example/c/" + strings.Repeat("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", 8) + "\n",
+	because: []policy.Reason{{Code: "bayes.spam", Weight: 8700, At: "shipped", Text: "The words are those of spam (0.981)."}},
+	decided: []string{"bayes.spam"},
+}
+
+// arabic is written from right to left.
+var arabic = letter{
+	id: "0m9xarabik", from: "info@news.example", author: "info@news.example", name: "مركز الأخبار", helo: "mx.news.example",
+	client: "198.51.100.9", rcpts: []string{"bob@example.com"}, class: policy.Spam, age: 34 * time.Minute, subject: "عرض خاص: خصم 50% على Windows 11 لمدة 24 ساعة",
+	text:    "عزيزي العميل،\n\nالعرض ينتهي اليوم: https://news.example/offer?id=1\n\nThis line is English.\n",
+	because: []policy.Reason{{Code: "bayes.spam", Weight: 8700, At: "shipped", Text: "The words are those of spam (0.991)."}},
+	decided: []string{"bayes.spam"},
+}
 
 var hostile = letter{
-	id: "0m9xhostik", from: "x@evil.example", author: "x@evil.example", name: hostileText, helo: "evil.example",
-	client: "203.0.113.66", rcpts: []string{"alice@example.com"}, class: policy.Spam, age: 5 * time.Hour, subject: hostileText + "\u202e\u200b",
-	text: "\x1b[31mred\x1b[0m " + hostileText + "\n", html: hostileText + `<svg onload=alert(1)><style>*{position:fixed}</style>`,
-	because:     []policy.Reason{{Rule: hostileText, Code: hostileText, At: hostileText, Weight: 9000, Text: hostileText}},
-	decided:     []string{hostileText},
-	would:       []string{hostileText},
-	findings:    []finding{{hostileText, hostileText, hostileText, hostileText, hostileText, 9000}},
-	attachments: []filters.Attachment{{Name: hostileText + "\u202efdp.exe", Type: hostileText, Size: 1, SHA256: hostileText, Defects: []string{hostileText}}},
-	urls:        []filters.URL{{URL: "javascript:alert(1)//" + hostileText, Text: hostileText}},
-	notRun:      []filters.Failure{{Filter: hostileText, Error: hostileText}},
+	id: "0m9xhostik", from: "x@evil.example", author: "x@evil.example", name: rooms.Evil, helo: "evil.example",
+	client: "203.0.113.66", rcpts: []string{"alice@example.com"}, class: policy.Spam, age: 5 * time.Hour, subject: rooms.Evil + "\u202e\u200b",
+	text: "\x1b[31mred\x1b[0m " + rooms.Evil + "\n", html: rooms.Evil + `<svg onload=alert(1)><style>*{position:fixed}</style>`,
+	because:     []policy.Reason{{Rule: rooms.Evil, Code: rooms.Evil, At: rooms.Evil, Weight: 9000, Text: rooms.Evil}},
+	decided:     []string{rooms.Evil},
+	would:       []string{rooms.Evil},
+	findings:    []finding{{rooms.Evil, rooms.Evil, rooms.Evil, rooms.Evil, rooms.Evil, 9000}},
+	attachments: []filters.Attachment{{Name: rooms.Evil + "\u202efdp.exe", Type: rooms.Evil, Size: 1, SHA256: rooms.Evil, Defects: []string{rooms.Evil}}},
+	urls:        []filters.URL{{URL: "javascript:alert(1)//" + rooms.Evil, Text: rooms.Evil}},
+	notRun:      []filters.Failure{{Filter: rooms.Evil, Error: rooms.Evil}},
 }

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatepost/gateway/journal"
+	"gatepost/policy"
 )
 
 // A reviewer finds the spoofed message, reads why it is held, releases it, sees the next hop's words, and the audit
@@ -55,7 +58,7 @@ func TestHostileHTMLDoesNothingInABrowser(t *testing.T) {
 	must(t, err)
 	enter(t, tab, url, "ada")
 	for _, path := range []string{"/quarantine/0m9xhostik", "/quarantine/0m9xhostik?view=html", "/quarantine/0m9xspoofk?view=html", "/quarantine/0m9xhostik/html",
-		"/quarantine", "/trace", "/trace/0m9xhostik", "/"} {
+		"/quarantine", "/trace", "/trace/0m9xhostik", "/", "/webhooks", "/health", "/audit", "/known", "/waiting", "/tls", "/hold", "/lists", "/quarantine/0m9xhostik/release"} {
 		must(t, tab.Go(url+path))
 		time.Sleep(200 * time.Millisecond) // for what a frame might still begin; the frame itself runs no timers
 	}
@@ -74,3 +77,56 @@ func TestHostileHTMLDoesNothingInABrowser(t *testing.T) {
 		}
 	}
 }
+
+// The overview shows what is new by itself and keeps still while somebody reads in it; a page that nobody uses does not
+// keep its person logged in, and nothing is read aloud for it.
+func TestTheOverviewKeepsItselfFresh(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	tab, err := b.Open(Look{Width: 1280, Height: 900, Language: "en"})
+	must(t, err)
+	must(t, tab.Do("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": fastClock}, nil))
+	enter(t, tab, url, "ada")
+	must(t, tab.Go(url+"/"))
+	figure := func() (text string) {
+		must(t, tab.Eval(`document.querySelector(".tile.delivered .figure").textContent + " " + document.querySelector(".pill").className`, &text))
+		return text
+	}
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for range 400 {
+			if ok() {
+				return
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		t.Fatalf("%s did not come about: %s", what, figure())
+	}
+	was := figure()
+	must(t, tab.Eval(`window.same = document.querySelector("main"); document.querySelector("#figures").open = true`, nil))
+	for range 3 {
+		h.Meter.Observe(&journal.Record{Kind: journal.Message, Time: time.Now(), Reply: policy.Reply{Code: 250}})
+	}
+	h.Mend()
+	until("a new figure", func() bool { return figure() != was })
+	if !strings.HasSuffix(figure(), "well") {
+		t.Errorf("health is not fresh: %s", figure())
+	}
+	var kept bool
+	must(t, tab.Eval(`document.querySelector("#figures").open && window.same === document.querySelector("main") && !document.querySelector(".strip") && !document.querySelector("[aria-live], [role=status], [role=alert]")`, &kept))
+	if !kept {
+		t.Error("the page was loaded again, what was open is shut, or something is read aloud")
+	}
+	must(t, tab.Eval(`document.querySelector("#figures summary").focus()`, nil))
+	was = figure()
+	h.Meter.Observe(&journal.Record{Kind: journal.Message, Time: time.Now(), Reply: policy.Reply{Code: 250}})
+	time.Sleep(300 * time.Millisecond) // many times as long as it takes to ask
+	if figure() != was {
+		t.Error("the page changes under a reader's hands")
+	}
+	must(t, tab.Eval(`document.activeElement.blur()`, nil))
+	until("what had to wait", func() bool { return figure() != was })
+}
+
+// fastClock makes the page's seconds a hundredth as long.
+const fastClock = `{ const later = window.setTimeout; window.setTimeout = (f, ms, ...more) => later(f, ms / 100, ...more); }`

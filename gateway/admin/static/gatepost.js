@@ -4,19 +4,22 @@
   const lang = document.documentElement.lang || "en";
   const full = new Intl.DateTimeFormat(lang, {dateStyle: "medium", timeStyle: "short"});
   const hour = new Intl.DateTimeFormat(lang, {hour: "2-digit", minute: "2-digit", hour12: false});
-  for (const el of document.querySelectorAll("time[datetime]")) {
-    const at = new Date(el.getAttribute("datetime"));
-    if (isNaN(at)) continue;
-    if (el.hasAttribute("data-local")) {
-      el.title = el.textContent;
-      el.textContent = full.format(at);
-    } else {
-      el.title = full.format(at);
+  const localTimes = (root) => {
+    for (const el of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(el.getAttribute("datetime"));
+      if (isNaN(at)) continue;
+      if (el.hasAttribute("data-local")) {
+        el.title = el.textContent;
+        el.textContent = full.format(at);
+      } else {
+        el.title = full.format(at);
+      }
     }
-  }
-  for (const el of document.querySelectorAll("[data-hour]")) {
-    el.textContent = hour.format(new Date(el.getAttribute("data-hour")));
-  }
+    for (const el of root.querySelectorAll("[data-hour]")) {
+      el.textContent = hour.format(new Date(el.getAttribute("data-hour")));
+    }
+  };
+  localTimes(document);
 
   for (const el of document.querySelectorAll(".filters select")) {
     el.addEventListener("change", () => el.form.requestSubmit());
@@ -65,14 +68,58 @@
   const draft = document.querySelector("[data-draft]");
   if (draft) checking(draft);
 
-  const fresh = document.querySelector("[data-refresh]");
-  if (fresh) {
-    const every = Number(fresh.getAttribute("data-refresh")) * 1000;
-    setInterval(() => {
-      const busy = document.hidden || document.querySelector("details[open]") || !getSelection().isCollapsed ||
-        (document.activeElement && document.activeElement !== document.body);
-      if (!busy) location.reload();
-    }, every);
+  if (document.querySelector("[data-live]")) keepFresh();
+
+  // keepFresh asks for the page again while somebody looks at it, and puts what changed in its place, without a sound:
+  // a reader who is in the middle of something is left alone, and so is a session that nobody uses.
+  function keepFresh() {
+    const every = Number(document.querySelector("[data-live]").getAttribute("data-live")) * 1000;
+    let tag = "", timer = 0, asked = Date.now();
+    const inUse = (live) => live.contains(document.activeElement) || (!getSelection().isCollapsed && live.contains(getSelection().anchorNode));
+    const put = (page) => {
+      const live = document.querySelector("[data-live]"), next = page.querySelector("[data-live]");
+      if (!next || inUse(live)) return false;
+      for (const d of live.querySelectorAll("details[id][open]")) {
+        const same = next.querySelector("#" + CSS.escape(d.id));
+        if (same) same.open = true;
+      }
+      const fresh = document.importNode(next, true);
+      localTimes(fresh);
+      live.replaceWith(fresh);
+      for (const at of [".tools .pill", ".strip"]) {
+        const was = document.querySelector(at), now = page.querySelector(at);
+        if (was && was.contains(document.activeElement)) continue;
+        const node = now && document.importNode(now, true);
+        if (node) localTimes(node);
+        if (was && node) was.replaceWith(node);
+        else if (was) was.remove();
+        else if (node && at === ".strip") document.querySelector("main").before(node);
+        else if (node) document.querySelector(".tools").prepend(node);
+      }
+      return true;
+    };
+    const again = () => {
+      clearTimeout(timer);
+      if (!document.hidden) timer = setTimeout(ask, Math.max(0, asked + every - Date.now()));
+    };
+    const ask = () => {
+      asked = Date.now();
+      const x = new XMLHttpRequest();
+      x.open("GET", location.pathname);
+      x.responseType = "document";
+      x.timeout = every;
+      x.setRequestHeader("Gatepost-Unattended", "1");
+      if (tag) x.setRequestHeader("If-None-Match", tag);
+      x.onload = () => {
+        if (x.responseURL && new URL(x.responseURL).pathname !== location.pathname) return; // logged out
+        if (x.status === 200 && x.response && put(x.response)) tag = x.getResponseHeader("ETag") || "";
+        again();
+      };
+      x.onerror = x.ontimeout = again;
+      x.send();
+    };
+    document.addEventListener("visibilitychange", again);
+    again();
   }
 
   function choosing(form) {

@@ -1,4 +1,6 @@
-package browser
+// Package rooms is what stands behind the review pages, in memory: a policy with its past, entries, a hold queue, waiting
+// senders, what was learnt, webhooks. Tests of the pages and pictures of them are made of it.
+package rooms
 
 import (
 	"context"
@@ -11,12 +13,13 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway/admin"
 	"gatepost/gateway/policies"
+	"gatepost/gateway/webhook"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
 
-// rooms are a policy with its past, entries, a hold queue, waiting senders and what was learnt, in memory.
-type rooms struct {
+// Rooms are a policy with its past, entries, a hold queue, waiting senders and what was learnt, in memory.
+type Rooms struct {
 	mu      sync.Mutex
 	now     time.Time
 	text    string // the policy file
@@ -33,19 +36,19 @@ type rooms struct {
 }
 
 // read implements policy.Options.ReadFile.
-func (r *rooms) read(path string) ([]byte, error) {
+func (r *Rooms) read(path string) ([]byte, error) {
 	if path == "entries.yaml" {
 		return policy.WriteEntries(r.entries), nil
 	}
 	return nil, fs.ErrNotExist
 }
 
-func (r *rooms) parse(text string) (*policy.Policy, []conf.Problem) {
+func (r *Rooms) parse(text string) (*policy.Policy, []conf.Problem) {
 	return policy.Parse("policy.yaml", []byte(text), policy.Options{ReadFile: r.read, Entries: "entries.yaml"})
 }
 
 // Current implements admin.Policies.
-func (r *rooms) Current(context.Context) (admin.PolicyInForce, error) {
+func (r *Rooms) Current(context.Context) (admin.PolicyInForce, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, problems := r.parse(r.text)
@@ -56,7 +59,7 @@ func (r *rooms) Current(context.Context) (admin.PolicyInForce, error) {
 }
 
 // Check implements admin.Policies.
-func (r *rooms) Check(ctx context.Context, text string) (admin.PolicyCheck, error) {
+func (r *Rooms) Check(ctx context.Context, text string) (admin.PolicyCheck, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	draft, problems := r.parse(text)
@@ -68,14 +71,14 @@ func (r *rooms) Check(ctx context.Context, text string) (admin.PolicyCheck, erro
 }
 
 // Replay implements admin.Policies.
-func (r *rooms) Replay(_ context.Context, _ string, since time.Time) (admin.PolicyReplay, error) {
+func (r *Rooms) Replay(_ context.Context, _ string, since time.Time) (admin.PolicyReplay, error) {
 	d := policy.Difference{ID: "0m9xspoofk", Was: policy.Quarantine, Now: policy.Reject, From: "noreply@cheap-hosting.example", Rcpt: "alice@example.com",
 		Subject: "Your account is locked: confirm within 24 hours", Because: []policy.Reason{{Code: "dmarc.fail", At: "policy.yaml:9", Weight: 15000, Text: "DMARC fails for yourbank.example."}}}
 	return admin.PolicyReplay{Differences: policy.Differences{Judged: 4210, Unknown: 2, Differences: []policy.Difference{d}}, Since: since, Whole: true}, nil
 }
 
 // force takes a text into force.
-func (r *rooms) force(text string) {
+func (r *Rooms) force(text string) {
 	r.text = text
 	r.gen++
 	r.now = r.now.Add(time.Second)
@@ -88,7 +91,7 @@ func (r *rooms) force(text string) {
 }
 
 // Apply implements admin.PolicyChanger.
-func (r *rooms) Apply(_ context.Context, text, base string) ([]conf.Problem, error) {
+func (r *Rooms) Apply(_ context.Context, text, base string) ([]conf.Problem, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if base != "base"+strconv.FormatUint(r.gen, 10) {
@@ -102,7 +105,7 @@ func (r *rooms) Apply(_ context.Context, text, base string) ([]conf.Problem, err
 }
 
 // Kept implements admin.PolicyChanger.
-func (r *rooms) Kept(_ context.Context, name string) (admin.KeptPolicy, error) {
+func (r *Rooms) Kept(_ context.Context, name string) (admin.KeptPolicy, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	text, ok := r.texts[name]
@@ -115,7 +118,7 @@ func (r *rooms) Kept(_ context.Context, name string) (admin.KeptPolicy, error) {
 }
 
 // Restore implements admin.PolicyChanger.
-func (r *rooms) Restore(_ context.Context, name string) ([]conf.Problem, error) {
+func (r *Rooms) Restore(_ context.Context, name string) ([]conf.Problem, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.force(r.texts[name])
@@ -123,7 +126,7 @@ func (r *rooms) Restore(_ context.Context, name string) ([]conf.Problem, error) 
 }
 
 // Add implements admin.Entries.
-func (r *rooms) Add(_ context.Context, e policy.Entry) ([]conf.Problem, error) {
+func (r *Rooms) Add(_ context.Context, e policy.Entry) ([]conf.Problem, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.entries = append(r.entries, e)
@@ -136,7 +139,7 @@ func (r *rooms) Add(_ context.Context, e policy.Entry) ([]conf.Problem, error) {
 }
 
 // Remove implements admin.Entries.
-func (r *rooms) Remove(_ context.Context, key string) ([]conf.Problem, error) {
+func (r *Rooms) Remove(_ context.Context, key string) ([]conf.Problem, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, _ := r.parse(r.text)
@@ -159,21 +162,21 @@ func (r *rooms) Remove(_ context.Context, key string) ([]conf.Problem, error) {
 }
 
 // Hits implements admin.Entries.
-func (r *rooms) Hits(context.Context, time.Time) (map[string]int, error) {
+func (r *Rooms) Hits(context.Context, time.Time) (map[string]int, error) {
 	return map[string]int{"entries.yaml:5": 41}, nil
 }
 
 // TestOf implements admin.Testwright.
-func (r *rooms) TestOf(_ context.Context, id string) (string, error) {
+func (r *Rooms) TestOf(_ context.Context, id string) (string, error) {
 	return "  - name: \"message " + id + " is treated as it was: quarantine\"\n    given:\n      client: \"203.0.113.9\"\n      mail_from: \"noreply@cheap-hosting.example\"\n" +
 		"      rcpt: [\"person1@example.com\"]\n      findings: [\"dmarc.fail\",\"links.mismatch\",\"spoof.person\"]\n      from: \"person2@yourbank.example\"\n    expect: {action: quarantine, class: phish}\n", nil
 }
 
 // Rescan implements admin.Rescanner.
-func (r *rooms) Rescan(context.Context, string) (admin.Rescan, error) { return r.rescan, nil }
+func (r *Rooms) Rescan(context.Context, string) (admin.Rescan, error) { return r.rescan, nil }
 
 // Teach implements admin.Teacher.
-func (r *rooms) Teach(_ context.Context, spam bool, src mail.Source, _ string) error {
+func (r *Rooms) Teach(_ context.Context, spam bool, src mail.Source, _ string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.taught = append(r.taught, strconv.FormatBool(spam)+" "+strconv.FormatInt(src.Size(), 10))
@@ -181,14 +184,14 @@ func (r *rooms) Teach(_ context.Context, spam bool, src mail.Source, _ string) e
 }
 
 // Held implements admin.Holds.
-func (r *rooms) Held(_ context.Context, limit int) ([]admin.HeldMail, int, error) {
+func (r *Rooms) Held(_ context.Context, limit int) ([]admin.HeldMail, int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.held[:min(limit, len(r.held))]), len(r.held), nil
 }
 
 // Retry implements admin.Holds.
-func (r *rooms) Retry(_ context.Context, ids []string, by string) error {
+func (r *Rooms) Retry(_ context.Context, ids []string, by string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done = append(r.done, "retry "+strconv.Itoa(len(ids))+" by "+by)
@@ -196,83 +199,120 @@ func (r *rooms) Retry(_ context.Context, ids []string, by string) error {
 }
 
 // Cancel implements admin.Holds.
-func (r *rooms) Cancel(_ context.Context, id, by string) error {
+func (r *Rooms) Cancel(_ context.Context, id, by string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.held, func(h admin.HeldMail) bool { return h.ID == id })
-	if i < 0 {
-		return admin.ErrNoMail
-	}
-	r.held = slices.Delete(r.held, i, i+1)
-	r.done = append(r.done, "cancel "+id+" by "+by)
-	return nil
+	return take(r, &r.held, func(h admin.HeldMail) bool { return h.ID == id }, admin.ErrNoMail, "cancel "+id+" by "+by)
 }
 
 // Waiting implements admin.Waiters.
-func (r *rooms) Waiting(context.Context, int) ([]admin.Waiter, error) {
+func (r *Rooms) Waiting(context.Context, int) ([]admin.Waiter, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.waiters), nil
 }
 
 // LetThrough implements admin.Waiters.
-func (r *rooms) LetThrough(_ context.Context, key string) error {
+func (r *Rooms) LetThrough(_ context.Context, key string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.waiters, func(w admin.Waiter) bool { return w.Key == key })
-	if i < 0 {
-		return admin.ErrNoWaiter
-	}
-	r.waiters = slices.Delete(r.waiters, i, i+1)
-	r.done = append(r.done, "let "+key)
-	return nil
+	return take(r, &r.waiters, func(w admin.Waiter) bool { return w.Key == key }, admin.ErrNoWaiter, "let "+key)
 }
 
 // Readiness implements admin.TLSReadiness.
-func (r *rooms) Readiness(context.Context, time.Time) (admin.TLSReport, error) {
+func (r *Rooms) Readiness(context.Context, time.Time) (admin.TLSReport, error) {
 	return admin.TLSReport{Messages: 5554, Clear: 431, Senders: []admin.TLSSender{{Domain: "old-printer.example", Clear: 412, Wanted: 409, Stage: "observe", Last: r.now},
-		{Domain: "club.example", Clear: 17, Wanted: 17, Stage: "warn", Last: r.now, Error: "no cipher suite in common"}, {Domain: hostileText, Clear: 2, Error: hostileText}}}, nil
+		{Domain: "club.example", Clear: 17, Wanted: 17, Stage: "warn", Last: r.now, Error: "no cipher suite in common"}, {Domain: Evil, Clear: 2, Error: Evil}}}, nil
 }
 
 // Known implements admin.Acquaintances.
-func (r *rooms) Known(context.Context, string, string, int) ([]admin.Acquaintance, error) {
+func (r *Rooms) Known(context.Context, string, string, int) ([]admin.Acquaintance, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.known), nil
 }
 
 // Forget implements admin.Acquaintances.
-func (r *rooms) Forget(_ context.Context, address string) error {
+func (r *Rooms) Forget(_ context.Context, address string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.known, func(a admin.Acquaintance) bool { return a.Address == address })
+	return take(r, &r.known, func(a admin.Acquaintance) bool { return a.Address == address }, admin.ErrNoneSuch, "forget "+address)
+}
+
+// take removes the item that is wanted, and notes what was done; none is there: missing.
+func take[T any](r *Rooms, list *[]T, wanted func(T) bool, missing error, done string) error {
+	i := slices.IndexFunc(*list, wanted)
 	if i < 0 {
-		return admin.ErrNoneSuch
+		return missing
 	}
-	r.known = slices.Delete(r.known, i, i+1)
-	r.done = append(r.done, "forget "+address)
+	*list = slices.Delete(*list, i, i+1)
+	r.done = append(r.done, done)
 	return nil
 }
 
-// furnished are rooms with something of everything in them, some of it hostile.
-func furnished(now time.Time) *rooms {
-	r := &rooms{now: now.Add(-50 * time.Hour)}
+// Status implements admin.Hooks.
+func (r *Rooms) Status() []webhook.Status {
+	return []webhook.Status{
+		{Name: "hooks.example.com", Events: []webhook.Event{webhook.Held, webhook.Health}, Delivered: 1284, LastOK: r.now},
+		{Name: Evil, Delivered: 3, Waiting: 12, Failed: 2, Dropped: 1, LastOK: r.now.Add(-time.Hour), Since: r.now.Add(-30 * time.Minute), Error: Evil},
+	}
+}
+
+// Test implements admin.Hooks.
+func (r *Rooms) Test(name, by string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.ContainsFunc(r.Status(), func(s webhook.Status) bool { return s.Name == name }) {
+		return false
+	}
+	r.done = append(r.done, "test "+name+" by "+by)
+	return true
+}
+
+// What a test asks afterwards.
+
+// State is everything that a request could have changed.
+func (r *Rooms) State() []any {
+	return []any{r.text, r.entries, r.kept, r.taught, r.held, r.waiters, r.known, r.done}
+}
+
+// Made are the entries there are.
+func (r *Rooms) Made() []policy.Entry { return r.entries }
+
+// Taught is what was learnt, such as "true 512": spam of so many bytes.
+func (r *Rooms) Taught() []string { return r.taught }
+
+// Asked is what was asked of the queue, the waiting, the learnt and the webhooks.
+func (r *Rooms) Asked() []string { return r.done }
+
+// Text is the policy file.
+func (r *Rooms) Text() string { return r.text }
+
+// Find makes v what a scan finds from now on.
+func (r *Rooms) Find(v admin.Rescan) { r.rescan = v }
+
+// Evil is what must be text wherever it is shown (N-02).
+const Evil = `<img src=x onerror=alert(1)>"'><script>alert(1)</script>`
+
+// Furnished are rooms with something of everything in them, some of it hostile.
+func Furnished(now time.Time) *Rooms {
+	r := &Rooms{now: now.Add(-50 * time.Hour)}
 	r.force("version: 1\nthresholds: {quarantine: 8}\n")
 	r.now = now.Add(-3 * time.Hour)
 	r.force(roomPolicy)
 	r.entries = []policy.Entry{
 		{Allow: true, Sender: []string{"@partner.example"}, Reason: "invoices come from there, asked for by accounting", Owner: "ada", From: "0m9xmacrok", Expires: now.Add(70 * 24 * time.Hour).Truncate(time.Second)},
-		{Sender: []string{"offers@bulk3.example"}, Reason: hostileText, Owner: "rev", Expires: now.Add(5 * 24 * time.Hour).Truncate(time.Second)},
+		{Sender: []string{"offers@bulk3.example"}, Reason: Evil, Owner: "rev", Expires: now.Add(5 * 24 * time.Hour).Truncate(time.Second)},
 		{Allow: true, Sender: []string{"news@club.example"}, Recipient: []string{"alice@example.com"}, Reason: "my club", Owner: "alice", Expires: now.Add(300 * 24 * time.Hour).Truncate(time.Second)},
 		{Client: []string{"203.0.113.66"}, Reason: "botnet, seen by ops", Owner: "ada"},
 	}
 	r.held = []admin.HeldMail{{ID: "0m9w0001a", MailFrom: "ann@friend.example", Rcpts: []string{"alice@example.com"}, Size: 18211, Since: now.Add(-4 * time.Hour), Until: now.Add(116 * time.Hour),
 		Next: now.Add(6 * time.Minute), Attempts: 7, Last: "451 4.4.1 mail1.internal:25: connection refused"},
-		{ID: "0m9w0002b", MailFrom: "x@evil.example", Rcpts: []string{"bob@example.com", "carol@example.com"}, Size: 902, Since: now.Add(-3 * time.Hour), Until: now.Add(117 * time.Hour), Attempts: 6, Last: hostileText}}
+		{ID: "0m9w0002b", MailFrom: "x@evil.example", Rcpts: []string{"bob@example.com", "carol@example.com"}, Size: 902, Since: now.Add(-3 * time.Hour), Until: now.Add(117 * time.Hour), Attempts: 6, Last: Evil}}
 	r.waiters = []admin.Waiter{{Key: "w1", Client: "198.51.100.0/24", Sender: "first-time@new.example", Rcpt: "alice@example.com", First: now.Add(-8 * time.Minute), Ready: now.Add(2 * time.Minute), Attempts: 2},
-		{Key: hostileText, Client: hostileText, Sender: hostileText, Rcpt: "bob@example.com", First: now.Add(-2 * time.Minute), Ready: now.Add(8 * time.Minute), Attempts: 1}}
+		{Key: Evil, Client: Evil, Sender: Evil, Rcpt: "bob@example.com", First: now.Add(-2 * time.Minute), Ready: now.Add(8 * time.Minute), Attempts: 1}}
 	r.known = []admin.Acquaintance{{Address: "ann@friend.example", Name: "Ann Friend", Messages: 311, First: now.Add(-900 * time.Hour), Last: now.Add(-2 * time.Hour), Proved: true},
-		{Address: "@supplier.example", Messages: 88, Last: now.Add(-30 * time.Hour), Proved: true}, {Address: "x@evil.example", Name: hostileText, Messages: 1, Last: now}}
+		{Address: "@supplier.example", Messages: 88, Last: now.Add(-30 * time.Hour), Proved: true}, {Address: "x@evil.example", Name: Evil, Messages: 1, Last: now}}
 	return r
 }
 
