@@ -259,7 +259,10 @@ func TestShelvesKeepTheirPromises(t *testing.T) {
 			if !first || second || err != nil {
 				t.Errorf("delete twice: %v, %v, %v", first, second, err)
 			}
-			made, over := Document{Kind: "b", Key: "k", Body: []byte("new")}, Document{Kind: "a", Key: "3", Body: []byte("new")}
+			made, over := Document{Kind: "b", Key: "k", Body: []byte("new")}, Document{Kind: "c", Key: "3", Body: []byte("new")}
+			if err := s.Put(ctx, Document{Kind: "c", Key: "3", Body: []byte("old"), Expires: time.Now().Add(-time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
 			for i, c := range []struct {
 				d    Document
 				was  []byte

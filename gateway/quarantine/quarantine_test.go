@@ -201,6 +201,10 @@ func TestListSelectsAndPages(t *testing.T) {
 		}
 		put(t, q, e, message(i))
 	}
+	end := ""
+	if q.db.Shared() {
+		end = "9 8 7 6 5 4 3 2 1 "
+	}
 	for _, c := range []struct {
 		name string
 		q    Query
@@ -217,7 +221,7 @@ func TestListSelectsAndPages(t *testing.T) {
 		{"attachment, two characters of a Chinese name", Query{Text: "通知", Limit: 1}, "9"},
 		{"recipient as text", Query{Text: "user3@"}, "3"},
 		{"the beginning of a word", Query{Text: "invo 6"}, "6"},
-		{"not its end", Query{Text: "voice"}, ""},
+		{"not its end, where there is an index of words", Query{Text: "voice"}, end},
 		{"client", Query{Text: "192.0.2.7", Limit: 2}, "9 8"},
 		{"not another client", Query{Text: "192.0.2.71"}, ""},
 		{"a whole address", Query{Text: "<user3@example.com>"}, ""},

@@ -13,7 +13,7 @@ import (
 
 // This file is how lists are searched by words: SQLite's full-text index names the candidates, and these alone are looked
 // at. A database that gateways share has no such index; there the entries are looked through, newest first, until a page is
-// full.
+// full, and a word is found within others, too.
 
 // wordsSchema makes the index, of what is there as well. Its first column is entries.found, its second the owners of the
 // copies, which only a View that sees everything may search.

@@ -149,7 +149,7 @@ func (v View) Count(ctx context.Context, q Query, most int) (n int, err error) {
 	if err := v.search(ctx, &c, q.Text); err != nil {
 		return 0, fmt.Errorf("count quarantine: %w", err)
 	}
-	err = v.s.db.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM entries e WHERE "+c.where()+" LIMIT ?) AS some", append(c.args, most)...).Scan(&n)
+	err = v.s.db.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM entries e WHERE "+c.where()+" LIMIT ?) AS newest", append(c.args, most)...).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count quarantine: %w", err)
 	}
