@@ -8,9 +8,10 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 )
 
-// A stored model is a header, the tokens with their weights, and a checksum (CRC-32C) of
+// A stored model is a header, the tokens in order with their weights, and a checksum (CRC-32C) of
 // all before it; numbers are little-endian:
 //
 //	"gpbayes1"  seed:8  generation:8  spam:4  ham:4  bias:4  slope:4  offset:4  size:4  { token:4 weight:4 }  sum:4
@@ -44,10 +45,8 @@ func (m *Model) Write(w io.Writer, generation uint64) error {
 	if m.zero != 0 {
 		add(0, m.zero)
 	}
-	for i, v := range m.keys {
-		if v != 0 {
-			add(v, m.weights[i])
-		}
+	for _, v := range m.tokens() {
+		add(v, m.weight(v))
 	}
 	binary.LittleEndian.PutUint32(b[size:], n)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
@@ -55,6 +54,18 @@ func (m *Model) Write(w io.Writer, generation uint64) error {
 		return fmt.Errorf("write model: %w", err)
 	}
 	return nil
+}
+
+// tokens are those of the table in the order of their numbers: where they stand in it depends on when they came.
+func (m *Model) tokens() []uint32 {
+	list := make([]uint32, 0, m.size)
+	for _, v := range m.keys {
+		if v != 0 {
+			list = append(list, v)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // castagnoli makes a new reference to the one table that package hash/crc32 keeps.
