@@ -29,13 +29,14 @@ type mixture struct {
 	unsigned  int // has no signature
 	changed   int // was signed, and changed on its way
 	elsewhere int // comes from a host that the sender's SPF does not name
+	pitched   int // sells something
 	longest   int // bytes
 }
 
 // usual is mail as a mail exchanger meets it: 12.7 KB on average. faultless is mail that nothing can be said against,
 // whatever loopback address it comes from.
 var (
-	usual     = mixture{unsigned: 5, changed: 5, elsewhere: 10, longest: 60000}
+	usual     = mixture{unsigned: 5, changed: 5, elsewhere: 10, pitched: 33, longest: 60000}
 	faultless = mixture{longest: 8000}
 )
 
@@ -119,7 +120,7 @@ func otherHost(i int) string { return fmt.Sprintf("127.2.0.%d", i+1) }
 
 // letter makes one letter.
 func (w *writer) letter(i int, s *sender, mix mixture) (letter, error) {
-	body, contentType := w.body(i)
+	body, contentType := w.body(i, w.IntN(100) < mix.pitched)
 	user, to := w.word(), []string{"alice", "bob", "carol", "dave", "erin"}[w.IntN(5)]+"@example.com"
 	var m strings.Builder
 	fmt.Fprintf(&m, "Received: from mail.%[1]s (mail.%[1]s [127.1.0.1]) by relay%[2]d.%[1]s (Postfix) with ESMTPS id %08[3]X\r\n\tfor <%[4]s>; Mon, 23 Nov 2026 08:59:%02[5]d +0000\r\n", s.name, w.IntN(9), w.Uint32(), to, i%60)
@@ -154,10 +155,9 @@ func (w *writer) letter(i int, s *sender, mix mixture) (letter, error) {
 	return l, nil
 }
 
-// body makes the content of a letter and says what it is. Shapes and sizes are those that mail exchangers see; what comes out
+// body makes the content of a letter, that of a seller where pitch is set, and says what it is. Shapes and sizes are those that mail exchangers see; what comes out
 // too long is not sent.
-func (w *writer) body(i int) (body, contentType string) {
-	pitch := w.IntN(3) == 0
+func (w *writer) body(i int, pitch bool) (body, contentType string) {
 	boundary := fmt.Sprintf("=_b%032x", i)
 	mixed := "multipart/mixed;\r\n\tboundary=\"" + boundary + "\""
 	switch x := w.Float64(); {
