@@ -12,6 +12,7 @@ import (
 	"gatepost/filters/content"
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
+	"gatepost/filters/route"
 	"gatepost/filters/spoof"
 	"gatepost/rules"
 	"gatepost/rules/conf"
@@ -51,6 +52,7 @@ type entry struct {
 func order() []string {
 	return []string{
 		"headers",
+		"route",
 		"auth",
 		"attach",
 		"links",
@@ -75,6 +77,11 @@ func entries() map[string]entry {
 			var c headers.Config
 			problems := s.Decode("headers", &c)
 			return headers.New(c), problems
+		}},
+		"route": {filters.AtMessage, 5 * time.Second, route.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+			var c route.Config
+			problems := s.Decode("route", &c)
+			return route.New(c), problems
 		}},
 		"auth": {filters.AtMessage, 25 * time.Second, auth.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c auth.Config

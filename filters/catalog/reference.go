@@ -17,6 +17,7 @@ import (
 	"gatepost/filters/icap"
 	"gatepost/filters/links"
 	"gatepost/filters/milter"
+	"gatepost/filters/route"
 	"gatepost/filters/rspamd"
 	"gatepost/filters/spamd"
 	"gatepost/filters/spoof"
@@ -26,7 +27,7 @@ import (
 // settings are the sections of the filters, by name.
 func settings() map[string]any {
 	return map[string]any{
-		"headers": headers.Config{}, "auth": auth.Config{}, "attach": attach.Config{}, "links": links.Config{}, "spoof": spoof.Config{}, "bulk": bulk.Config{},
+		"headers": headers.Config{}, "route": route.Config{}, "auth": auth.Config{}, "attach": attach.Config{}, "links": links.Config{}, "spoof": spoof.Config{}, "bulk": bulk.Config{},
 		"content": content.Config{}, "bayes": bayes.Config{}, "dnsbl": dnsbl.Config{}, "clamd": clamd.Config{}, "icap": icap.Config{},
 		"milter": milter.Config{}, "rspamd": rspamd.Config{}, "spamd": spamd.Config{}, "hook": hook.Config{},
 	}

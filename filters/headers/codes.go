@@ -19,6 +19,7 @@ func Codes() []filters.Code {
 		{Name: "headers.no-message-id", Meaning: "There is no Message-ID field.", Chinese: "缺少 Message-ID 字段。"},
 		{Name: "headers.no-subject", Meaning: "There is no Subject field.", Chinese: "缺少主题字段。"},
 		{Name: "headers.no-recipients", Meaning: "Neither To nor Cc names anybody.", Chinese: "收件人和抄送字段均为空。"},
+		{Name: "headers.recipients-undisclosed", Meaning: "The To field names nobody, as of mail to many whose addresses are hidden.", Chinese: "收件人字段未列出任何人，如隐藏收件人的群发邮件。"},
 	}
 	for _, d := range mail.Defects() {
 		codes = append(codes, filters.Code{Name: "defect." + d.Code, Meaning: d.Meaning, Chinese: d.Chinese})

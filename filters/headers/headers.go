@@ -189,7 +189,17 @@ func (c *check) missing() {
 			c.found(f.code, f.text, "header block", head)
 		}
 	}
-	if len(c.m.Fields("To")) == 0 && len(c.m.Fields("Cc")) == 0 {
+	to, cc := c.m.Fields("To"), c.m.Fields("Cc")
+	switch {
+	case len(to) == 0 && len(cc) == 0:
 		c.found("headers.no-recipients", "Neither To nor Cc names anybody.", "header block", head)
+	case len(to) > 0 && (undisclosed(to[0].Value) || len(c.m.Addresses("To"))+len(c.m.Addresses("Cc")) == 0):
+		c.found("headers.recipients-undisclosed", "The To field names nobody.", "header To", to[0].Span)
 	}
+}
+
+// undisclosed reports whether a To field says that it does not tell whom the message is for.
+func undisclosed(value string) bool {
+	value = strings.ToLower(value[:min(len(value), 1<<10)])
+	return strings.Contains(value, "undisclosed") && strings.Contains(value, "recipient")
 }

@@ -55,6 +55,8 @@ func TestEachCodeIsStatedForItsReasonAndNotForOneThatComesNear(t *testing.T) {
 		{"headers.no-message-id", change("Message-ID:", "X-ID:"), whole},
 		{"headers.no-subject", change("Subject:", "X-Subject:"), change("Hello", "")},
 		{"headers.no-recipients", change("To:", "X-To:"), change("To:", "Cc:")},
+		{"headers.recipients-undisclosed", change("b@b.example", "undisclosed-recipients:;"), change("b@b.example", "Team: b@b.example;")},
+		{"headers.recipients-undisclosed", change("b@b.example", "<Undisclosed.Recipients@b.example>"), change("To: b@b.example", "To: team:;\nCc: b@b.example")},
 		{"defect.header.name-space", change("Subject:", "Subject :"), whole},
 	} {
 		got := codes(facts(t, c.shows))

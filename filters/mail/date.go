@@ -12,8 +12,10 @@ const maxDate = 1 << 10
 // Date is the Date field; the zero time if it is missing or cannot be read.
 func (m *Message) Date() time.Time { return m.date.get(m.readDate) }
 
-func (m *Message) readDate() time.Time {
-	s := m.Get("Date")
+func (m *Message) readDate() time.Time { return readDate(m.Get("Date")) }
+
+// readDate reads a date as mail programs and servers write it; the zero time if it cannot.
+func readDate(s string) time.Time {
 	if s == "" || len(s) > maxDate {
 		return time.Time{}
 	}
