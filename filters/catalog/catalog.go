@@ -61,6 +61,7 @@ func order() []string {
 		"dnsbl",
 		"clamd",
 		"icap",
+		"yara",
 		"milter",
 		"rspamd",
 		"spamd",
