@@ -13,6 +13,7 @@ import (
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/headers"
 	"gatepost/filters/spoof"
+	"gatepost/filters/yara"
 	"gatepost/rules"
 	"gatepost/rules/conf"
 )
@@ -29,6 +30,7 @@ type Deps struct {
 	VIPs       []spoof.Person  // whose names the policy's lists protect
 	Rules      *rules.Set      // what content looks for
 	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
+	YARA       *yara.Shelf     // the compiled YARA rules of this configuration; nil: they are compiled each time
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.

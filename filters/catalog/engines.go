@@ -59,14 +59,14 @@ func engines() map[string]entry {
 // yaraEntry gives the filter a walk of its own through what attach opens, by attach's settings. Rules are only compiled where the
 // filter is on.
 func yaraEntry() entry {
-	return entry{filters.AtDepth, engineTime, yara.Codes, func(s Sections, _ Deps) (filters.Filter, []conf.Problem) {
+	return entry{filters.AtDepth, engineTime, yara.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 		var c yara.Config
 		problems := s.Decode("yara", &c)
 		var a attach.Config
 		if len(problems) > 0 || !s.Enabled("yara") || len(s.Decode("attach", &a)) > 0 {
 			return nil, problems
 		}
-		f, problems := yara.New(c, attach.New(a))
+		f, problems := yara.New(c, attach.New(a), d.YARA)
 		if f == nil {
 			return nil, problems
 		}

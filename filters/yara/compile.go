@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gatepost/filters/peer"
@@ -39,6 +40,23 @@ type book struct {
 	witness string   // name of the rule that matches every file, which nobody can guess
 	notes   map[string]bool
 	files   []string // of rules; r1 is the first
+}
+
+// A Shelf keeps the compiled rules of one configuration, for all filters that are made from it: the first has them compiled. Its
+// zero value is empty; nil keeps nothing.
+type Shelf struct {
+	once     sync.Once
+	book     *book
+	problems []conf.Problem
+}
+
+// open is the compiled rules.
+func (s *Shelf) open(cfg Config) (*book, []conf.Problem) {
+	if s == nil {
+		return write(cfg)
+	}
+	s.once.Do(func() { s.book, s.problems = write(cfg) })
+	return s.book, s.problems
 }
 
 // write compiles all rules of a configuration.
@@ -138,7 +156,7 @@ var versionLine = regexp.MustCompile(`^([0-9]{1,3})\.([0-9]{1,3})[0-9A-Za-z.+~-]
 // ask asks the program for its version.
 func (b *book) ask(ctx context.Context) error {
 	var said []string
-	j := job{path: b.program, args: []string{"--version"}, memory: 1 << 30, seconds: 10, line: func(l []byte) error {
+	j := job{path: b.program, dir: "/", args: []string{"--version"}, memory: 1 << 30, seconds: 10, line: func(l []byte) error {
 		said = append(said, peer.ASCII(string(l), 60))
 		return nil
 	}, most: 4 << 10}
@@ -254,7 +272,7 @@ func (b *book) scan(ctx context.Context, cfg Config, files []*os.File) (*answer,
 	seconds := max(1, int((left-time.Second)/time.Second)) // so that it says itself what it had no time for
 	a := newAnswer(b.witness, b.notes, first, len(files))
 	j := job{
-		path: b.program, args: []string{"-C", "-e", "-g", "-m", "-L", "-p", "1", "-a", strconv.Itoa(seconds), "--scan-list", descriptors + "3", descriptors + "0"},
+		path: b.program, dir: "/", args: []string{"-C", "-e", "-g", "-m", "-L", "-p", "1", "-a", strconv.Itoa(seconds), "--scan-list", descriptors + "3", descriptors + "0"},
 		files: append([]*os.File{b.rules}, files...), input: list.String(), memory: int64(cfg.Memory), seconds: seconds + 2, line: a.line, most: maxOutput,
 	}
 	said, err := j.run(ctx)

@@ -15,10 +15,11 @@ const maxSaid = 64 << 10
 // errFlood is the error of a job whose program writes more than it may.
 var errFlood = errors.New("it wrote more than it may")
 
-// A job is one run of a program: with an empty environment, in the root directory, in a process group of its own, within
+// A job is one run of a program: with an empty environment, in a process group of its own, within
 // limits, and ended together with the gateway.
 type job struct {
 	path    string
+	dir     string // where it runs; empty: in the gateway's working directory
 	args    []string
 	files   []*os.File // become descriptors 3, 4 and so on
 	input   string     // for standard input, at most what a pipe holds; given only once the limits are set

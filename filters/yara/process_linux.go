@@ -123,7 +123,7 @@ func (j *job) start() (*process, error) {
 		}
 	}
 	cmd := &exec.Cmd{
-		Path: j.path, Args: append([]string{j.path}, j.args...), Env: []string{}, Dir: "/", ExtraFiles: j.files,
+		Path: j.path, Args: append([]string{j.path}, j.args...), Env: []string{}, Dir: j.dir, ExtraFiles: j.files,
 		Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2],
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	}

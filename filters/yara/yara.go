@@ -66,12 +66,12 @@ type Filter struct {
 }
 
 // New makes the filter; nil if no rules are configured. It compiles the rules and has the program use them once: what is wrong
-// with either is a problem of the configuration.
-func New(cfg Config, files Files) (*Filter, []conf.Problem) {
+// with either is a problem of the configuration. Filters of the same configuration share what the shelf keeps.
+func New(cfg Config, files Files, shelf *Shelf) (*Filter, []conf.Problem) {
 	if len(cfg.Rules) == 0 {
 		return nil, nil
 	}
-	b, problems := write(cfg)
+	b, problems := shelf.open(cfg)
 	if len(problems) > 0 {
 		return nil, problems
 	}

@@ -61,7 +61,7 @@ func made(t testing.TB, cfg Config) *Filter {
 	t.Helper()
 	harness.Need(t, "yara")
 	harness.Need(t, "yarac")
-	f, problems := New(cfg, attach.New(attach.Config{}))
+	f, problems := New(cfg, attach.New(attach.Config{}), nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -402,7 +402,7 @@ func TestRulesThatAreWrongAreToldWithTheirPlace(t *testing.T) {
 	} {
 		cfg := good
 		c.change(&cfg)
-		f, problems := New(cfg, attach.New(attach.Config{}))
+		f, problems := New(cfg, attach.New(attach.Config{}), nil)
 		if f != nil || len(problems) == 0 || !strings.Contains(problems[0].Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, problems, c.want)
 		}
@@ -418,8 +418,32 @@ func TestExternalVariablesNamesTwiceAndGlobalRules(t *testing.T) {
 	}
 }
 
+// A path is relative to the working directory, as the configuration's reader makes it; what a file includes, to the file.
+func TestRelativePathsAndIncludes(t *testing.T) {
+	cfg := settings(t, `include "deep/inner.inc"`)
+	dir := string(cfg.Rules[0])
+	if err := os.Mkdir(filepath.Join(dir, "deep"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"inner.inc": `rule Inner { condition: true }`, "below.yara": `rule Below { condition: true }`, ".old.yar": "broken", "readme.txt": "broken"} {
+		if err := os.WriteFile(filepath.Join(dir, "deep", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	cfg.Rules = []conf.Path{"."}
+	facts, err := made(t, cfg).Check(context.Background(), letter("hello"))
+	if got := told(facts); err != nil || len(got) != 4 || got[0] != "yara.match|message|Below in message" || got[1] != "yara.match|message|Inner in message" {
+		t.Errorf("%q, %v", got, err)
+	}
+	cfg.Rules = []conf.Path{"rules0.yar"}
+	if _, problems := New(cfg, attach.New(attach.Config{}), nil); len(problems) > 0 {
+		t.Error(problems)
+	}
+}
+
 func TestNoRulesIsNoFilter(t *testing.T) {
-	if f, problems := New(Config{}, nil); f != nil || problems != nil {
+	if f, problems := New(Config{}, nil, nil); f != nil || problems != nil {
 		t.Error("a filter without rules")
 	}
 }
