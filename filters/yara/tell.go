@@ -47,7 +47,11 @@ func (q *inquiry) closed(blind []filters.Finding, known bool) {
 // hit states a rule that matches.
 func (q *inquiry) hit(h *hit, s filters.Stream) {
 	name := mail.Printable(s.Name, 80)
-	if name == "" {
+	switch {
+	case name != "":
+	case s.Where == "part ": // the message has one part
+		name = "the body"
+	default:
 		name = s.Where
 	}
 	proof := []filters.Evidence{{Where: s.Where, What: mail.Printable(h.rule+" in "+name+h.places(), 200)}}
