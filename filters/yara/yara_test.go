@@ -572,15 +572,43 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
+// BenchmarkManyAtOnce is messages with a file of 10 KiB, as many at once as there may be processes.
+func BenchmarkManyAtOnce(b *testing.B) {
+	for name, rules := range map[string]string{"8 rules": testRules, "5000 rules": manyRules()} {
+		b.Run(name, func(b *testing.B) {
+			f := made(b, settings(b, rules))
+			m := letter("hello", "a.bin", strings.Repeat("0123456789abcdef", 640))
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					if _, err := f.Check(context.Background(), m); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// manyRules are 5,000 rules of three strings each.
+func manyRules() string {
+	var many strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&many, "rule r%d { strings: $a = \"word number %d of these\" $b = { %04x 90 90 ?? %04x } $c = /key%d[a-f]{3,9}=/ condition: 2 of them }\n", i, i*7919, i, i, i)
+	}
+	return many.String()
+}
+
 func BenchmarkProcess(b *testing.B) {
-	f := made(b, settings(b, testRules))
-	b.Run("yara, an empty file", func(b *testing.B) {
-		for b.Loop() {
-			if err := f.book.prove(context.Background(), f.cfg); err != nil {
-				b.Fatal(err)
+	for name, rules := range map[string]string{"8 rules": testRules, "5000 rules": manyRules()} {
+		b.Run("an empty file by "+name, func(b *testing.B) {
+			f := made(b, settings(b, rules))
+			for b.Loop() {
+				if err := f.book.prove(context.Background(), f.cfg); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
+		})
+	}
 	b.Run("true", func(b *testing.B) {
 		for b.Loop() {
 			if err := exec.Command("/bin/true").Run(); err != nil {

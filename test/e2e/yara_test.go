@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -154,5 +157,45 @@ func TestAYARAThatFailsIsSeen(t *testing.T) {
 	}
 	if !well {
 		t.Errorf("doctor: %+v", c.Checks)
+	}
+}
+
+// P-28: what root compiled is scanned with by whom the gateway becomes.
+func TestYARAScansAfterRootWasGivenUp(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root has something to give up")
+	}
+	harness.Need(t, "yara")
+	harness.Need(t, "yarac")
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.Atoi(nobody.Uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := harness.Prepare(t, harness.Setup{Zone: friend, Config: "user: nobody\n" + unlimited + "filters: {yara: {rules: [rules.yar]}}\n", Files: map[string]string{"rules.yar": yaraRule}})
+	for _, dir := range []string{filepath.Dir(w.Dir), filepath.Dir(harness.Binary(t))} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = filepath.WalkDir(w.Dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chown(path, uid, -1)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Run()
+	f := &fishmonger{World: w}
+	if reply := f.send(smoked); !strings.HasPrefix(reply, "250 ") || f.Sink.Count() != 1 {
+		t.Errorf("clean mail: %q, %d arrived", reply, f.Sink.Count())
+	}
+	if reply := f.send(herring); !strings.HasPrefix(reply, "250 ") || f.Sink.Count() != 1 {
+		t.Errorf("what the rule knows: %q, %d arrived", reply, f.Sink.Count())
 	}
 }
