@@ -254,10 +254,11 @@ func codeOfWord(word string) string {
 
 // A complaint is what the program wrote of its troubles.
 type complaint struct {
-	late   map[int]bool   // files for which it had no time
-	failed map[int]string // files that it could not scan, and why
-	doubts []string       // rules whose results it calls incorrect
-	other  string         // the first line that is none of these
+	late    map[int]bool   // files for which it had no time
+	failed  map[int]string // files that it could not scan, and why
+	doubts  []string       // rules whose results it calls incorrect
+	other   string         // the first line that is none of these
+	overdue bool           // it took nearly all of its time, after which it leaves out what is left without a word
 }
 
 var (

@@ -1,6 +1,7 @@
 package yara
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -130,8 +131,14 @@ func ruleFiles(cfg Config) (files []string, problems []conf.Problem) {
 // below is a file, or the files of rules in a directory and those below it, in the order of their names.
 func below(path string) (list []string, err error) {
 	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() {
-		return []string{path}, err
+	if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is neither a file nor a directory", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
 	}
 	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -143,9 +150,13 @@ func below(path string) (list []string, err error) {
 			}
 			return nil
 		}
-		if end := filepath.Ext(name); !d.IsDir() && (end == ".yar" || end == ".yara") {
-			list = append(list, name)
+		if end := filepath.Ext(name); d.IsDir() || end != ".yar" && end != ".yara" {
+			return nil
 		}
+		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() { // behind a link
+			return fmt.Errorf("%s is no file: %w", name, cmp.Or(err, fs.ErrInvalid))
+		}
+		list = append(list, name)
 		return nil
 	})
 	return list, err
@@ -275,6 +286,9 @@ func (b *book) scan(ctx context.Context, cfg Config, files []*os.File) (*answer,
 		path: b.program, dir: "/", args: []string{"-C", "-e", "-g", "-m", "-L", "-p", "1", "-a", strconv.Itoa(seconds), "--scan-list", descriptors + "3", descriptors + "0"},
 		files: append([]*os.File{b.rules}, files...), input: list.String(), memory: int64(cfg.Memory), seconds: seconds + 2, line: a.line, most: maxOutput,
 	}
+	begin := time.Now()
 	said, err := j.run(ctx)
-	return a, readComplaint(said), err
+	c := readComplaint(said)
+	c.overdue = time.Since(begin) > time.Duration(seconds-1)*time.Second
+	return a, c, err
 }

@@ -67,7 +67,8 @@ func (j *job) run(ctx context.Context) (said string, err error) {
 		return "", err
 	}
 	defer p.close()
-	stop := context.AfterFunc(ctx, p.kill)
+	killed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { p.kill(); close(killed) })
 	complaints := make(chan string, 1)
 	go func() { complaints <- readSome(p.errors) }()
 	if err = j.limit(p.cmd.Process.Pid); err == nil {
@@ -80,7 +81,9 @@ func (j *job) run(ctx context.Context) (said string, err error) {
 	}
 	waitFor(p.cmd.Process.Pid)
 	unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL) // before it is reaped, so that the number is still its group's
-	stop()
+	if !stop() {
+		<-killed
+	}
 	end := p.cmd.Wait()
 	p.errors.SetReadDeadline(time.Now().Add(time.Second)) // somebody may have left the group and hold it open
 	said = <-complaints

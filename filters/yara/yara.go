@@ -195,7 +195,7 @@ func (q *inquiry) scan() error {
 			return fmt.Errorf("run %s: it could not scan %s: %s", q.f.book.program, s.Where, c.failed[file])
 		case flood:
 			q.limit(s, fmt.Sprintf("the rules match more than %d MiB of output can tell", maxOutput>>20))
-		case q.late:
+		case q.late, c.overdue:
 			q.limit(s, "YARA had no time for it")
 		default:
 			return fmt.Errorf("run %s: it ended well and did not look at %s: %s", q.f.book.program, s.Where, firstLine(c.other))
