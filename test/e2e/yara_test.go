@@ -23,19 +23,20 @@ const herring = "From: Ann <ann@friend.example>\nTo: <bob@example.com>\nSubject:
 
 var smoked = strings.Replace(herring, "cmVkIGhlcnJpbmc=", "cmVkIGhlcnI=", 1)
 
-// A fishmonger is a gateway with this rule, by a program that the test can break: it fails while there is a file "broken".
+// A fishmonger is a gateway with this rule, by a program that the test can break: while there is a file "broken" it does
+// something else.
 type fishmonger struct {
 	*harness.World
 	broken string
 }
 
-func sellFish(t *testing.T) *fishmonger {
+func sellFish(t *testing.T, otherwise string) *fishmonger {
 	t.Helper()
 	program := harness.Need(t, "yara")
 	harness.Need(t, "yarac")
 	dir := t.TempDir()
 	wrapper, broken := filepath.Join(dir, "yara"), filepath.Join(dir, "broken")
-	text := "#!/bin/sh\nif [ -e '" + broken + "' ] && [ \"$1\" != --version ]; then exit 1; fi\nexec " + program + " \"$@\"\n"
+	text := "#!/bin/sh\nif [ -e '" + broken + "' ] && [ \"$1\" != --version ]; then " + otherwise + "; fi\nexec " + program + " \"$@\"\n"
 	if err := os.WriteFile(wrapper, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func (f *fishmonger) send(letter string) string {
 }
 
 func TestWhatAYARARuleKnowsIsHeld(t *testing.T) {
-	f := sellFish(t)
+	f := sellFish(t, "exit 1")
 	for _, letter := range []string{herring, smoked} {
 		if reply := f.send(letter); !strings.HasPrefix(reply, "250 ") {
 			t.Errorf("%q", reply)
@@ -103,7 +104,7 @@ func TestAScanShowsWhatAYARARuleKnows(t *testing.T) {
 
 // P-18: a rule that cannot be compiled changes nothing, and check tells where it stands.
 func TestABrokenYARARuleChangesNothing(t *testing.T) {
-	f := sellFish(t)
+	f := sellFish(t, "exit 1")
 	rules := filepath.Join(f.Dir, "rules.yar")
 	change := func(text string) {
 		t.Helper()
@@ -132,7 +133,7 @@ func TestABrokenYARARuleChangesNothing(t *testing.T) {
 
 // G-16: while YARA cannot look, mail waits; health and the doctor say so.
 func TestAYARAThatFailsIsSeen(t *testing.T) {
-	f := sellFish(t)
+	f := sellFish(t, "exit 1")
 	if err := os.WriteFile(f.broken, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +159,25 @@ func TestAYARAThatFailsIsSeen(t *testing.T) {
 	if !well {
 		t.Errorf("doctor: %+v", c.Checks)
 	}
+}
+
+// What the gateway started ends with it, however it ends.
+func TestAYARAProcessDiesWithTheGateway(t *testing.T) {
+	pids := t.TempDir()
+	f := sellFish(t, "mkdir '"+pids+"'/$$; exec sleep 600")
+	if err := os.WriteFile(f.broken, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := harness.Dial(t, f.SMTP)
+	d.Talk("S: 220\nC: EHLO c.example\nS: 250\nC: MAIL FROM:<ann@friend.example>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: DATA\nS: 354")
+	d.Raw(harness.Wire(smoked) + ".\r\n")
+	var entries []os.DirEntry
+	harness.Eventually(t, "YARA runs", func() bool { entries, _ = os.ReadDir(pids); return len(entries) == 1 })
+	f.Kill()
+	harness.Eventually(t, "YARA is gone", func() bool {
+		stat, err := os.ReadFile("/proc/" + entries[0].Name() + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
 }
 
 // P-28: what root compiled is scanned with by whom the gateway becomes.
