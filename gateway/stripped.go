@@ -76,7 +76,7 @@ func (j *job) dangerous(v *policy.Verdict, o *strip.Order) {
 		}
 	}
 	for _, f := range j.in.Report.Findings {
-		if !against[f.Code] || !slices.Contains([]string{"attach", "clamd", "icap", "milter", "hashes"}, f.Filter) {
+		if !against[f.Code] || !slices.Contains([]string{"attach", "clamd", "icap", "yara", "milter", "hashes"}, f.Filter) {
 			continue
 		}
 		for _, e := range f.Proof {

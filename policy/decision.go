@@ -107,7 +107,7 @@ type Decision struct {
 // What a rule may take out of a copy.
 const (
 	StripAttachments = "attachments" // every part that is no readable text
-	StripDangerous   = "dangerous"   // the parts that findings of attach, clamd, icap, milter and hashes with a positive weight stand in
+	StripDangerous   = "dangerous"   // the parts that findings of attach, clamd, icap, yara, milter and hashes with a positive weight stand in
 	StripLinks       = "links"       // readable text becomes plain text, whose links nobody can click
 )
 

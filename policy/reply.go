@@ -102,7 +102,7 @@ func deferReply(groups []group) Reply {
 			switch f {
 			case "auth", "dnsbl", "links":
 				return Reply{451, "4.4.3", "The DNS does not answer for now; try again later"}
-			case "clamd", "icap", "milter", "attach", "sandbox":
+			case "clamd", "icap", "yara", "milter", "attach", "sandbox":
 				return Reply{451, "4.7.1", "The message cannot be scanned for now; try again later"}
 			}
 		}

@@ -2,8 +2,8 @@
 # Installs the Debian or Ubuntu packages whose programs the tests drive, or those that are named, each with a program of
 # its name. It starts nothing: tests start what they need on free ports and end it. Without the right to install, it says what is missing; those tests are then skipped by name.
 set -euo pipefail
-packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamav-daemon slapd haproxy testssl.sh bind9 rspamd spamd opendkim clamav-milter postgresql)
-programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamd slapd haproxy testssl named rspamd spamd opendkim clamav-milter initdb)
+packages=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamav-daemon slapd haproxy testssl.sh bind9 rspamd spamd opendkim clamav-milter postgresql yara)
+programs=(postfix swaks redis-server openssl strace chromium fonts-wqy-microhei npm clamd slapd haproxy testssl named rspamd spamd opendkim clamav-milter initdb yara)
 if [ $# -gt 0 ]; then
   packages=("$@")
   programs=("$@")

@@ -136,7 +136,7 @@ func (s *site) judgeTest(ctx context.Context, given policy.Given) (*mail.Envelop
 	if err != nil {
 		return nil, nil, err
 	}
-	local := &site{cfg: s.cfg, lasting: lasting{resolver: resolver}, rules: s.rules, vips: s.vips}
+	local := &site{cfg: s.cfg, lasting: lasting{resolver: resolver}, rules: s.rules, yara: s.yara, vips: s.vips}
 	chain, problems := local.chain()
 	if len(problems) > 0 {
 		return nil, nil, problems[0]

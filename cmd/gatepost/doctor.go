@@ -223,7 +223,7 @@ func withoutFilter(a policy.Action) string {
 // openDoors names what the policy lets pass although nobody looked (HOSTILE 5.3).
 func (s *site) openDoors() []diagnosis {
 	var list []diagnosis
-	for _, f := range []string{"attach", "clamd", "icap", "milter", "sandbox"} {
+	for _, f := range []string{"attach", "clamd", "icap", "yara", "milter", "sandbox"} {
 		if a := s.snap.Policy.OnFailure(f); a == policy.Accept || a == policy.Tag {
 			list = append(list, diagnosis{"policy", isWarning, "failures: " + f + " says " + string(a), "While " + f + " cannot look, mail passes unscanned.", "Say defer or quarantine, unless that is what you want."})
 		}

@@ -16,6 +16,7 @@ import (
 	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
 	"gatepost/filters/spoof"
+	"gatepost/filters/yara"
 	"gatepost/gateway"
 	"gatepost/gateway/config"
 	"gatepost/gateway/dns"
@@ -41,6 +42,7 @@ type site struct {
 	sources policies.Bundle // the files that the policy was read from
 	rules   *rules.Set      // see loadRules
 	packs   policies.Bundle // the site's rule packs that rules was made of
+	yara    *yara.Shelf     // compiled once for all chains of this configuration
 }
 
 // lasting is what outlives a reload of the configuration.
@@ -217,12 +219,15 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	if problems := s.loadRules(); len(problems) > 0 {
 		return nil, problems
 	}
+	if s.yara == nil {
+		s.yara = &yara.Shelf{}
+	}
 	ours := make(map[string]bool, len(s.cfg.Domains))
 	for _, d := range s.cfg.Domains {
 		ours[d.Name] = true
 	}
 	deps := catalog.Deps{
-		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, Rules: s.rules, VIPs: s.vips,
+		Resolver: s.resolver, AuthServID: s.cfg.Hostname, OurDomains: ours, Lists: listAsker{s.resolver.Unlimited()}, Sentry: s.sentry, Rules: s.rules, VIPs: s.vips, YARA: s.yara,
 	}
 	if s.learned != nil {
 		deps.Learned = s.learned

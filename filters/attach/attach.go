@@ -72,6 +72,7 @@ type walk struct {
 	guess   bool     // passwords may be tried
 	tried   []string // the words of the text, once they were needed
 	tries   int
+	give    func(filters.Stream) // for Each: takes every file; nil when the files are examined here
 }
 
 // enter waits for its turn to open containers. The wait costs nothing of the message's own time.
@@ -110,7 +111,7 @@ type item struct {
 // part examines one leaf in every reading that a mail program could take.
 func (w *walk) part(p *mail.Part) {
 	readings := p.Decoded()
-	plain := !p.Attachment() && p.Name() == "" && strings.HasPrefix(p.Type, "text/")
+	plain := isProse(p)
 	for i, r := range readings {
 		it := &item{part: p, names: p.Names(), declared: p.Type, path: []string{mail.Printable(p.Name(), 255)}, data: r.Data}
 		if plain {
@@ -138,6 +139,10 @@ func (w *walk) member(outer *item, name string, data []byte) {
 
 // look examines one item and all that is in it.
 func (w *walk) look(it *item, list bool) {
+	if w.give != nil {
+		w.hand(it)
+		return
+	}
 	sum := sha256.Sum256(it.data)
 	a := describe(it, sum)
 	w.listed(it, sum)

@@ -103,7 +103,8 @@ func (w *walk) letter(it *item) error {
 func (w *walk) letterPart(outer *item, p *mail.Part, data []byte, list bool) {
 	path := append(append([]string{}, outer.path...), mail.Printable(p.Name(), 255))
 	it := &item{part: outer.part, names: p.Names(), declared: p.Type, path: path, data: data}
-	if !p.Attachment() && p.Name() == "" && strings.HasPrefix(p.Type, "text/") {
+	if isProse(p) {
+		w.handOver(it, path, p.Type, data)
 		w.eicar(it)
 		w.activeSafely(it)
 		return

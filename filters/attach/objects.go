@@ -17,7 +17,7 @@ const maxLinks = 200
 
 // links keeps the links in a file's text as facts.
 func (w *walk) links(text string) {
-	if !strings.Contains(text, ":") && !strings.Contains(text, "www.") {
+	if w.give != nil || !strings.Contains(text, ":") && !strings.Contains(text, "www.") {
 		return
 	}
 	m := mail.Parse(mail.Memory("Content-Type: text/plain; charset=utf-8\r\n\r\n" + text[:min(len(text), 1<<20)]))

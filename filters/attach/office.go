@@ -160,6 +160,7 @@ func (w *walk) oleStream(it *item, f *mscfb.File, data []byte) {
 	}
 	if i := bytes.Index(data, []byte("\x00Attribut")); i >= 3 {
 		text := inflateVBA(data[i-3:])
+		w.handOver(it, append(it.path[:len(it.path):len(it.path)], "macro "+f.Name), "text/plain", text)
 		if m := autoRun.Find(text); m != nil {
 			w.find(it, "attach.macro-auto", "A macro runs by itself.", string(m)+" in "+f.Name)
 		}

@@ -14,6 +14,7 @@ import (
 	"gatepost/filters/headers"
 	"gatepost/filters/route"
 	"gatepost/filters/spoof"
+	"gatepost/filters/yara"
 	"gatepost/rules"
 	"gatepost/rules/conf"
 )
@@ -30,6 +31,7 @@ type Deps struct {
 	VIPs       []spoof.Person  // whose names the policy's lists protect
 	Rules      *rules.Set      // what content looks for
 	Learned    bayes.Source    // what the site's own mail taught; nil: nothing
+	YARA       *yara.Shelf     // the compiled YARA rules of this configuration; nil: they are compiled each time
 }
 
 // Sections holds the filters' own sections of the configuration. config.Filters is one.
@@ -63,6 +65,7 @@ func order() []string {
 		"dnsbl",
 		"clamd",
 		"icap",
+		"yara",
 		"milter",
 		"rspamd",
 		"spamd",

@@ -4,12 +4,14 @@ import (
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/attach"
 	"gatepost/filters/clamd"
 	"gatepost/filters/hook"
 	"gatepost/filters/icap"
 	"gatepost/filters/milter"
 	"gatepost/filters/rspamd"
 	"gatepost/filters/spamd"
+	"gatepost/filters/yara"
 	"gatepost/rules/conf"
 )
 
@@ -49,8 +51,27 @@ func engines() map[string]entry {
 			c.Hostname = d.AuthServID
 			return spamd.New(c)
 		}),
+		"yara": yaraEntry(),
 		"hook": hookEntry(),
 	}
+}
+
+// yaraEntry gives the filter a walk of its own through what attach opens, by attach's settings. Rules are only compiled where the
+// filter is on.
+func yaraEntry() entry {
+	return entry{filters.AtDepth, engineTime, yara.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+		var c yara.Config
+		problems := s.Decode("yara", &c)
+		var a attach.Config
+		if len(problems) > 0 || !s.Enabled("yara") || len(s.Decode("attach", &a)) > 0 {
+			return nil, problems
+		}
+		f, problems := yara.New(c, attach.New(a), d.YARA)
+		if f == nil {
+			return nil, problems
+		}
+		return f, problems
+	}}
 }
 
 func hookEntry() entry {
