@@ -23,6 +23,11 @@ func message(subject, text string) *mail.Message {
 
 // school makes lessons of invented mail: spam sells, ham talks of work; both have much in common.
 func school(seed Seed, n int) []Lesson {
+	return lessons(seed, n, func(_ bool, text string) *mail.Message { return message("news", text) })
+}
+
+// lessons makes them of messages with invented texts.
+func lessons(seed Seed, n int, write func(spam bool, text string) *mail.Message) []Lesson {
 	dice := rand.New(rand.NewPCG(7, 7))
 	pick := func(words string) string {
 		list := strings.Fields(words)
@@ -33,21 +38,20 @@ func school(seed Seed, n int) []Lesson {
 		return strings.Join(out, " ")
 	}
 	const both = " the of and to a in that is was for it with as his on be at by "
-	var lessons []Lesson
+	var list []Lesson
 	for i := range n {
 		spam := i%2 == 0
 		text := pick("meeting project report minutes agenda colleague budget schedule draft review" + both)
 		if spam {
 			text = pick("winner prize casino cheap pills bonus claim lottery million refund" + both)
 		}
-		tokens := seed.Tokens(message("news", text))
-		packed, err := Unpack(Pack(tokens))
+		packed, err := Unpack(Pack(seed.Tokens(write(spam, text))))
 		if err != nil {
 			panic(err)
 		}
-		lessons = append(lessons, Lesson{Spam: spam, Tokens: packed})
+		list = append(list, Lesson{Spam: spam, Tokens: packed})
 	}
-	return lessons
+	return list
 }
 
 func fitted(t testing.TB, lessons []Lesson) *Model {
@@ -222,5 +226,60 @@ func TestEveryCodeIsDocumentedInBothLanguages(t *testing.T) {
 		if !known[b.code] {
 			t.Errorf("%s is not documented", b.code)
 		}
+	}
+}
+
+// page is an HTML message.
+func page(domain, text string, images int) *mail.Message {
+	return mail.Parse(mail.Memory("From: News <news@" + domain + ">\r\nTo: b@b.example\r\nSubject: news\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" +
+		"<html><body bgcolor=#ffffff><table width=600><tr><td><font size=2 face=arial>" + text + "</font>" +
+		strings.Repeat("<img src=https://"+domain+"/a.png width=1 height=1><br>", 1+images) + "</td></tr></table></body></html>\r\n"))
+}
+
+// Two sources that can be told apart by their form alone teach nothing of a third: its form is not its fault.
+func TestHowAMessageIsBuiltCondemnsNoStranger(t *testing.T) {
+	images := 0
+	m := fitted(t, lessons(1, 400, func(spam bool, text string) *mail.Message {
+		if !spam {
+			return message("news", text)
+		}
+		images++
+		return page("n.example", text, images%5)
+	}))
+	if m.slope > 1 {
+		t.Errorf("slope %v", m.slope)
+	}
+	stranger := page("museum.example.org", "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich, und das Museum öffnet am Sonntag seine Türen für alle Kinder der Stadt", 1)
+	if p := m.Probability(Seed(1).Tokens(stranger)); p > 0.99 {
+		t.Errorf("a page whose words nobody taught is spam with %.3f", p)
+	}
+	if p := m.Probability(Seed(1).Tokens(page("n.example", "winner prize casino cheap pills bonus claim lottery million refund of the prize", 1))); p < 0.99 {
+		t.Errorf("a page as taught is spam with %.3f", p)
+	}
+}
+
+// What was written is learnt too, down to how a word is misspelt; addresses are not, nor which number is named.
+func TestRunsKnowTheHandAndNoAddress(t *testing.T) {
+	seed := Seed(1)
+	words := map[uint32]*word{}
+	one := message("x", "call b-o-b@site.example today, 12345")
+	for _, v := range seed.Tokens(one) {
+		if v&groupBits == ofSource {
+			words[v] = &word{}
+		}
+	}
+	var r reader
+	r.words(seed, one, words)
+	all := ""
+	for _, w := range words {
+		all += w.text + "|"
+	}
+	if !strings.Contains(all, "today") || !strings.Contains(all, "00000") || strings.Contains(all, "site") || strings.Contains(all, "1") {
+		t.Errorf("%s", all)
+	}
+	l := Lesson{Tokens: seed.Tokens(one)}
+	n := len(l.Tokens)
+	if l.Lean(); len(l.Tokens) != n-len(words) {
+		t.Errorf("%d of %d tokens are left, %d of the source", len(l.Tokens), n, len(words))
 	}
 }

@@ -11,7 +11,7 @@ import (
 const (
 	rounds  = 10   // through all lessons
 	rate    = 0.5  // of learning, in the manner of AdaGrad
-	decay   = 1e-4 // of every weight at each step
+	decay   = 4e-5 // of every weight at each step
 	seldom  = 2    // lessons that a token must be in: what one message alone says is never learnt
 	heavy   = 4.0  // the most that one token may weigh
 	folds   = 4    // parts for calibration, each judged by a model of the others
@@ -21,7 +21,7 @@ const (
 // Fit makes a model of lessons. It takes about 5 ms of one core for each hundred lessons, and ends early with ctx.
 // The order of lessons does not matter; their Tokens must ascend, as Unpack gives them.
 func Fit(ctx context.Context, seed Seed, lessons []Lesson) (*Model, error) {
-	m := &Model{seed: seed, slope: 1}
+	m := &Model{seed: seed, slope: 1, familiar: 0.5}
 	for _, l := range lessons {
 		if l.Spam {
 			m.spam++
@@ -37,7 +37,12 @@ func Fit(ctx context.Context, seed Seed, lessons []Lesson) (*Model, error) {
 		if err != nil {
 			return nil, err
 		}
-		slope, offset := calibrate(held, t.spam)
+		m.familiar = float32(familiar(held))
+		scores := make([]float64, len(held))
+		for i := range held {
+			scores[i] = held[i].score(float64(m.familiar))
+		}
+		slope, offset := calibrate(scores, t.spam)
 		m.slope, m.offset = float32(slope), float32(offset)
 	}
 	f := newFit(len(t.keys))
@@ -69,8 +74,9 @@ type table struct {
 
 // A row is the tokens of one lesson.
 type row struct {
-	numbers [2][]int32 // of those that are not too seldom: of all tokens but the subject's, and of those
-	scale   [2]float32
+	numbers [groups][]int32 // of those that are not too seldom
+	scale   [groups]float32
+	texts   int // tokens of the text, those too seldom among them
 	fold    int
 }
 
@@ -97,7 +103,7 @@ func newTable(lessons []Lesson) *table {
 		i = j
 	}
 	for _, l := range lessons {
-		t.rows = append(t.rows, row{t.number(l.Tokens), scales(l.Tokens), part(l.Tokens)})
+		t.rows = append(t.rows, row{t.number(l.Tokens), scales(l.Tokens), texts(l.Tokens), part(l.Tokens)})
 		t.spam = append(t.spam, l.Spam)
 	}
 	return t
@@ -112,15 +118,25 @@ func part(tokens []uint32) int {
 	return int(finish(uint64(tokens[0])) % folds)
 }
 
+// texts is how many tokens are of the text.
+func texts(tokens []uint32) (n int) {
+	for _, v := range tokens {
+		if v&groupBits == ofText {
+			n++
+		}
+	}
+	return n
+}
+
 // number finds the places of ascending tokens among the keys.
-func (t *table) number(tokens []uint32) (n [2][]int32) {
+func (t *table) number(tokens []uint32) (n [groups][]int32) {
 	n[0] = make([]int32, 0, len(tokens))
 	from := 0
 	for _, v := range tokens {
 		i, ok := slices.BinarySearch(t.keys[from:], v)
 		from += i
 		if ok {
-			n[v&subjectBit] = append(n[v&subjectBit], int32(from))
+			n[v&groupBits] = append(n[v&groupBits], int32(from))
 		}
 	}
 	n[0] = slices.Clip(n[0])
@@ -193,9 +209,25 @@ func (f *fit) step(r row, spam bool) {
 	f.bias -= rate * miss / math.Sqrt(f.before)
 }
 
-// crossed scores every lesson by a model that has not seen it.
-func crossed(ctx context.Context, t *table) ([]float64, error) {
-	held := make([]float64, len(t.rows))
+// view is what the model in the making sees in a row.
+func (f *fit) view(r row) view {
+	v := view{bias: f.bias, texts: r.texts}
+	for k, numbers := range r.numbers {
+		var sum float32
+		for _, i := range numbers {
+			sum += f.weights[i]
+			if uint32(k) == ofText && abs(f.weights[i]) > faint {
+				v.known++
+			}
+		}
+		v.sums[k] = float64(sum * r.scale[k])
+	}
+	return v
+}
+
+// crossed looks at every lesson with a model that has not seen it.
+func crossed(ctx context.Context, t *table) ([]view, error) {
+	held := make([]view, len(t.rows))
 	for k := range folds {
 		f := newFit(len(t.keys))
 		if err := f.run(ctx, t, func(i int) bool { return t.rows[i].fold != k }); err != nil {
@@ -203,22 +235,49 @@ func crossed(ctx context.Context, t *table) ([]float64, error) {
 		}
 		for i, r := range t.rows {
 			if r.fold == k {
-				held[i] = f.score(r)
+				held[i] = f.view(r)
 			}
 		}
 	}
 	return held, nil
 }
 
+// familiar is the median of the parts of their texts that models knew, of those lessons that have any text to speak of.
+func familiar(views []view) float64 {
+	var parts []float64
+	for _, v := range views {
+		if v.texts >= 20 {
+			parts = append(parts, float64(v.known)/float64(v.texts))
+		}
+	}
+	if len(parts) == 0 {
+		return 0.5
+	}
+	slices.Sort(parts)
+	return max(parts[len(parts)/2], 0.05)
+}
+
 // calibrate fits slope and offset so that logistic(slope*score+offset) is the probability of spam where spam and ham
-// are equally frequent (Platt's scaling with his smoothed targets, by Newton's method).
+// are equally frequent (Platt's scaling with his smoothed targets, by Newton's method). The slope is at most one: where
+// lessons can be told apart without an error, as of two lists that have nothing in common, nothing bounds it from above,
+// and mail of a third kind would be judged with a certainty that nobody has.
 func calibrate(scores []float64, spam []bool) (slope, offset float64) {
+	slope, offset = newton(scores, spam, 1, false)
+	if slope > 1 {
+		_, offset = newton(scores, spam, 1, true)
+		slope = 1
+	}
+	return max(slope, 0.1), min(max(offset, -3), 3)
+}
+
+// newton is the descent from a slope, which may be fixed.
+func newton(scores []float64, spam []bool, from float64, fixed bool) (slope, offset float64) {
 	n := [2]float64{}
 	for _, s := range spam {
 		n[index(s)]++
 	}
 	target := [2]float64{1 / (n[0] + 2), (n[1] + 1) / (n[1] + 2)}
-	slope = 1
+	slope = from
 	for range 50 {
 		var g0, g1, h00, h01, h11 float64
 		for i, z := range scores {
@@ -231,6 +290,9 @@ func calibrate(scores []float64, spam []bool) (slope, offset float64) {
 			h00, h01, h11 = h00+v*z*z, h01+v*z, h11+v
 		}
 		h00, h11 = h00+1e-6, h11+1e-6
+		if fixed {
+			g0, h00, h01 = 0, 1, 0
+		}
 		det := h00*h11 - h01*h01
 		if det <= 0 {
 			break
@@ -241,7 +303,7 @@ func calibrate(scores []float64, spam []bool) (slope, offset float64) {
 			break
 		}
 	}
-	return min(max(slope, 0.1), 3), min(max(offset, -5), 5)
+	return slope, offset
 }
 
 func index(spam bool) int {

@@ -22,6 +22,12 @@ type Lesson struct {
 	Tokens []uint32
 }
 
+// Lean removes the runs of the source, which are most of the tokens of a lesson, from its Tokens: where there are many
+// lessons, the older ones tell enough by their words.
+func (l *Lesson) Lean() {
+	l.Tokens = slices.Clip(slices.DeleteFunc(l.Tokens, func(v uint32) bool { return v&groupBits == ofSource }))
+}
+
 // ErrLesson is returned for stored tokens that are damaged.
 var ErrLesson = errors.New("damaged lesson")
 

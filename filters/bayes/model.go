@@ -9,16 +9,17 @@ import (
 // A Model is what was learnt from lessons: a weight for each token, and how scores become probabilities. It is
 // immutable, and the same lessons give the same model, in whatever order they were taught.
 type Model struct {
-	seed    Seed
-	spam    int // lessons it was made of
-	ham     int
-	bias    float32
-	slope   float32 // of the calibration, with offset
-	offset  float32
-	keys    []uint32 // open addressing; a power of two
-	weights []float32
-	zero    float32 // weight of the token 0, which marks free slots
-	size    int     // tokens with a weight
+	seed     Seed
+	spam     int // lessons it was made of
+	ham      int
+	bias     float32
+	slope    float32 // of the calibration, with offset
+	offset   float32
+	familiar float32  // which part of a text's tokens is known, of most messages that it was not taught
+	keys     []uint32 // open addressing; a power of two
+	weights  []float32
+	zero     float32 // weight of the token 0, which marks free slots
+	size     int     // tokens with a weight
 }
 
 // Lessons is how many messages of either kind the model was made of.
@@ -101,22 +102,64 @@ const (
 
 func abs(w float32) float32 { return max(w, -w) }
 
-// score adds up the weights of a message's tokens, those of the subject apart. Long messages are no stronger than short
-// ones, and what was never taught makes a score weaker.
+// score adds up the weights of a message's tokens, each group apart. Long messages are no stronger than short ones, and
+// what was never taught makes a score weaker.
 func (m *Model) score(tokens []uint32) float64 {
-	var sum [2]float64
-	for _, v := range tokens {
-		sum[v&subjectBit] += float64(m.weight(v))
+	v := view{bias: float64(m.bias)}
+	for _, t := range tokens {
+		w := m.weight(t)
+		v.sums[t&groupBits] += float64(w)
+		if t&groupBits == ofText {
+			v.texts++
+			if w != 0 {
+				v.known++
+			}
+		}
 	}
 	s := scales(tokens)
-	return float64(m.bias) + sum[0]*float64(s[0]) + sum[1]*float64(s[1])
+	for i := range v.sums {
+		v.sums[i] *= float64(s[i])
+	}
+	return v.score(float64(m.familiar))
 }
 
-// scales are by what the sums of the weights of the tokens are multiplied: of all tokens but the subject's, and of those.
-func scales(tokens []uint32) (s [2]float32) {
-	var n [2]int
+// A view is what a model sees in a message.
+type view struct {
+	bias  float64
+	sums  [groups]float64 // of the weights
+	texts int             // tokens of the text
+	known int             // those among them that have a weight
+}
+
+// share is how much of the text a model knows. Where there is hardly any text, it is supposed to be as much as usual.
+func (v *view) share(usual float64) float64 {
+	const supposed = 10
+	return (float64(v.known) + supposed*usual) / (float64(v.texts) + supposed)
+}
+
+// score is what a model thinks that usually knows as much of a text. How a message is built says much of those who
+// built it, and nothing of strangers: it counts for spam only as far as the words are known, and not much further than
+// they and the names say so too.
+func (v *view) score(usual float64) float64 {
+	said := v.sums[ofText] + v.sums[ofSubject] + v.sums[ofNames]
+	built := v.sums[ofForm] + v.sums[ofSource]
+	if built > 0 {
+		if k := v.share(usual) / (strange * usual); k < 1 {
+			built *= k * k
+		}
+		built = min(built, 1+max(said, 0))
+	}
+	return v.bias + said + built
+}
+
+// strange is below which part of what a model usually knows of a text a message is strange to it.
+const strange = 0.8
+
+// scales are by what the sums of the weights of the tokens of each group are multiplied.
+func scales(tokens []uint32) (s [groups]float32) {
+	var n [groups]int
 	for _, v := range tokens {
-		n[v&subjectBit]++
+		n[v&groupBits]++
 	}
 	for i := range s {
 		s[i] = float32(1 / math.Sqrt(float64(max(n[i], 1))))
@@ -141,7 +184,7 @@ func (m *Model) strongest(tokens []uint32, spam bool, n int) []uint32 {
 	var list []one
 	scale := scales(tokens)
 	for _, v := range tokens {
-		w := m.weight(v) * scale[v&subjectBit]
+		w := m.weight(v) * scale[v&groupBits]
 		if !spam {
 			w = -w
 		}

@@ -14,10 +14,10 @@ import (
 // A stored model is a header, the tokens in order with their weights, and a checksum (CRC-32C) of
 // all before it; numbers are little-endian:
 //
-//	"gpbayes1"  seed:8  generation:8  spam:4  ham:4  bias:4  slope:4  offset:4  size:4  { token:4 weight:4 }  sum:4
+//	"gpbayes2"  seed:8  generation:8  spam:4  ham:4  bias:4  slope:4  offset:4  familiar:4  size:4  { token:4 weight:4 }  sum:4
 const (
-	magic      = "gpbayes1"
-	headerSize = 8 + 8 + 8 + 4*6
+	magic      = "gpbayes2"
+	headerSize = 8 + 8 + 8 + 4*7
 	// MaxModelFile is the most bytes of a stored model.
 	MaxModelFile = headerSize + 8*maxSize + 4
 )
@@ -31,7 +31,7 @@ func (m *Model) Write(w io.Writer, generation uint64) error {
 	b = append(b, magic...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(m.seed))
 	b = binary.LittleEndian.AppendUint64(b, generation)
-	for _, v := range [...]uint32{uint32(m.spam), uint32(m.ham), math.Float32bits(m.bias), math.Float32bits(m.slope), math.Float32bits(m.offset)} {
+	for _, v := range [...]uint32{uint32(m.spam), uint32(m.ham), math.Float32bits(m.bias), math.Float32bits(m.slope), math.Float32bits(m.offset), math.Float32bits(m.familiar)} {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
 	size := len(b)
@@ -84,11 +84,11 @@ func ReadModel(b []byte) (m *Model, generation uint64, err error) {
 	f32 := func(at int) float32 { return math.Float32frombits(u32(at)) }
 	m = &Model{
 		seed: Seed(binary.LittleEndian.Uint64(b[8:])), spam: int(u32(24)), ham: int(u32(28)),
-		bias: f32(32), slope: f32(36), offset: f32(40),
+		bias: f32(32), slope: f32(36), offset: f32(40), familiar: f32(44),
 	}
 	generation = binary.LittleEndian.Uint64(b[16:])
-	n, entries := int(u32(44)), body[headerSize:]
-	if len(entries) != 8*n || !sane(m.bias, 1e6) || !sane(m.slope, 100) || !sane(m.offset, 100) {
+	n, entries := int(u32(48)), body[headerSize:]
+	if len(entries) != 8*n || !sane(m.bias, 1e6) || !sane(m.slope, 100) || !sane(m.offset, 100) || m.familiar <= 0 || m.familiar > 1 {
 		return nil, 0, fmt.Errorf("%w: wrong numbers", ErrModel)
 	}
 	m.keys, m.weights = make([]uint32, slots(n)), make([]float32, slots(n))

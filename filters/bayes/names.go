@@ -29,6 +29,8 @@ func (k place) label() string {
 		return "link path"
 	case inFile:
 		return "file"
+	case inSource:
+		return "source"
 	}
 	return "text"
 }

@@ -8,7 +8,7 @@ type set struct {
 }
 
 // setSize is at least twice maxTokens, and a power of two.
-const setSize = 1 << 13
+const setSize = 1 << 14
 
 // add reports whether v is new. At most maxTokens may be added.
 func (s *set) add(v uint32) bool {

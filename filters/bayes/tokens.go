@@ -26,11 +26,14 @@ const (
 	inHost                     // hosts of links
 	inPath                     // words of the paths of links
 	inFile                     // names and types of attachments
+	inSource                   // runs of what was written, markup and all
 )
 
 // The bounds of one message.
 const (
-	maxTokens    = 3000      // different ones
+	maxWords     = 3000 // different tokens of all places but the source
+	maxRuns      = 3000 // different tokens of the source
+	maxTokens    = maxWords + maxRuns
 	maxText      = 128 << 10 // octets of visible text
 	maxHiddenTxt = 16 << 10  // octets of hidden text
 	maxSource    = 256 << 10 // octets of markup
@@ -40,7 +43,7 @@ const (
 // A Seed keys the hashes of one site.
 type Seed uint64
 
-// Tokens are the different tokens of m as hashes, in the order in which they appear; at most 3,000.
+// Tokens are the different tokens of m as hashes, in the order in which they appear; at most 6,000.
 func (s Seed) Tokens(m *mail.Message) []uint32 {
 	var r reader
 	return r.tokens(s, m)
@@ -52,15 +55,40 @@ type word struct {
 	text  string
 }
 
-// subjectBit is set in the tokens of the subject, which are weighed apart from all others: a subject is short, and says as
-// much as a long text.
-const subjectBit = 1
+// A group is tokens that are weighed together and apart from all others: a subject is short, and says as much as a long
+// text; and so do the form of a message, those whom it names, and the way it is written.
+const (
+	ofText uint32 = iota
+	ofSubject
+	ofForm
+	ofNames
+	ofSource
+	groups    = 8 // what the bits have room for
+	groupBits = groups - 1
+)
+
+// group is that of the tokens of a place.
+func (k place) group() uint32 {
+	switch k {
+	case inSubject:
+		return ofSubject
+	case inField, inProgram, inShape, inPart, inMarkup, inFile:
+		return ofForm
+	case inName, inFrom, inReply, inHost, inPath:
+		return ofNames
+	case inSource:
+		return ofSource
+	}
+	return ofText
+}
 
 // A reader walks through messages, one after the other, and collects their tokens.
 type reader struct {
 	seed   uint64
 	list   []uint32
+	most   int // tokens that there may be by now
 	seen   set
+	source []byte           // what runs are read from
 	own    map[uint64]bool  // words of the recipients' addresses: they tell whose mail was learnt, not what it is
 	wanted map[uint32]*word // nil: collect hashes; else: find how these are written
 }
@@ -81,17 +109,14 @@ func (r *reader) words(s Seed, m *mail.Message, wanted map[uint32]*word) {
 
 // token adds one token; a and b are how it is written.
 func (r *reader) token(k place, h uint64, a, b string) {
-	v := uint32(finish(h)>>32) &^ subjectBit
-	if k == inSubject {
-		v |= subjectBit
-	}
+	v := uint32(finish(h)>>32)&^groupBits | k.group()
 	if r.wanted != nil {
 		if w := r.wanted[v]; w != nil && w.text == "" {
 			w.place, w.text = k, strings.TrimSpace(a+" "+b)
 		}
 		return
 	}
-	if len(r.list) < maxTokens && r.seen.add(v) {
+	if len(r.list) < r.most && r.seen.add(v) {
 		r.list = append(r.list, v)
 	}
 }
@@ -119,7 +144,7 @@ func (r *reader) text(k place, s string) {
 	begin := start(r.seed, k)
 	var before uint64
 	last := ""
-	for len(r.list) < maxTokens {
+	for len(r.list) < r.most {
 		w, ok := t.next()
 		if !ok {
 			return
@@ -148,6 +173,7 @@ func (r *reader) text(k place, s string) {
 
 // message adds everything.
 func (r *reader) message(m *mail.Message) {
+	r.most = maxWords
 	to, cc := m.Addresses("To"), m.Addresses("Cc")
 	r.recipients(to, cc)
 	r.text(inSubject, limit(untagged(m.Subject()), 1<<10))
@@ -161,6 +187,8 @@ func (r *reader) message(m *mail.Message) {
 	r.parts(m)
 	r.links(m)
 	r.text(inText, limit(text, maxText))
+	r.most = len(r.list) + maxRuns
+	r.runs(m)
 }
 
 // untagged is a subject without the mark that another filter put before it.

@@ -93,6 +93,9 @@ func (b *Book) lessons(ctx context.Context) (list []bayes.Lesson, generation uin
 		if l.Tokens, err = bayes.Unpack(packed); err != nil {
 			return nil, 0, err
 		}
+		if all > maxFitted/2 {
+			l.Lean()
+		}
 		all += len(l.Tokens)
 		list = append(list, l)
 	}
