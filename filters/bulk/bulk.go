@@ -106,6 +106,10 @@ func (c *check) list() bool {
 		list = true
 		break
 	}
+	if group, ok := c.m.Group(); ok && !list {
+		c.found("bulk.list", "The message went to a group, and replies to it go there.", mail.Field{Name: "Reply-To", Value: group.Address, Span: group.Span})
+		list = true
+	}
 	return list
 }
 

@@ -67,6 +67,8 @@ func TestEachCodeIsStatedForItsReasonAndNotForOneThatComesNear(t *testing.T) {
 		shows, near message
 	}{
 		{"bulk.list", message{"x@l.net", "List-Post: <mailto:l@l.net>\nList-Id: <l.l.net>\n", ""}, message{"x@l.net", "List-Id: <news.shop.com>\nList-Unsubscribe: <https://shop.com/u>\n", ""}},
+		{"bulk.list", message{"x@l.net", "To: Talk <talk@l.net>\nReply-To: talk@L.net\n", ""}, message{"x@l.net", "To: reader@ours.example\nReply-To: reader@ours.example\n", ""}},
+		{"bulk.list", message{"x@l.net", "To: talk@l.net, a@b.example\nReply-To: Talk <talk@l.net>\n", ""}, message{"x@l.net", "To: news@shop.com\nReply-To: news@shop.com\n", ""}},
 		{"bulk.newsletter", message{"x@l.net", "List-Unsubscribe: <https://shop.com/u>\n", ""}, message{"x@l.net", "X-List-Unsubscribe: <https://shop.com/u>\n", ""}},
 		{"bulk.one-click", message{"x@l.net", "List-Unsubscribe: <https://shop.com/u>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n", ""}, message{"x@l.net", "List-Unsubscribe-Post: List-Unsubscribe=One-Click\n", ""}},
 		{"bulk.unsubscribe-elsewhere", message{"x@l.net", "List-Unsubscribe: <https://evil.net/u>\n", ""}, message{"x@l.net", "List-Unsubscribe: <https://evil.net/u>, <mailto:u@mail.shop.com>\n", ""}},

@@ -39,7 +39,7 @@ func Signs() []Sign {
 		{"random_tail", "the text ends in letters and digits that mean nothing"},
 		{"reply", "the message says which one it answers"},
 		{"fake_reply", "the subject begins with Re: and the message does not say which one it answers"},
-		{"list", "the message says which mailing list it is from"},
+		{"list", "the message says which mailing list it is from, or replies to it go to the group it went to"},
 		{"bulk", "the message says how to unsubscribe, or that it is bulk"},
 		{"free_author", "the author's address is one that anybody gets for nothing"},
 		{"free_elsewhere", "the author's address is at a free provider, and the Message-ID is not the provider's"},
@@ -359,6 +359,9 @@ func (g *gathered) headline() {
 			g.sign("list", "header "+name, v)
 			break
 		}
+	}
+	if group, ok := g.m.Group(); ok {
+		g.sign("list", "header Reply-To", group.Address)
 	}
 	if v := g.m.Get("List-Unsubscribe") + g.m.Get("Precedence"); v != "" {
 		g.sign("bulk", "header List-Unsubscribe", v)

@@ -2,6 +2,8 @@ package mail
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,4 +43,20 @@ func (t TLS) On() bool { return t.Version != "" }
 type Mail struct {
 	*Envelope
 	*Message
+}
+
+// Group is the address of a discussion group: one to which the message went, to which replies go, and which is neither the
+// author's nor that of somebody who is to get this copy. False if there is none.
+func (m *Mail) Group() (Mailbox, bool) {
+	replies := m.Addresses("Reply-To")
+	if len(replies) != 1 || replies[0].Domain == "" {
+		return Mailbox{}, false
+	}
+	group := replies[0]
+	same := func(address string) bool { return strings.EqualFold(address, group.Address) }
+	if slices.ContainsFunc(m.Authors(), func(a Mailbox) bool { return same(a.Address) }) ||
+		slices.ContainsFunc(m.Rcpts, func(a Address) bool { return same(a.String()) }) {
+		return Mailbox{}, false
+	}
+	return group, slices.ContainsFunc(m.Addresses("To"), func(a Mailbox) bool { return same(a.Address) })
 }

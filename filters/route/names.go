@@ -65,7 +65,9 @@ func namedAfter(host string, addr netip.Addr) bool {
 	runs := strings.FieldsFunc(host, func(r rune) bool { return r < '0' || r > '9' })
 	hits := 0
 	for _, n := range b {
-		if slices.ContainsFunc(runs, func(r string) bool { return len(r) <= 3 && strings.TrimLeft(r, "0") == strings.TrimLeft(strconv.Itoa(int(n)), "0") }) {
+		if slices.ContainsFunc(runs, func(r string) bool {
+			return len(r) <= 3 && strings.TrimLeft(r, "0") == strings.TrimLeft(strconv.Itoa(int(n)), "0")
+		}) {
 			hits++
 		}
 	}

@@ -117,7 +117,8 @@ func (c *check) conversation() bool {
 			return true
 		}
 	}
-	return false
+	_, group := c.m.Group()
+	return group
 }
 
 // authors reports whether a name is in the domain of the author.
