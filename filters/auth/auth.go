@@ -129,11 +129,11 @@ func (f *Filter) Warm(ctx context.Context, env *mail.Envelope) {
 func (r *run) checkSPF(ctx context.Context) {
 	env := r.m.Envelope
 	var tasks tasks
-	tasks.start(func() { r.auth.SPF, r.auth.SPFHelo = r.spfOf(ctx, r.client) })
 	var own filters.SPF
 	if r.client.steps > 0 {
 		tasks.start(func() { own, _ = r.spfOf(ctx, client{ip: env.Remote, helo: env.Helo}) })
 	}
+	r.auth.SPF, r.auth.SPFHelo = r.spfOf(ctx, r.client)
 	tasks.wait()
 	r.spfClient = r.client.ip
 	if own.Result == resultPass && !env.From.IsNull() {
