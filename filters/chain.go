@@ -21,7 +21,10 @@ type Link struct {
 }
 
 // A Chain runs filters. It is immutable and safe for concurrent use.
-type Chain struct{ stages [AtDepth + 1]stage }
+type Chain struct {
+	stages [AtDepth + 1]stage
+	crew   *Crew
+}
 
 // A stage is the filters that run at once. Those with the same timeout share a deadline: patience has each timeout once, in
 // rising order, and turn, for each filter, the place of its own.
@@ -33,7 +36,7 @@ type stage struct {
 
 // NewChain keeps links in the order given; reports follow it.
 func NewChain(links []Link) *Chain {
-	c := &Chain{}
+	c := &Chain{crew: NewCrew()}
 	for _, l := range links {
 		s := &c.stages[l.Stage]
 		s.links, s.patience = append(s.links, l), append(s.patience, l.Timeout)
@@ -70,18 +73,21 @@ type Warmer interface {
 	Warm(ctx context.Context, env *mail.Envelope)
 }
 
-// Warm lets every filter that can ask its questions early. It finds out nothing, and a crash in it harms nobody.
+// Warm lets every filter that can ask its questions early, in the background. It finds out nothing, and a crash in it harms
+// nobody.
 func (c *Chain) Warm(ctx context.Context, env *mail.Envelope) {
-	defer func() { _ = recover() }() // what crashes here crashes again in Check, where it is counted
-	for _, s := range c.stages {
-		for _, l := range s.links {
-			if w, ok := l.Filter.(Warmer); ok {
-				wctx, cancel := context.WithTimeout(ctx, l.Timeout)
-				w.Warm(wctx, env)
-				cancel()
+	c.crew.Go(func() {
+		defer func() { _ = recover() }() // what crashes here crashes again in Check, where it is counted
+		for _, s := range c.stages {
+			for _, l := range s.links {
+				if w, ok := l.Filter.(Warmer); ok {
+					wctx, cancel := context.WithTimeout(ctx, l.Timeout)
+					w.Warm(wctx, env)
+					cancel()
+				}
 			}
 		}
-	}
+	})
 }
 
 // outcome is what one filter came back with.
@@ -96,7 +102,7 @@ type outcome struct {
 // closed when the last filter has really ended: only then may the message's Source be closed.
 func (c *Chain) Run(ctx context.Context, at Stage, m *mail.Mail, r *Report) <-chan struct{} {
 	s := &c.stages[at]
-	n := &running{stage: s, ctx: ctx, mail: m, before: *r, outcomes: make([]outcome, len(s.links)), came: make(chan int, len(s.links)), ended: make(chan struct{})}
+	n := &running{stage: s, crew: c.crew, ctx: ctx, mail: m, before: *r, outcomes: make([]outcome, len(s.links)), came: make(chan int, len(s.links)), ended: make(chan struct{})}
 	if len(s.links) == 0 {
 		close(n.ended)
 		return n.ended
@@ -116,6 +122,7 @@ func (c *Chain) Run(ctx context.Context, at Stage, m *mail.Mail, r *Report) <-ch
 // A running is one stage at work on one message.
 type running struct {
 	*stage
+	crew     *Crew
 	ctx      context.Context
 	mail     *mail.Mail
 	before   Report // of the stages before; what is added to it later goes behind what it holds
@@ -137,7 +144,7 @@ func (n *running) begin() {
 		contexts[i], n.cancels[i] = context.WithDeadline(n.ctx, n.start.Add(d))
 	}
 	for i := range n.links {
-		go n.one(contexts[n.turn[i]], i)
+		n.crew.Go(func() { n.one(contexts[n.turn[i]], i) })
 	}
 }
 

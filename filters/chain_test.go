@@ -61,6 +61,7 @@ func failuresOf(r *filters.Report) (list []string) {
 
 func TestReportsAreInChainOrderWhoeverEndsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) // by then nobody waits for more to do
 		c := chainOf(
 			filters.Link{Name: "slow", Timeout: 10 * time.Second, Filter: states("a.slow", 3*time.Second)},
 			filters.Link{Name: "quick", Timeout: 5 * time.Second, Filter: states("b.quick", 0)},
@@ -76,6 +77,7 @@ func TestReportsAreInChainOrderWhoeverEndsFirst(t *testing.T) {
 
 func TestAFilterThatIgnoresItsDeadlineIsGivenUpAndTheOthersAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) // by then nobody waits for more to do
 		c := chainOf(
 			filters.Link{Name: "deaf", Timeout: time.Second, Filter: deaf(time.Minute)},
 			filters.Link{Name: "patient", Timeout: 20 * time.Second, Filter: states("b.patient", 15*time.Second)},
@@ -107,6 +109,7 @@ func TestAFilterThatIgnoresItsDeadlineIsGivenUpAndTheOthersAreWaitedFor(t *testi
 
 func TestTheEndOfTheMessagesTimeEndsAllFiltersAndGivesUpTheDeaf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) // by then nobody waits for more to do
 		c := chainOf(
 			filters.Link{Name: "deaf", Timeout: 10 * time.Second, Filter: deaf(30 * time.Second)},
 			filters.Link{Name: "quick", Timeout: 10 * time.Second, Filter: states("b.quick", time.Second)},
@@ -132,6 +135,7 @@ func TestTheEndOfTheMessagesTimeEndsAllFiltersAndGivesUpTheDeaf(t *testing.T) {
 
 func TestACrashOrAnErrorIsAFailureAndNeverAFact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(time.Minute) // by then nobody waits for more to do
 		c := chainOf(
 			filters.Link{Name: "crash", Timeout: time.Second, Filter: check(func(context.Context) (filters.Facts, error) { panic("index out of range") })},
 			filters.Link{Name: "blind", Timeout: time.Second, Filter: check(func(context.Context) (filters.Facts, error) {

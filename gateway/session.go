@@ -171,7 +171,7 @@ func (s *session) Rcpt(ctx context.Context, to mail.Address) *smtp.Reply {
 	}
 	if len(env.Rcpts) == 0 {
 		early := *env // the filters' own copy: recipients are still to be added to ours
-		go s.tx.snap.Chain.Warm(s.tx.snap.bound(context.WithoutCancel(ctx)), &early)
+		s.tx.snap.Chain.Warm(s.tx.snap.bound(context.WithoutCancel(ctx)), &early)
 	}
 	s.tx.route = d.Route
 	env.Rcpts = append(env.Rcpts, to)

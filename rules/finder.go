@@ -8,12 +8,11 @@ import (
 )
 
 // A finder finds all of many words in one pass over a text. Of each word it knows four octets in a row that are seldom in
-// mail; a bit for the hash of what stands at each place of the text says whether some word's octets may stand there, and only
-// then are the words that have them compared. A word of three octets is looked for by all of them.
+// mail; a look at the gate says at each place of the text whether some word's octets may stand there, and only then are the
+// words that have them compared. A word of three octets is looked for by all of them.
 type finder struct {
-	bits   []uint64 // a bit for each hash of octets that are looked for
-	shift  uint8    // makes a hash of that many bits of a product
-	short  bool     // there are words of three octets
+	gate   []uint16 // by the hash of three octets: a bit for the low half of each that may follow
+	shift  uint8    // makes a place in gate of a product
 	slots  []slot   // by hash, then the next that is free
 	spread uint8    // as shift, for slots
 	spots  []spot
@@ -31,6 +30,9 @@ type spot struct {
 	at        uint8 // where in the word the octets stand
 	more      bool  // the next spot has the same octets
 }
+
+// anything is what gate says where three octets alone are looked for.
+const anything = 1<<16 - 1
 
 // pad is how many octets are read behind the end of a text.
 const pad = maxLiteral
@@ -64,7 +66,6 @@ func newFinder(words []lookedFor) *finder {
 	order := make([]int32, len(words))
 	for n := range order {
 		order[n] = int32(n)
-		f.short = f.short || words[n].size == 3
 	}
 	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(cmp.Compare(words[a].key, words[b].key), int(a-b)) })
 	keys := 0
@@ -76,8 +77,8 @@ func newFinder(words []lookedFor) *finder {
 		}
 	}
 	size := bits.Len(uint(keys)) // there are less than 1<<size
-	f.shift = uint8(32 - min(max(size+5, 9), 24))
-	f.bits = make([]uint64, 1<<(32-f.shift)/64)
+	f.shift = uint8(32 - min(max(size+1, 11), 20))
+	f.gate = make([]uint16, 1<<(32-f.shift))
 	f.spread = uint8(32 - (size + 1))
 	f.slots = make([]slot, 1<<(32-f.spread))
 	for i := 0; i < len(order); {
@@ -86,8 +87,11 @@ func newFinder(words []lookedFor) *finder {
 			f.spots[i].more = true
 		}
 		f.spots[i-1].more = false
-		h := key * sift >> f.shift
-		f.bits[h/64] |= 1 << (h % 64)
+		if words[order[from]].size == 3 {
+			f.gate[key<<8*sift>>f.shift] = anything
+		} else {
+			f.gate[key<<8*sift>>f.shift] |= 1 << (key >> 24 % 16)
+		}
 		at := key * sift >> f.spread
 		for f.slots[at].from > 0 {
 			at = (at + 1) % uint32(len(f.slots))
@@ -144,16 +148,16 @@ func (f *finder) scan(padded []byte, found func(word int32, start int)) (compare
 	if len(f.spots) == 0 {
 		return 0
 	}
-	table, shift, short := f.bits, f.shift&31, f.short
+	gate, shift := f.gate, f.shift&31
 	for i := 0; i+pad < len(padded); i++ {
 		v := binary.LittleEndian.Uint32(padded[i:])
-		if h := v * sift >> shift; table[h/64]>>(h%64)&1 != 0 {
-			compared += f.compare(padded, i, v, found)
+		followers := gate[v<<8*sift>>shift]
+		if followers>>(v>>24%16)&1 == 0 {
+			continue
 		}
-		if short {
-			if h := three(v) * sift >> shift; table[h/64]>>(h%64)&1 != 0 {
-				compared += f.compare(padded, i, three(v), found)
-			}
+		compared += f.compare(padded, i, v, found)
+		if followers == anything {
+			compared += f.compare(padded, i, three(v), found)
 		}
 	}
 	return compared

@@ -168,6 +168,33 @@ var brokenPacks = []struct{ text, want string }{
 	{rule("r", "mach: [hit]"), `p.yaml:3:15: unknown key "mach" in rules (did you mean "match"?)`},
 }
 
+// A set is compiled again only if an octet, a name or the order of its packs has changed.
+func TestASetIsKeptAsLongAsItsPacksAreTheSame(t *testing.T) {
+	one := Pack{File: "a.yaml", Data: pack(rule("one", "match: [hit, once]")).Data}
+	two := Pack{File: "b.yaml", Data: pack(rule("two", "match: [hit, twice]")).Data}
+	renamed, changed := two, two
+	renamed.File = "c.yaml"
+	changed.Data = pack(rule("two", "match: [hit, thrice]")).Data
+	var none *Set
+	first, problems := none.Again(one, two)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if again, _ := first.Again(one, two); again != first {
+		t.Error("the same packs were compiled again")
+	}
+	for _, packs := range [][]Pack{{two, one}, {one}, {one, renamed}, {one, changed}} {
+		again, problems := first.Again(packs...)
+		if again == first || len(problems) > 0 {
+			t.Errorf("kept for %v, %v", packs, problems)
+		}
+	}
+	broken := Pack{File: "b.yaml", Data: []byte("version: 1\nrules: [{name: two}]\n")}
+	if again, problems := first.Again(one, broken); again != nil || len(problems) == 0 {
+		t.Error("a broken pack left the set in force")
+	}
+}
+
 func TestABrokenPackSaysWhereAndWhatToDo(t *testing.T) {
 	for _, c := range brokenPacks {
 		s, problems := Compile(pack(c.text))

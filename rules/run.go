@@ -185,10 +185,7 @@ func (r *runner) repeat(at int32, s *step, text []byte, pos int) (int32, int, bo
 	}
 	r.work += (pos - low) / 4
 	if s.lazy {
-		if s.max != s.min {
-			r.stack = append(r.stack, choice{at: at, pos: int32(pos), left: s.max - s.min, kind: takeMore})
-		}
-		return s.x, pos, true
+		return r.takeMore(at, s, text, pos, s.max-s.min)
 	}
 	return r.giveBack(at, s, text, pos, low)
 }
@@ -206,6 +203,23 @@ func (r *runner) giveBack(at int32, s *step, text []byte, pos, low int) (int32, 
 	}
 	if pos > low {
 		r.stack = append(r.stack, choice{at: at, pos: int32(pos), low: int32(low), kind: giveBack})
+	}
+	return s.x, pos, true
+}
+
+// takeMore goes on behind a repetition that is lazy at pos or, where what comes next cannot begin there, behind as few letters
+// more as it can, of which left are allowed; negative: any number.
+func (r *runner) takeMore(at int32, s *step, text []byte, pos int, left int32) (int32, int, bool) {
+	for ; !s.peek[0].admits(text, pos); left-- {
+		w := s.set.width(text, pos)
+		if w == 0 || left == 0 {
+			return at, pos, false
+		}
+		pos += w
+		r.work++
+	}
+	if left != 0 {
+		r.stack = append(r.stack, choice{at: at, pos: int32(pos), left: left, kind: takeMore})
 	}
 	return s.x, pos, true
 }
@@ -233,15 +247,9 @@ func (r *runner) back(p *program, text []byte, at *int32, pos *int) bool {
 		case giveBack:
 			*at, *pos, ok = r.giveBack(c.at, s, text, before(text, int(c.pos)), int(c.low))
 		case takeMore:
-			w := s.set.width(text, int(c.pos))
-			if ok = w > 0; !ok {
-				break
+			if w := s.set.width(text, int(c.pos)); w > 0 {
+				*at, *pos, ok = r.takeMore(c.at, s, text, int(c.pos)+w, c.left-1)
 			}
-			c.pos += int32(w)
-			if c.left--; c.left != 0 {
-				r.stack = append(r.stack, c)
-			}
-			*at, *pos = s.x, int(c.pos)
 		}
 		if ok {
 			return true

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,8 @@ type Set struct {
 	users    [][]int32 // by pattern: the rules that ask for it
 	notes    []conf.Problem
 	byKey    map[string]int32 // while compiling
-	scratch  sync.Pool        // *matcher
+	madeOf   [sha256.Size]byte
+	scratch  sync.Pool // *matcher
 }
 
 // Rules lists the rules in the order of packs and files.
@@ -67,6 +69,25 @@ const (
 type Pack struct {
 	File string
 	Data []byte
+}
+
+// Again is Compile, but gives s back if it was made of the very same packs; s may be nil.
+func (s *Set) Again(packs ...Pack) (*Set, []conf.Problem) {
+	if s != nil && s.madeOf == sumOf(packs) {
+		return s, nil
+	}
+	return Compile(packs...)
+}
+
+// sumOf is a sum of the names and the octets of packs, in their order.
+func sumOf(packs []Pack) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, p := range packs {
+		fmt.Fprintf(h, "%d %d %s", len(p.File), len(p.Data), p.File)
+		h.Write(p.Data)
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // Compile compiles packs and checks every rule's hits and misses. A rule of a later pack takes the place of a rule of the
@@ -111,6 +132,7 @@ func Compile(packs ...Pack) (*Set, []conf.Problem) {
 	if len(problems) > 0 {
 		return nil, conf.Sorted(problems)
 	}
+	s.madeOf = sumOf(packs)
 	return s, nil
 }
 

@@ -36,9 +36,18 @@ func Shipped() ([]Pack, error) {
 	return packs, nil
 }
 
-// Load compiles the shipped packs and those at paths: files, or directories whose files *.yaml are packs, in the order of
-// their names. read gives a file's content; nil is os.ReadFile.
+// Load compiles the packs that Read finds.
 func Load(paths []string, read func(string) ([]byte, error)) (*Set, []conf.Problem) {
+	packs, problems := Read(paths, read)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return Compile(packs...)
+}
+
+// Read reads the shipped packs and those at paths: files, or directories whose files *.yaml are packs, in the order of their
+// names. read gives a file's content; nil is os.ReadFile.
+func Read(paths []string, read func(string) ([]byte, error)) ([]Pack, []conf.Problem) {
 	if read == nil {
 		read = os.ReadFile
 	}
@@ -64,7 +73,7 @@ func Load(paths []string, read func(string) ([]byte, error)) (*Set, []conf.Probl
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return Compile(packs...)
+	return packs, nil
 }
 
 // maxFiles bounds the packs of one directory.

@@ -80,6 +80,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	}
 	s.gateway.Swap(snap)
 	s.sources, s.packs = next.sources, next.packs
+	s.inForce.Store(next.rules)
 	s.lists.use(next)
 	s.extra = next.files()
 	s.directories.keep(cfg)

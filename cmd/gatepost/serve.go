@@ -45,6 +45,7 @@ func (c *serveCmd) Run(a *app) error {
 		defer pprof.StopCPUProfile()
 	}
 	if c.AllocProfile == "" {
+		runtime.MemProfileRate = 0 // nobody will read the samples
 		return serve(a)
 	}
 	return errors.Join(serve(a), writeAllocs(c.AllocProfile))
@@ -72,14 +73,14 @@ func serve(a *app) error {
 	if err != nil {
 		return err
 	}
-	spare := headroom(cfg)
-	defer runtime.KeepAlive(spare)
 	s, err := startService(a, cfg)
 	if err != nil {
 		return err
 	}
 	s.program = program
 	defer s.close()
+	spare := headroom(cfg)
+	defer runtime.KeepAlive(spare)
 	if err := writeLine(a.out, s.ready()); err != nil {
 		return err
 	}
@@ -94,12 +95,15 @@ func serve(a *app) error {
 // headroom is memory that nobody touches, so that it is never resident, and that holds no pointers, so that collecting
 // garbage costs nothing for it. But it counts as in use, and the collector comes only when as much again was allocated: with
 // the little that a gateway keeps it would come many times a second under load, for a few dozen MiB less. It is a sixteenth of
-// what messages may take, and none where the administrator has set the collector's pace himself, by GOGC or GOMEMLIMIT.
+// what messages may take, and none where the administrator has set the collector's pace himself, by GOGC or GOMEMLIMIT. It is
+// taken when all has started: collected often until then, what stays lies closer together, and less is resident.
 func headroom(cfg *config.Config) []byte {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return nil
 	}
-	return make([]byte, cfg.Limits.Memory/16)
+	spare := make([]byte, cfg.Limits.Memory/16)
+	untouch(spare)
+	return spare
 }
 
 // tend takes over what was changed, on the disk or on the review pages, until the context ends; then it drains. All

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gatepost/filters"
@@ -48,11 +49,12 @@ type site struct {
 // lasting is what outlives a reload of the configuration.
 type lasting struct {
 	resolver    *dns.Resolver
-	sentry      *dnsbl.Sentry // which block lists may be believed
-	directories *directories  // LDAP servers
-	learned     *learn.Slate  // what the site's own mail taught; nil: nothing
-	replays     *replays      // who gets what was signed; nil outside a running gateway
-	people      *people.Book  // who writes to this site; nil where nobody shall remember, as in tests of a policy
+	sentry      *dnsbl.Sentry              // which block lists may be believed
+	directories *directories               // LDAP servers
+	learned     *learn.Slate               // what the site's own mail taught; nil: nothing
+	replays     *replays                   // who gets what was signed; nil outside a running gateway
+	inForce     *atomic.Pointer[rules.Set] // the rules that messages are judged by; nil where a site is built for once
+	people      *people.Book               // who writes to this site; nil where nobody shall remember, as in tests of a policy
 }
 
 // siteOptions say how much must be there.
@@ -129,7 +131,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), replays: &replays{}, directories: &directories{}, learned: &learn.Slate{}}}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), replays: &replays{}, directories: &directories{}, learned: &learn.Slate{}, inForce: &atomic.Pointer[rules.Set]{}}}
 	if cfg.File != "" {
 		s.learned = learn.Read(string(cfg.DataDir))
 	}
@@ -141,6 +143,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 		return nil, a.complain(problems)
 	}
 	s.snap = snap
+	s.inForce.Store(s.rules)
 	return s, nil
 }
 
@@ -201,16 +204,26 @@ func (s *site) loadRulesOf(kept policies.Bundle) []conf.Problem {
 			packs = append(packs, rules.Pack{File: path, Data: []byte(kept[path])})
 			s.packs[path] = kept[path]
 		}
-		var problems []conf.Problem
-		s.rules, problems = rules.Compile(packs...)
-		return problems
+		return s.compileRules(packs)
 	}
 	paths := make([]string, len(s.cfg.Rules))
 	for i, p := range s.cfg.Rules {
 		paths[i] = string(p)
 	}
-	var problems []conf.Problem
-	s.rules, problems = rules.Load(paths, s.packs.Read)
+	packs, problems := rules.Read(paths, s.packs.Read)
+	if len(problems) > 0 {
+		return problems
+	}
+	return s.compileRules(packs)
+}
+
+// compileRules compiles packs, unless those in force are the very same.
+func (s *site) compileRules(packs []rules.Pack) (problems []conf.Problem) {
+	var before *rules.Set
+	if s.inForce != nil {
+		before = s.inForce.Load()
+	}
+	s.rules, problems = before.Again(packs...)
 	return problems
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/access"
@@ -40,7 +41,7 @@ func messageLimits(c *config.Config) gateway.Limits {
 func (w *works) smtpConfig() smtp.Config {
 	return smtp.Config{
 		Hostname: w.cfg.Hostname, Limits: w.cfg.Limits.SessionLimits, Timeouts: w.cfg.Timeouts.Timeouts,
-		Reserved: w.gate.Trusts, Stress: w.gate.Stress, Served: w.gate.Served,
+		Reserved: w.gate.Trusts, Stress: w.gate.Stress, Served: w.gate.Served, Go: filters.NewCrew().Go,
 		GreetDelay:      func(p smtp.Peer) time.Duration { return w.gate.Greet(context.Background(), p.Remote) },
 		AllowTLS:        func(p smtp.Peer) *smtp.Reply { return w.gate.TLS(context.Background(), p.Remote) },
 		NormalizeBareLF: w.cfg.NormalizeBareLF,

@@ -182,7 +182,7 @@ func (c *dkimCheck) checkARC(ctx context.Context, ch *chain) filters.ARC {
 	}
 	out := filters.ARC{Result: resultPass, Sets: n, Sealer: ch.sets[n-1].seal.domain}
 	keys := make([]keyAnswer, n+1)
-	var tasks tasks
+	tasks := tasks{crew: c.crew}
 	fetch := func(to *keyAnswer, s *signature) {
 		tasks.start(func() { to.key, to.err = c.fetchKey(ctx, s.selector, s.domain, s.keyKind()) })
 	}

@@ -37,11 +37,12 @@ type Filter struct {
 	scratch *buffers
 	read    readings
 	early   *early
+	crew    *filters.Crew
 }
 
 // New makes the filter. own holds the domains that this site accepts mail for.
 func New(cfg Config, r Resolver, own map[string]bool) *Filter {
-	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}, read: newReadings(), early: &early{}}
+	f := &Filter{cfg: cfg, r: r, own: own, sealers: map[string]bool{}, scratch: &buffers{}, read: newReadings(), early: &early{}, crew: filters.NewCrew()}
 	for _, d := range cfg.TrustedSealers {
 		f.sealers[strings.ToLower(strings.TrimSuffix(d, "."))] = true
 	}
@@ -82,7 +83,7 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 	domains, readable := authors(m.Message)
 	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
 
-	var tasks tasks
+	tasks := tasks{crew: f.crew}
 	if p, ok := f.early.take(m.ID); ok && r.client.steps == 0 {
 		r.auth.SPF, r.auth.SPFHelo, r.spfClient, r.iprev = p.path, p.helo, r.client.ip, p.iprev
 	} else {
@@ -114,7 +115,7 @@ func (f *Filter) Warm(ctx context.Context, env *mail.Envelope) {
 	}
 	r := &run{f: f, m: &mail.Mail{Envelope: env}, now: env.Time, client: f.client(env, nil)}
 	dmarc := &dmarcCheck{ctx: ctx, r: f.r, walks: map[string]walk{}}
-	var tasks tasks
+	tasks := tasks{crew: f.crew}
 	tasks.start(func() { r.checkSPF(ctx) })
 	tasks.start(func() { r.iprev = f.checkIPRev(ctx, r.client) })
 	dmarc.prepare([]string{env.From.Domain()})
@@ -128,12 +129,12 @@ func (f *Filter) Warm(ctx context.Context, env *mail.Envelope) {
 // reverse-path the forwarder's own right to send counts too.
 func (r *run) checkSPF(ctx context.Context) {
 	env := r.m.Envelope
-	var tasks tasks
-	tasks.start(func() { r.auth.SPF, r.auth.SPFHelo = r.spfOf(ctx, r.client) })
+	tasks := tasks{crew: r.f.crew}
 	var own filters.SPF
 	if r.client.steps > 0 {
 		tasks.start(func() { own, _ = r.spfOf(ctx, client{ip: env.Remote, helo: env.Helo}) })
 	}
+	r.auth.SPF, r.auth.SPFHelo = r.spfOf(ctx, r.client)
 	tasks.wait()
 	r.spfClient = r.client.ip
 	if own.Result == resultPass && !env.From.IsNull() {
@@ -151,7 +152,7 @@ func (r *run) spfOf(ctx context.Context, c client) (path, helo filters.SPF) {
 	q := SPFQuery{IP: c.ip, Helo: c.helo, Receiver: r.f.cfg.Hostname, Time: r.now}
 	greeting := q
 	greeting.Sender = "postmaster@" + c.helo
-	var tasks tasks
+	tasks := tasks{crew: r.f.crew}
 	tasks.start(func() { helo = checkSPF(ctx, r.f.r, greeting, r.f.read.spf) })
 	if !env.From.IsNull() {
 		q.Sender = env.From.Local() + "@" + env.From.Domain()
@@ -175,7 +176,7 @@ func (r *run) checkDKIM(ctx context.Context, b *block, unread error, domains []s
 	defer cancel()
 	s := r.f.scratch.take()
 	defer r.f.scratch.give(s)
-	c := &dkimCheck{b: b, r: r.f.r, now: r.now, scratch: s, keys: r.f.read.keys}
+	c := &dkimCheck{b: b, r: r.f.r, now: r.now, scratch: s, keys: r.f.read.keys, crew: r.f.crew}
 	r.sigs, r.skipped = c.signatures(domains)
 	if err := c.verifyAll(ctx, r.sigs); err != nil {
 		return err

@@ -26,6 +26,7 @@ type dkimCheck struct {
 	now     time.Time
 	scratch *scratch
 	keys    *recent[*key]
+	crew    *filters.Crew
 	bodies  [2][]byte // hash of the whole body by canonicalisation, once computed
 	lengths [2]int64
 }
@@ -78,7 +79,7 @@ func (c *dkimCheck) signatures(authors []string) (list []verified, skipped int) 
 // verifyAll fetches all keys at once and verifies signature by signature.
 func (c *dkimCheck) verifyAll(ctx context.Context, list []verified) error {
 	keys := make([]keyAnswer, len(list))
-	var tasks tasks
+	tasks := tasks{crew: c.crew}
 	for i := range list {
 		if list[i].Result != "" {
 			continue

@@ -1,10 +1,15 @@
 package auth
 
-import "sync"
+import (
+	"sync"
+
+	"gatepost/filters"
+)
 
 // tasks runs functions at once and waits for all of them. A crash in one is raised again in the one who waits, so that
 // it ends up where the filter chain expects it and never as a fact about the message.
 type tasks struct {
+	crew   *filters.Crew // who runs them
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	caught any
@@ -12,7 +17,7 @@ type tasks struct {
 
 func (t *tasks) start(f func()) {
 	t.wg.Add(1)
-	go func() {
+	t.crew.Go(func() {
 		defer t.wg.Done()
 		defer func() {
 			if p := recover(); p != nil {
@@ -22,7 +27,7 @@ func (t *tasks) start(f func()) {
 			}
 		}()
 		f()
-	}()
+	})
 }
 
 func (t *tasks) wait() {

@@ -39,18 +39,19 @@ func language(s string) string {
 	var n scripts
 	var word smallWord
 	votes := [len(languages)]int{}
-	for _, r := range sample(s) {
-		if r < utf8.RuneSelf {
-			if c := byte(r) | 0x20; c >= 'a' && c <= 'z' {
-				n.latin++
-				word.add(r|0x20, 1)
-			} else {
-				word.vote(&votes)
-			}
+	for s = sample(s); s != ""; {
+		if plain := plainLetters(s); plain > 0 {
+			n.latin += plain
+			word.addPlain(s[:plain])
+			s = s[plain:]
 			continue
 		}
-		n.add(r)
-		if unicode.IsLetter(r) {
+		r, size := utf8.DecodeRuneInString(s)
+		s = s[size:]
+		if r >= utf8.RuneSelf {
+			n.add(r)
+		}
+		if r >= utf8.RuneSelf && unicode.IsLetter(r) {
 			word.add(unicode.ToLower(r), utf8.RuneLen(r))
 		} else {
 			word.vote(&votes)
@@ -69,6 +70,16 @@ func language(s string) string {
 		}
 	}
 	return elected(&votes)
+}
+
+// plainLetters is how many letters of ASCII a text begins with.
+func plainLetters(s string) int {
+	for i := range len(s) {
+		if (s[i]|0x20)-'a' >= 26 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // sample is the beginning of a text, cut between letters.
@@ -135,6 +146,17 @@ func (w *smallWord) add(lower rune, size int) {
 		return
 	}
 	w.n += utf8.EncodeRune(w.letters[w.n:], lower)
+}
+
+// addPlain adds letters of ASCII.
+func (w *smallWord) addPlain(letters string) {
+	if w.size += len(letters); w.size > maxSmall {
+		return
+	}
+	for i := range len(letters) {
+		w.letters[w.n] = letters[i] | 0x20
+		w.n++
+	}
 }
 
 // vote counts the word for the languages that it is common in, and begins the next.

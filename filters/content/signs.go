@@ -307,19 +307,16 @@ func hexadecimal(w string) bool { return strings.Trim(strings.ToLower(w), "01234
 
 // gibberish reports whether a word of lower-case letters is none that anybody could say.
 func gibberish(w string) bool {
+	const vowel = 1 | 1<<('e'-'a') | 1<<('i'-'a') | 1<<('o'-'a') | 1<<('u'-'a') | 1<<('y'-'a')
 	vowels, run, most := 0, 0, 0
 	for i := range len(w) {
-		c := w[i]
-		if c < 'a' || c > 'z' {
+		c := w[i] - 'a'
+		if c >= 26 {
 			return false
 		}
-		switch c {
-		case 'a', 'e', 'i', 'o', 'u', 'y':
-			vowels++
-			run = 0
-			continue
-		}
-		run++
+		is := vowel >> c & 1
+		vowels += is
+		run = (run + 1) * (1 - is)
 		most = max(most, run)
 	}
 	return len(w) >= 5 && (vowels == 0 || most >= 5)

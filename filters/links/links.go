@@ -94,7 +94,7 @@ const maxListed = 500
 
 // list states the URLs, each once, in the order in which they stand.
 func (c *check) list() {
-	c.facts.URLs = []filters.URL{}
+	c.facts.URLs = make([]filters.URL, 0, min(len(c.links), maxListed))
 	seen := make(map[string]bool, len(c.links))
 	for i := range c.links {
 		l := &c.links[i]

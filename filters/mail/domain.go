@@ -88,8 +88,10 @@ func OrganizationalDomain(domain string) string {
 	if err != nil {
 		return ""
 	}
-	if _, err := netip.ParseAddr(d); err == nil {
-		return ""
+	if d[0] >= '0' && d[0] <= '9' { // as every address begins that could be a domain
+		if _, err := netip.ParseAddr(d); err == nil {
+			return ""
+		}
 	}
 	org, err := publicsuffix.EffectiveTLDPlusOne(d)
 	if err != nil {

@@ -133,8 +133,10 @@ func (t *Target) authority(s string) {
 	if n := strings.LastIndexByte(s, ':'); n >= 0 && strings.IndexByte(s[n:], ']') < 0 {
 		host, port = s[:n], s[n+1:]
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err == nil && uint16(n) != defaultPort(t.Scheme) {
-		t.Port = uint16(n)
+	if port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil && uint16(n) != defaultPort(t.Scheme) {
+			t.Port = uint16(n)
+		}
 	}
 	t.host(host)
 }

@@ -33,7 +33,7 @@ type desk struct {
 	deps   Deps
 	log    *slog.Logger
 	texts  *texts
-	pages  map[string]*pageSet // by language
+	pages  map[string]pageSet // by language
 	assets map[string]asset
 	routes []route
 	prom   http.Handler

@@ -13,6 +13,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gatepost/filters"
@@ -21,8 +22,9 @@ import (
 	"gatepost/policy"
 )
 
-// A pageSet holds the parsed pages of one language.
-type pageSet struct{ byName map[string]*template.Template }
+// A pageSet holds the pages of one language, by name. A page is parsed when it is first asked for: parsed they take many MiB,
+// and most gateways show a few of them or none.
+type pageSet map[string]func() (*template.Template, error)
 
 // A page is what every template is given; Body is the page's own.
 type page struct {
@@ -45,29 +47,34 @@ type navItem struct {
 	Here            bool
 }
 
-// readPages parses every page in every language, so that a mistake in one stops the start and not a reader.
-func (d *desk) readPages() (map[string]*pageSet, error) {
+// readPages finds every page for every language.
+func (d *desk) readPages() (map[string]pageSet, error) {
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]*pageSet)
+	out := make(map[string]pageSet)
 	for _, l := range languages() {
-		set := &pageSet{byName: make(map[string]*template.Template)}
+		set := make(pageSet)
 		for _, file := range names {
 			name := strings.TrimSuffix(path.Base(file), ".html")
 			if name == "layout" || strings.HasPrefix(name, "part-") {
 				continue
 			}
-			t := template.New("layout.html").Funcs(d.funcs(l[0])).Option("missingkey=error")
-			if _, err := t.ParseFS(pageFiles, "pages/layout.html", "pages/part-*.html", file); err != nil {
-				return nil, fmt.Errorf("parse page %s: %w", name, err)
-			}
-			set.byName[name] = t
+			set[name] = sync.OnceValues(func() (*template.Template, error) { return d.readPage(l[0], file) })
 		}
 		out[l[0]] = set
 	}
 	return out, nil
+}
+
+// readPage parses one page with what stands around all of them.
+func (d *desk) readPage(lang, file string) (*template.Template, error) {
+	t := template.New("layout.html").Funcs(d.funcs(lang)).Option("missingkey=error")
+	if _, err := t.ParseFS(pageFiles, "pages/layout.html", "pages/part-*.html", file); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", file, err)
+	}
+	return t, nil
 }
 
 // funcs are what the templates may call.
@@ -194,7 +201,11 @@ func (d *desk) render(v *visit, status int, name string, body any) error {
 		}
 	}
 	var b bytes.Buffer
-	if err := d.pages[v.lang].byName[name].Execute(&b, p); err != nil {
+	t, err := d.pages[v.lang][name]()
+	if err == nil {
+		err = t.Execute(&b, p)
+	}
+	if err != nil {
 		d.log.Error("render page", slog.String("request", v.id), slog.String("page", name), slog.Any("error", err))
 		http.Error(v.w, d.texts.say(v.lang, "error.internal")+" "+v.id, http.StatusInternalServerError)
 		return nil

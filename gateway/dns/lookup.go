@@ -35,6 +35,19 @@ func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) *entry
 	return r.join(ctx, k, now)
 }
 
+// atHand is what the cache holds about one question; nil if nothing.
+func (r *Resolver) atHand(name string, qtype uint16) *entry {
+	n, ok := canonical(name)
+	if !ok {
+		return nil
+	}
+	e := r.cache.entry(key{n, qtype}, r.now().UnixNano())
+	if e != nil {
+		r.hits.Add(1)
+	}
+	return e
+}
+
 // join waits for the answer to k together with all others who ask for it. The question outlives a caller who
 // gives up: its answer is of use to the next.
 func (r *Resolver) join(ctx context.Context, k key, now int64) *entry {

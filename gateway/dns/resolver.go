@@ -191,10 +191,7 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 
 // lookupBoth asks for both families at once. A family that is missing is no error while the other has addresses.
 func (r *Resolver) lookupBoth(ctx context.Context, host string) ([]netip.Addr, error) {
-	six := make(chan *entry, 1)
-	go func() { six <- r.lookup(ctx, host, mdns.TypeAAAA) }()
-	e4 := r.lookup(ctx, host, mdns.TypeA)
-	e6 := <-six
+	e4, e6 := r.bothEntries(ctx, host)
 	all := slices.Concat(e4.addrs, e6.addrs)
 	switch {
 	case len(all) > 0:
@@ -204,6 +201,17 @@ func (r *Resolver) lookupBoth(ctx context.Context, host string) ([]netip.Addr, e
 	default:
 		return nil, e6.err
 	}
+}
+
+// bothEntries is what is known about a host's addresses of both families.
+func (r *Resolver) bothEntries(ctx context.Context, host string) (four, six *entry) {
+	if six = r.atHand(host, mdns.TypeAAAA); six != nil {
+		return r.lookup(ctx, host, mdns.TypeA), six
+	}
+	answer := make(chan *entry, 1)
+	go func() { answer <- r.lookup(ctx, host, mdns.TypeAAAA) }()
+	four = r.lookup(ctx, host, mdns.TypeA)
+	return four, <-answer
 }
 
 // LookupAddr returns the names that the reverse tree gives to an address. Names that no host can have are left out.

@@ -20,8 +20,8 @@ type writer struct {
 	began    time.Time
 	size     int64
 	keys     []key
-	rebuild  bool   // keys are not right for this segment; sealing takes them from the records
-	unsynced []byte // what file holds beyond the last sync, or must be written again when there is no file
+	rebuild  bool // keys are not right for this segment; sealing takes them from the records
+	unsynced pile // what file holds beyond the last sync, or must be written again when there is no file
 	dirty    time.Time
 	spare    batch // to swap with the pending one
 	upkeep   time.Time
@@ -68,7 +68,7 @@ func (w *writer) turn() time.Duration {
 		j.mu.Unlock()
 		waiting = answered(waiting)
 	}
-	if err == nil && len(w.unsynced) > 0 && (len(waiting) > 0 || w.suspect || time.Since(w.dirty) >= syncEvery) {
+	if err == nil && w.unsynced.size > 0 && (len(waiting) > 0 || w.suspect || time.Since(w.dirty) >= syncEvery) {
 		err = w.sync()
 	}
 	if err != nil {
@@ -87,7 +87,7 @@ func (w *writer) turn() time.Duration {
 	switch {
 	case err != nil:
 		return retryEvery
-	case len(w.unsynced) > 0:
+	case w.unsynced.size > 0:
 		return max(syncEvery-time.Since(w.dirty), time.Millisecond)
 	}
 	return maintainEvery
@@ -123,34 +123,38 @@ func (w *writer) write(b batch) error {
 	if w.file != nil && w.size > 0 && len(b.lines) > 0 &&
 		(w.size >= w.j.opts.SegmentBytes || now.UTC().YearDay() != w.began.UTC().YearDay()) {
 		if err := w.rotate(); err != nil {
-			w.unsynced = append(w.unsynced, b.lines...)
+			w.unsynced.add(b.lines)
 			return err
 		}
 	}
-	from := len(w.unsynced)
-	w.unsynced = append(w.unsynced, b.lines...)
-	if len(w.unsynced) == 0 {
+	before := w.unsynced.size
+	w.unsynced.add(b.lines)
+	if w.unsynced.size == 0 {
 		return nil
 	}
+	lines := [][]byte{b.lines}
 	if w.file == nil {
 		if err := w.create(now); err != nil {
 			return err
 		}
-		w.rebuild, from = from > 0, 0 // lines of an abandoned file come first: offsets of keys are not known
+		w.rebuild = before > 0 // lines of an abandoned file come first: offsets of keys are not known
+		before, lines = 0, w.unsynced.blocks
 	}
-	if from == 0 || w.dirty.IsZero() {
+	if before == 0 || w.dirty.IsZero() {
 		w.dirty = now
 	}
-	if from == len(w.unsynced) {
+	if before == w.unsynced.size {
 		return nil
 	}
-	if _, err := w.file.Write(w.unsynced[from:]); err != nil {
-		return fmt.Errorf("write journal: %w", err)
+	for _, l := range lines {
+		if _, err := w.file.Write(l); err != nil {
+			return fmt.Errorf("write journal: %w", err)
+		}
 	}
 	for _, k := range b.keys {
 		w.keys = append(w.keys, key{k.hash, w.size + k.at})
 	}
-	w.size += int64(len(w.unsynced) - from)
+	w.size += int64(w.unsynced.size - before)
 	return nil
 }
 
@@ -177,10 +181,7 @@ func (w *writer) sync() error {
 		return fmt.Errorf("sync journal: %w", err)
 	}
 	w.dirty = time.Time{}
-	if cap(w.unsynced) > 8*maxKept {
-		w.unsynced = nil
-	}
-	w.unsynced = w.unsynced[:0]
+	w.unsynced.clear()
 	return nil
 }
 
@@ -227,7 +228,7 @@ func (w *writer) end() {
 	if w.file == nil {
 		return
 	}
-	if len(w.unsynced) > 0 {
+	if w.unsynced.size > 0 {
 		_ = w.sync() // Close has said what failed before; what came since was not promised
 	}
 	_ = w.file.Close()

@@ -31,6 +31,8 @@ type Config struct {
 	// Served is told of each connection how long it waited from the moment it was accepted until the Handler had answered
 	// Connect. What the client lets us wait for before that, the header of a proxy, does not count.
 	Served func(wait time.Duration)
+	// Go begins the function that serves a connection and does not wait for it; nil is the go statement.
+	Go func(serve func())
 	// NormalizeBareLF lists the networks whose bare LF in content is made CRLF instead of being refused.
 	NormalizeBareLF []netip.Prefix
 	// Panicked is told of a panic in a Session; the session has been ended, the process lives.

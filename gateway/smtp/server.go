@@ -52,6 +52,9 @@ func NewServer(cfg Config, h Handler) *Server {
 	if cfg.Served == nil {
 		cfg.Served = func(time.Duration) {}
 	}
+	if cfg.Go == nil {
+		cfg.Go = func(serve func()) { go serve() }
+	}
 	if cfg.Panicked == nil {
 		cfg.Panicked = func(any, []byte) {}
 	}
@@ -180,7 +183,7 @@ func (s *Server) accept(ctx context.Context, ln *listener, nc net.Conn) {
 		s.open[c] = struct{}{}
 		s.mu.Unlock()
 		c.ctx, c.cancel = context.WithCancel(ctx)
-		go c.serve()
+		s.cfg.Go(c.serve)
 		return
 	}
 	s.mu.Unlock()

@@ -84,8 +84,9 @@ func (x *Index) Find(word string) (name string, how How) {
 				return n, Slip
 			}
 		}
-		for _, d := range deletions(folded) {
-			for _, n := range x.less[d] {
+		var less [maxWord]byte
+		for i := range folded {
+			for _, n := range x.less[string(append(append(less[:0], folded[:i]...), folded[i+1:]...))] {
 				if Near(n, folded) {
 					return n, Slip
 				}
