@@ -13,6 +13,9 @@ import (
 // dynamic reports whether name is one that providers give to the connections of homes and to rented pools: made of the
 // address, or of words that say so and a number. A name that says it is a mail server's, or a fixed one, is none.
 func dynamic(name string, addr netip.Addr) bool {
+	if !strings.ContainsAny(name, "0123456789") {
+		return false
+	}
 	org := mail.OrganizationalDomain(name)
 	host := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(name), org), ".")
 	if org == "" || host == "" {
@@ -100,13 +103,23 @@ func addressLiteral(helo string) (netip.Addr, bool) {
 // pretends reports whether helo is a name of a great provider's, and the reverse name is not.
 func pretends(helo, name string) bool {
 	p := providerOf(helo)
-	return p != nil && !slices.Contains(p, mail.OrganizationalDomain(name))
+	return p != nil && !slices.Contains(p, lastLabels(name))
+}
+
+// lastLabels is the end of a name in lower case, of two labels: under none of those that are asked for do others register names.
+func lastLabels(name string) string {
+	name = strings.TrimSuffix(name, ".")
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return ""
+	}
+	return strings.ToLower(name[strings.LastIndexByte(name[:dot], '.')+1:])
 }
 
 // providerOf is under which domains the hosts of the provider are named that helo claims to be of; nil if it is none of
 // those known.
 func providerOf(helo string) []string {
-	switch mail.OrganizationalDomain(helo) {
+	switch lastLabels(helo) {
 	case "google.com", "gmail.com", "googlemail.com":
 		return []string{"google.com", "googlemail.com", "1e100.net", "googleusercontent.com"}
 	case "yahoo.com":

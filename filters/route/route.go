@@ -101,8 +101,7 @@ func (c *check) direct() {
 		return
 	}
 	for _, h := range c.hops {
-		server := mail.OrganizationalDomain(h.By)
-		if !authenticated(h) && dynamic(h.Name, h.Addr) && server != mail.OrganizationalDomain(h.Name) && !c.authors(h.By) && !c.authors(h.Helo) {
+		if !authenticated(h) && dynamic(h.Name, h.Addr) && mail.OrganizationalDomain(h.By) != mail.OrganizationalDomain(h.Name) && !c.authors(h.By) && !c.authors(h.Helo) {
 			c.found("route.dynamic", "A server took the message from a host that is named after its address, and has nothing to do with it.", field(h.Field))
 			return
 		}
@@ -130,8 +129,12 @@ func (c *check) authors(name string) bool {
 
 // authenticated reports whether the client of a hop was a user who logged in (RFC 3848).
 func authenticated(h mail.Hop) bool {
-	with := strings.ToUpper(h.With)
-	return with == "ESMTPA" || with == "ESMTPSA" || with == "HTTP" || with == "HTTPS" || strings.Contains(h.Field.Value, "(AUTH") || strings.Contains(strings.ToLower(h.Field.Value), "authenticated")
+	for _, protocol := range [...]string{"ESMTPSA", "ESMTPA", "HTTP", "HTTPS"} {
+		if strings.EqualFold(h.With, protocol) {
+			return true
+		}
+	}
+	return strings.Contains(h.Field.Value, "(AUTH") || strings.Contains(h.Field.Value, "uthenticated")
 }
 
 // names looks at what hosts on the way called themselves.
