@@ -72,6 +72,16 @@ func TestTheTableOfSignsIsTheProgramsList(t *testing.T) {
 	}
 }
 
+// The table of packs in README.md names every shipped pack.
+func TestTheTableOfPacksIsWhole(t *testing.T) {
+	text := readme(t)
+	for _, file := range packs(t) {
+		if name := strings.TrimSuffix(filepath.Base(file), ".yaml"); !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("README.md does not tell of the pack %s", name)
+		}
+	}
+}
+
 // Every sign that the shipped rules name is one that is noticed, and every sign is listed.
 func TestRulesNameSignsThatThereAre(t *testing.T) {
 	known := map[string]bool{}
@@ -101,15 +111,21 @@ func readme(t *testing.T) string {
 // inSigns finds the signs that a line of a pack names.
 var inSigns = regexp.MustCompile(`in: \[sign\], match: \[([a-z_, ]+)\]`)
 
-// signsNamed is every sign that a condition of the shipped packs names.
-func signsNamed(t *testing.T) []string {
+// packs is the files of the shipped packs.
+func packs(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../rules/core/*.yaml")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d packs, %v", len(files), err)
 	}
+	return files
+}
+
+// signsNamed is every sign that a condition of the shipped packs names.
+func signsNamed(t *testing.T) []string {
+	t.Helper()
 	var list []string
-	for _, file := range files {
+	for _, file := range packs(t) {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
