@@ -16,6 +16,7 @@ const (
 	maxProgram = 2000 // steps of a regular expression, each as often as it may be repeated
 	minLiteral = 3    // octets of a fixed text by which a pattern is looked for
 	maxLiteral = 16   // octets of it that are looked for
+	maxClass   = 1024 // letters of a class that are folded one by one
 	maxChoices = 100  // fixed texts of which a match holds at least one
 	maxAlso    = 2    // lists of them that are asked for where one of another stands…
 	maxBeside  = 4    // …of at most so many texts
@@ -112,17 +113,51 @@ func (p *pattern) local() bool { return p.needs.words != nil }
 
 // folded gives the letters of a tree the form that they have in a folded text.
 func folded(t *syntax.Regexp) *syntax.Regexp {
-	if t.Op == syntax.OpLiteral {
+	switch t.Op {
+	case syntax.OpLiteral:
 		t.Rune = []rune(Fold(string(t.Rune)))
 		if len(t.Rune) == 0 {
 			t.Op = syntax.OpEmptyMatch
 		}
+	case syntax.OpCharClass:
+		t.Rune = foldedClass(t.Rune)
 	}
 	t.Flags &^= syntax.FoldCase
 	for i, sub := range t.Sub {
 		t.Sub[i] = folded(sub)
 	}
 	return t
+}
+
+// foldedClass adds to a class, which is given as ranges, the letters that its letters are folded to: /(а|о)/ and /[а-я]/ of
+// the Cyrillic alphabet hold those that look like Latin ones too. A class of more than maxClass letters is left as it is.
+func foldedClass(ranges []rune) []rune {
+	size := 0
+	for i := 0; i+1 < len(ranges); i += 2 {
+		size += int(ranges[i+1]-ranges[i]) + 1
+	}
+	if size > maxClass {
+		return ranges
+	}
+	var all []rune
+	for i := 0; i+1 < len(ranges); i += 2 {
+		for r := ranges[i]; r <= ranges[i+1]; r++ {
+			all = append(all, r)
+			if to := []rune(Fold(string(r))); len(to) == 1 && to[0] != r {
+				all = append(all, to[0])
+			}
+		}
+	}
+	slices.Sort(all)
+	var merged []rune
+	for _, r := range slices.Compact(all) {
+		if n := len(merged); n > 0 && merged[n-1] == r-1 {
+			merged[n-1] = r
+		} else {
+			merged = append(merged, r, r)
+		}
+	}
+	return merged
 }
 
 // known reports whether the tree holds only what can be looked for in a piece of a text.

@@ -85,6 +85,8 @@ func TestWhatARuleAsksForMustBeThere(t *testing.T) {
 		{rule: `in: [subject], exact: true, match: ["zzz hit", "/^[A-Z ]+$/"]`, yes: []Text{{"subject", "BUY NOW"}}, no: []Text{{"subject", "Buy now"}}},
 		{rule: `in: ["header:X-Mailer"], match: ["/^the bat/"], hits: [The Bat!]`, yes: []Text{{"header:x-mailer", "The Bat! 1.0"}}, no: []Text{{"header:x-mailer", "not the bat"}}},
 		{rule: `match: [hit, 免费领取]`, yes: []Text{{"body", "请您免费领取奖品"}}, no: []Text{{"body", "免费"}}},
+		{rule: `match: [hit, "/подтверд[а-я]{1,4} (ваш|наш)(а|и|е) почт/"]`, yes: []Text{{"body", "Подтвердите ваши почтовые данные"}}, no: []Text{{"body", "подтверждение нашего счета"}}},
+		{rule: `match: [hit, "/αγαπητ(ε|έ) πελάτ/"]`, yes: []Text{{"body", "Αγαπητέ πελάτη"}}, no: []Text{{"body", "Αγαπητοί"}}},
 		{rule: `match: [hit, "/\\bpay ?pal\\b/"]`, yes: []Text{{"body", "раураl"}}, no: []Text{{"body", "paypals"}}},
 	} {
 		s := compile(t, c.rule)

@@ -51,7 +51,10 @@ func fileTime(high, low string) (time.Time, bool) {
 	return time.Unix(n/1e7-since1601, 0).UTC(), true
 }
 
-// answers reports whether the message says which one it answers.
+// answers reports whether the message says which one it answers. What is too long for that says nothing.
 func (g *gathered) answers() bool {
+	if oversize(strings.TrimSpace(g.m.Get("In-Reply-To"))) {
+		return false
+	}
 	return len(g.m.Fields("In-Reply-To")) > 0 || len(g.m.Fields("References")) > 0
 }

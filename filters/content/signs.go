@@ -36,8 +36,10 @@ func Signs() []Sign {
 		{"bangs", "the subject holds two exclamation marks, or the text many"},
 		{"raw_subject", "the subject holds letters beyond ASCII that are not encoded"},
 		{"subject_tail", "the subject ends in a word that is no word, behind a gap"},
+		{"subject_nonsense", "the subject ends in letters that are no word, behind a stroke or in brackets"},
 		{"random_tail", "the text ends in letters and digits that mean nothing"},
-		{"reply", "the message says which one it answers"},
+		{"reply", "the message says which one it answers, by an identifier such as programs write"},
+		{"odd_answer", "the message says that it answers one whose Message-ID is longer than programs write them"},
 		{"fake_reply", "the subject begins with Re: and the message does not say which one it answers"},
 		{"list", "the message says which mailing list it is from, or replies to it go to the group it went to"},
 		{"bulk", "the message says how to unsubscribe, or that it is bulk"},
@@ -81,6 +83,7 @@ func (g *gathered) signs() {
 	g.recipient()
 	g.clock()
 	g.disguise()
+	g.nonsense()
 }
 
 // form looks at the parts and links.
