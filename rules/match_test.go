@@ -250,15 +250,6 @@ func TestMemoryOfACompiledSetIsBounded(t *testing.T) {
 	}
 }
 
-// Matching allocates what the result needs and nothing else.
-func TestMatchingAllocatesLittle(t *testing.T) {
-	s := shippedSet(t)
-	texts := []Text{{"subject", "An ordinary subject"}, {"body", strings.Repeat("An ordinary letter about nothing that a rule looks for. ", 500)}}
-	s.Match(context.Background(), texts)
-	if n := testing.AllocsPerRun(20, func() { s.Match(context.Background(), texts) }); n > 1 {
-		t.Errorf("%.0f allocations", n)
-	}
-}
 
 // many is a pack of n rules of the kinds that are shipped, made of the words that those look for.
 func many(n int) Pack {
