@@ -250,7 +250,6 @@ func TestMemoryOfACompiledSetIsBounded(t *testing.T) {
 	}
 }
 
-
 // many is a pack of n rules of the kinds that are shipped, made of the words that those look for.
 func many(n int) Pack {
 	rnd := rand.New(rand.NewPCG(3, 4))
