@@ -55,7 +55,7 @@ func demoLetters(now time.Time) ([]demoLetter, error) {
 		},
 		{
 			shows: "spoofed: our own domain from outside", ip: "127.0.0.66", helo: "vps66.hosting.example", from: "office@hosting.example",
-			text: head("Managing Director <director@shop.example>", "Quick favour before noon") + plain + "Are you at your desk? I need four gift cards for a client. Answer by mail only.\n",
+			text: head("Managing Director <director@shop.example>", "Quick favour before noon") + plain + "Are you at your desk? I need the figures for a client. Answer by mail only.\n",
 		},
 		{
 			shows: "phishing: a link that shows another", ip: "127.0.0.66", helo: "vps66.hosting.example", from: "notice@hosting.example",
