@@ -245,7 +245,7 @@ func TestWhatCannotBeOpenedIsSaid(t *testing.T) {
 // A file that is full of hits costs neither memory nor the answer; where YARA itself calls its result incorrect, it is no answer.
 func TestAFloodOfHitsIsBounded(t *testing.T) {
 	cfg := settings(t, `rule Flood { strings: $a = "aa" $b = "\x01\x02" condition: any of them }`, testRules)
-	cfg.MaxBytes = 8 << 20
+	cfg.MaxBytes, cfg.Timeout = 8<<20, 40*time.Second
 	f := made(t, cfg)
 	facts, err := f.Check(context.Background(), letter("hello", "a.bin", strings.Repeat("a", 100_000), "b.com", eicar))
 	if err != nil || len(told(facts)) != 2 || !strings.HasPrefix(told(facts)[0], "yara.match|part 2|Flood in a.bin: $a at 0, $a at 1, $a at 2, $a at 3, 99995 more") {

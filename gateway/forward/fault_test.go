@@ -3,6 +3,7 @@ package forward_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"gatepost/gateway/forward"
@@ -113,12 +114,12 @@ func TestEveryMisbehaviourAtEveryStep(t *testing.T) { // 2-R
 			}
 			for nth := 1; nth <= 2; nth++ {
 				t.Run(fmt.Sprintf("%s at %s of message %d", name, step, nth), func(t *testing.T) {
-					seen := 0
+					var seen atomic.Int32 // sessions overlap
 					s := start(t, badsink.Script{On: func(e badsink.Event) *badsink.Action {
 						if e.Step != step {
 							return nil
 						}
-						if seen++; seen != nth {
+						if seen.Add(1) != int32(nth) {
 							return nil
 						}
 						return &act
