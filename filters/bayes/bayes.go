@@ -14,8 +14,8 @@ import (
 
 // Config is the filter's section.
 type Config struct {
-	MinSpam int `yaml:"min_spam" default:"200" min:"20" max:"10000" doc:"How many messages must be taught as spam before the filter says anything."`
-	MinHam  int `yaml:"min_ham" default:"200" min:"20" max:"10000" doc:"How many messages must be taught as ham before the filter says anything."`
+	MinSpam int `yaml:"min_spam" default:"200" min:"20" max:"10000" doc:"How many messages must be taught as spam before the filter says how likely a message is to be spam."`
+	MinHam  int `yaml:"min_ham" default:"200" min:"20" max:"10000" doc:"How many messages must be taught as ham before the filter says how likely a message is to be spam."`
 
 	// How lessons are kept, for whoever keeps them.
 	MaxLessons int           `yaml:"max_lessons" default:"10000" min:"100" max:"50000" doc:"How many taught messages are kept, half of them for either kind; the oldest go first."`
@@ -58,7 +58,10 @@ func (f *Filter) Check(_ context.Context, m *mail.Mail) (filters.Facts, error) {
 	if err := m.Err(); err != nil {
 		return filters.Facts{}, err
 	}
-	model, err := f.model()
+	if f.source == nil {
+		return filters.Facts{}, nil
+	}
+	model, err := f.source.Model()
 	if model == nil || err != nil {
 		return filters.Facts{}, err
 	}
@@ -68,25 +71,21 @@ func (f *Filter) Check(_ context.Context, m *mail.Mail) (filters.Facts, error) {
 	}
 	defer f.readers.Put(r)
 	tokens := r.tokens(model.seed, m.Message)
+	var facts filters.Facts
+	if twin, ok := model.twin(tokens); ok {
+		facts.Findings = append(facts.Findings, twin)
+	}
+	if model.spam < f.config.MinSpam || model.ham < f.config.MinHam {
+		return facts, nil
+	}
 	p := model.Probability(tokens)
 	for _, b := range bands {
 		if b.spam && p >= b.from || !b.spam && 1-p >= b.from {
-			return filters.Facts{Findings: []filters.Finding{f.finding(b, p, model, r, m.Message)}}, nil
+			facts.Findings = append(facts.Findings, f.finding(b, p, model, r, m.Message))
+			break
 		}
 	}
-	return filters.Facts{}, nil
-}
-
-// model is the model of the moment if it was taught enough.
-func (f *Filter) model() (*Model, error) {
-	if f.source == nil {
-		return nil, nil
-	}
-	m, err := f.source.Model()
-	if m == nil || err != nil || m.spam < f.config.MinSpam || m.ham < f.config.MinHam {
-		return nil, err
-	}
-	return m, nil
+	return facts, nil
 }
 
 // finding tells what a message is like and shows the tokens that say so.

@@ -31,6 +31,11 @@ func Fit(ctx context.Context, seed Seed, lessons []Lesson) (*Model, error) {
 	}
 	lessons = slices.Clone(lessons)
 	slices.SortStableFunc(lessons, compare)
+	for _, l := range lessons[:min(len(lessons), maxTwins)] {
+		if s, ok := sketchOf(l.Tokens); ok {
+			m.twins = append(m.twins, twin{l.Spam, s})
+		}
+	}
 	t := newTable(lessons)
 	if min(m.spam, m.ham) >= fewFold {
 		held, err := crossed(ctx, t)

@@ -19,7 +19,8 @@ type Model struct {
 	keys     []uint32 // open addressing; a power of two
 	weights  []float32
 	zero     float32 // weight of the token 0, which marks free slots
-	size     int     // tokens with a weight
+	twins    []twin
+	size     int // tokens with a weight
 }
 
 // Lessons is how many messages of either kind the model was made of.
@@ -29,7 +30,7 @@ func (m *Model) Lessons() (spam, ham int) { return m.spam, m.ham }
 func (m *Model) Size() int { return m.size }
 
 // Bytes is how much memory the model takes.
-func (m *Model) Bytes() int { return 8 * len(m.keys) }
+func (m *Model) Bytes() int { return 8*len(m.keys) + (2*bins+2)*len(m.twins) }
 
 // Seed keys the tokens of the model's lessons.
 func (m *Model) Seed() Seed { return m.seed }

@@ -14,12 +14,13 @@ import (
 // A stored model is a header, the tokens in order with their weights, and a checksum (CRC-32C) of
 // all before it; numbers are little-endian:
 //
-//	"gpbayes2"  seed:8  generation:8  spam:4  ham:4  bias:4  slope:4  offset:4  familiar:4  size:4  { token:4 weight:4 }  sum:4
+//	"gpbayes2"  seed:8  generation:8  spam:4  ham:4  bias:4  slope:4  offset:4  familiar:4  size:4  twins:4  { token:4 weight:4 }  { spam:2 sketch:2*64 }  sum:4
 const (
 	magic      = "gpbayes2"
-	headerSize = 8 + 8 + 8 + 4*7
+	headerSize = 8 + 8 + 8 + 4*8
+	twinSize   = 2 + 2*bins
 	// MaxModelFile is the most bytes of a stored model.
-	MaxModelFile = headerSize + 8*maxSize + 4
+	MaxModelFile = headerSize + 8*maxSize + twinSize*maxTwins + 4
 )
 
 // ErrModel is returned for a stored model that is damaged or of another version.
@@ -27,7 +28,7 @@ var ErrModel = errors.New("damaged model")
 
 // Write stores the model with the generation of the lessons that it was made of.
 func (m *Model) Write(w io.Writer, generation uint64) error {
-	b := make([]byte, 0, headerSize+8*m.size+4)
+	b := make([]byte, 0, headerSize+8*m.size+twinSize*len(m.twins)+4)
 	b = append(b, magic...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(m.seed))
 	b = binary.LittleEndian.AppendUint64(b, generation)
@@ -36,6 +37,7 @@ func (m *Model) Write(w io.Writer, generation uint64) error {
 	}
 	size := len(b)
 	b = binary.LittleEndian.AppendUint32(b, 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(m.twins)))
 	n := uint32(0)
 	add := func(v uint32, w float32) {
 		b = binary.LittleEndian.AppendUint32(b, v)
@@ -49,6 +51,12 @@ func (m *Model) Write(w io.Writer, generation uint64) error {
 		add(v, m.weight(v))
 	}
 	binary.LittleEndian.PutUint32(b[size:], n)
+	for _, t := range m.twins {
+		b = binary.LittleEndian.AppendUint16(b, uint16(index(t.spam)))
+		for _, v := range t.sketch {
+			b = binary.LittleEndian.AppendUint16(b, v)
+		}
+	}
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
 	if _, err := w.Write(b); err != nil {
 		return fmt.Errorf("write model: %w", err)
@@ -87,18 +95,26 @@ func ReadModel(b []byte) (m *Model, generation uint64, err error) {
 		bias: f32(32), slope: f32(36), offset: f32(40), familiar: f32(44),
 	}
 	generation = binary.LittleEndian.Uint64(b[16:])
-	n, entries := int(u32(48)), body[headerSize:]
-	if len(entries) != 8*n || !sane(m.bias, 1e6) || !sane(m.slope, 100) || !sane(m.offset, 100) || m.familiar <= 0 || m.familiar > 1 {
+	n, twins, entries := int(u32(48)), int(u32(52)), body[headerSize:]
+	if len(entries) != 8*n+twinSize*twins || !sane(m.bias, 1e6) || !sane(m.slope, 100) || !sane(m.offset, 100) || m.familiar <= 0 || m.familiar > 1 {
 		return nil, 0, fmt.Errorf("%w: wrong numbers", ErrModel)
 	}
 	m.keys, m.weights = make([]uint32, slots(n)), make([]float32, slots(n))
 	m.size = n
-	for ; len(entries) > 0; entries = entries[8:] {
+	for ; n > 0; n, entries = n-1, entries[8:] {
 		w := math.Float32frombits(binary.LittleEndian.Uint32(entries[4:]))
 		if !sane(w, heavy) {
 			return nil, 0, fmt.Errorf("%w: wrong weight", ErrModel)
 		}
 		m.put(binary.LittleEndian.Uint32(entries), w)
+	}
+	m.twins = make([]twin, twins)
+	for i := range m.twins {
+		m.twins[i].spam = binary.LittleEndian.Uint16(entries) != 0
+		for k := range m.twins[i].sketch {
+			m.twins[i].sketch[k] = binary.LittleEndian.Uint16(entries[2+2*k:])
+		}
+		entries = entries[twinSize:]
 	}
 	return m, generation, nil
 }
