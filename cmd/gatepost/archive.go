@@ -175,6 +175,7 @@ func (c *diffCmd) Run(a *app) error {
 type rollbackCmd struct {
 	Steps int  `arg:"" optional:"" default:"1" help:"How many policies back."`
 	List  bool `help:"Only list the kept policies, newest first."`
+	JSON  bool `name:"json" help:"With --list, print one JSON array."`
 }
 
 // Run puts the files of an earlier policy back and asks a running gateway to take them.
@@ -186,6 +187,12 @@ func (c *rollbackCmd) Run(a *app) error {
 	list, err := s.archive().List()
 	if err != nil {
 		return err
+	}
+	if c.List && c.JSON {
+		if list == nil {
+			list = []policies.Kept{}
+		}
+		return writeLine(a.out, list)
 	}
 	if c.List {
 		t := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)

@@ -16,20 +16,59 @@ import (
 )
 
 // checkCmd is `gatepost check`.
-type checkCmd struct{}
+type checkCmd struct {
+	JSON bool `name:"json" help:"Print one JSON object with all problems and notes."`
+}
+
+// A checked is what check tells a program.
+type checked struct {
+	OK       bool        `json:"ok"`
+	Problems []complaint `json:"problems"`
+	Notes    []complaint `json:"notes"`
+	Tests    int         `json:"tests"` // passed tests of the policy
+}
+
+// A complaint is a problem or a note.
+type complaint struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"did_you_mean,omitempty"`
+}
+
+// complaints turns problems into what JSON shows.
+func complaints(problems []conf.Problem) []complaint {
+	list := make([]complaint, len(problems))
+	for i, p := range problems {
+		list[i] = complaint{p.Pos.File, p.Pos.Line, p.Pos.Col, p.Message, p.Hint}
+	}
+	return list
+}
 
 // Run loads everything as serve would and runs the policy's tests.
-func (*checkCmd) Run(a *app) error {
+func (c *checkCmd) Run(a *app) error {
+	if c.JSON {
+		a.complainTo = func(problems []conf.Problem) error {
+			return writeLine(a.out, checked{Problems: complaints(problems), Notes: []complaint{}})
+		}
+	}
 	s, err := openSite(a, siteOptions{})
 	if err != nil {
 		return err
 	}
-	for _, n := range slices.Concat(s.cfg.Notes, s.rules.Notes()) {
-		fmt.Fprintln(a.errs, "note: "+n.Error())
+	notes := slices.Concat(s.cfg.Notes, s.rules.Notes())
+	if !c.JSON {
+		for _, n := range notes {
+			fmt.Fprintln(a.errs, "note: "+n.Error())
+		}
 	}
 	report := s.runTests(a.ctx)
 	if failed := failures(report); len(failed) > 0 {
 		return a.complain(failed)
+	}
+	if c.JSON {
+		return writeLine(a.out, checked{true, []complaint{}, complaints(notes), len(report.Results)})
 	}
 	_, err = fmt.Fprintf(a.out, "%s: no problems; %d policy tests passed\n", s.cfg.File, len(report.Results))
 	return err

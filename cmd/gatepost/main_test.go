@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,5 +61,134 @@ func TestScanJudgesOfflineAndSaysWhatItCouldNotRead(t *testing.T) {
 	}
 	if _, _, code := gatepost("scan"); code == 0 {
 		t.Error("scan of nothing succeeds")
+	}
+}
+
+func TestHelpOfAGroupNamesItsCommandsAndNoHiddenOne(t *testing.T) {
+	for _, args := range [][]string{{"help", "train"}, {"train", "--help"}} {
+		out, errs, code := gatepost(args...)
+		if code != 0 || !strings.Contains(out, "train spam") || !strings.Contains(out, "train ham") || strings.Contains(out, "train both") {
+			t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
+		}
+	}
+	if out, errs, code := gatepost("--version"); code != 0 || !strings.HasPrefix(out, "gatepost ") {
+		t.Errorf("--version: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// letterIn writes a small message into dir under a name.
+func letterIn(t *testing.T, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	text := "From: Ann <ann@friend.example>\r\nTo: bob@example.com\r\nSubject: Lunch\r\nDate: Mon, 23 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@friend.example>\r\n\r\nAt noon?\r\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Skipf("this file system takes no such name: %v", err)
+	}
+	return path
+}
+
+func TestTheCommandLineReachesACommandByteForByte(t *testing.T) {
+	dir := t.TempDir()
+	letter := letterIn(t, dir, "\xff\xfe,a.eml")
+	if out, errs, code := gatepost("scan", "--json", letter); code != 0 {
+		t.Errorf("scan of a name that is not UTF-8: exit %d\n%s%s", code, out, errs)
+	}
+	if out, errs, code := gatepost("eval", "--json", "--ham", letter); code != 0 || !strings.Contains(errs+out, "ham") {
+		t.Errorf("eval of a name with a comma: exit %d\n%s%s", code, out, errs)
+	}
+	out, errs, code := gatepost("scan", "--json", "--rcpt", `"b,c"@example.com`, "--rcpt", "d@example.com", letter)
+	if code != 0 || !strings.Contains(out, `"address":"\"b,c\"@example.com"`) || !strings.Contains(out, `"address":"d@example.com"`) {
+		t.Errorf("a recipient with a comma: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+func TestAScanSaysByWhichClockItJudged(t *testing.T) {
+	letter := letterIn(t, t.TempDir(), "m.eml")
+	out, _, _ := gatepost("scan", "--json", "--time", "2026-11-23T09:00:00+01:00", letter)
+	if !strings.Contains(out, `"time":"2026-11-23T09:00:00+01:00"`) {
+		t.Errorf("with a time:\n%s", out)
+	}
+	if out, _, _ := gatepost("scan", "--json", letter); !strings.Contains(out, `"time":"2`) {
+		t.Errorf("without one:\n%s", out)
+	}
+	if out, _, _ := gatepost("scan", letter); strings.Contains(out, "0001-01-01") {
+		t.Errorf("for people:\n%s", out)
+	}
+}
+
+func TestABatchSaysWhichLineIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	letterIn(t, dir, "m.eml")
+	in := filepath.Join(dir, "in.jsonl")
+	lines := "\n" + `{"file":"m.eml"}` + "\n" + `{"fil":"m.eml"}` + "\n" + `{"client_ip":"192.0.2.1"}` + "\n" + `{"file":"nothing.eml"}` + "\n" + `{"file":"m.eml","client_ip":"here"}` + "\n"
+	if err := os.WriteFile(in, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := gatepost("scan", "--batch", in, "--time", "2026-11-23T09:00:00Z")
+	if code != 2 {
+		t.Errorf("exit %d", code)
+	}
+	for _, want := range []string{"in.jsonl:3: ", "in.jsonl:4: ", "in.jsonl:5: ", "in.jsonl:6: "} {
+		if !strings.Contains(errs, want) || !strings.Contains(out, want) {
+			t.Errorf("%q is not told:\n%s%s", want, errs, out)
+		}
+	}
+	if first, _, _ := strings.Cut(out, "\n"); !strings.Contains(first, `"time":"2026-11-23T09:00:00Z"`) {
+		t.Errorf("the flag is not for what the line leaves out: %s", first)
+	}
+	if err := os.WriteFile(in, []byte(`{"file":"m.eml"}`+"\n"+strings.Repeat("x", maxLine+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code = gatepost("scan", "--batch", in)
+	if code != 1 || !strings.Contains(errs, "in.jsonl: line 2: the line is longer than") || !strings.Contains(out, `"action":"accept"`) {
+		t.Errorf("a line that is too long: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+func TestACommandLineThatMakesNoSenseIsToldAsSuch(t *testing.T) {
+	letter := letterIn(t, t.TempDir(), "m.eml")
+	for _, args := range [][]string{
+		{"scan"}, {"scan", "--batch", "x", letter}, {"scan", "--client-ip", "here", letter}, {"scan", "--time", "noon", letter}, {"scan", "--rcpt", "b@@", letter},
+		{"eval"}, {"eval", "--ham", letter, "--rcpt", "b@@"}, {"hold", "retry"}, {"nosuch"},
+	} {
+		if _, errs, code := gatepost(args...); code != 2 || !strings.Contains(errs, "Try: gatepost help") {
+			t.Errorf("%v: exit %d %q", args, code, errs)
+		}
+	}
+}
+
+func TestAnInterruptedCommandGivesNoVerdict(t *testing.T) {
+	letter := letterIn(t, t.TempDir(), "m.eml")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, args := range [][]string{{"scan", "--json", letter}, {"eval", "--json", "--ham", letter}} {
+		var out, errs bytes.Buffer
+		if code := run(ctx, args, &out, &errs); code != interrupted || out.Len() > 0 || !strings.Contains(errs.String(), "interrupted") {
+			t.Errorf("%v: exit %d\n%s%s", args, code, out.String(), errs.String())
+		}
+	}
+}
+
+func TestCheckTellsProgramsEveryProblemWithItsPlace(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "gatepost.yaml")
+	if err := os.WriteFile(path, []byte("hostname: mx.example.com\ndomains: [{name: example.com, downstream: [\"127.0.0.1:25\"], recipients: any}]\nlistner: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var r checked
+	out, _, code := gatepost("check", "--json", "-c", path)
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 1 || r.OK || len(r.Problems) != 1 || r.Notes == nil {
+		t.Fatalf("exit %d, %v\n%s", code, err, out)
+	}
+	if p := r.Problems[0]; p.File != path || p.Line != 3 || p.Column != 1 || p.Hint != "listeners" {
+		t.Errorf("%+v", p)
+	}
+	if _, errs, code := gatepost("init", dir+"/new"); code != 0 {
+		t.Fatalf("exit %d %s", code, errs)
+	}
+	out, errs, code := gatepost("check", "--json", "-c", dir+"/new/gatepost.yaml")
+	r = checked{}
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || errs != "" || !r.OK || r.Problems == nil || len(r.Notes) == 0 || r.Tests == 0 {
+		t.Errorf("exit %d, %v\n%s%s", code, err, out, errs)
 	}
 }

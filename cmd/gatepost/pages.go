@@ -78,7 +78,8 @@ func (d desk) Release(ctx context.Context, id string, rcpts []string, actor stri
 
 // Delete implements admin.Deleter.
 func (d desk) Delete(ctx context.Context, id string, rcpts []string, actor string) error {
-	return underWay(d.w.remove(ctx, id, rcpts, actor))
+	_, err := d.w.remove(ctx, id, rcpts, actor)
+	return underWay(err)
 }
 
 // underWay says in the pages' words that somebody else was first.

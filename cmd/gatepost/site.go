@@ -88,7 +88,14 @@ func (a *app) loadConfig() (*config.Config, error) {
 
 // complain prints problems, one a line, and returns the exit that follows.
 func (a *app) complain(problems []conf.Problem) error {
-	for _, p := range conf.Sorted(problems) {
+	problems = conf.Sorted(problems)
+	if a.complainTo != nil {
+		if err := a.complainTo(problems); err != nil {
+			return err
+		}
+		return exit(1)
+	}
+	for _, p := range problems {
 		fmt.Fprintln(a.errs, p.Error())
 	}
 	return exit(1)

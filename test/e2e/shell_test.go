@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"gatepost/test/harness"
+	"gatepost/test/harness/badsink"
+)
+
+// A shell drives the review commands of one world as a script would: by --json.
+type shell struct {
+	t *testing.T
+	w *harness.World
+}
+
+// json runs a command and reads the one JSON value that it prints.
+func (s shell) json(into any, want int, args ...string) {
+	s.t.Helper()
+	out, code := s.w.Command(args...)
+	if err := json.Unmarshal([]byte(out), into); err != nil || code != want {
+		s.t.Fatalf("gatepost %s: exit %d, %v\n%s", strings.Join(args, " "), code, err, out)
+	}
+}
+
+const askedFor = `version: 1
+rules:
+  - {name: hold-me, when: 'message.subject.contains("HOLD")', then: quarantine, class: spam, reason: Asked to be held.}
+`
+
+func TestAScriptReviewsTheQuarantine(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend, Policy: askedFor, Script: badsink.Script{Replies: map[string]string{badsink.Dot: "554 5.7.1 not here"}}})
+	s := shell{t, w}
+	letter := "From: ann@friend.example\r\nTo: bob@example.com\r\nDate: Mon, 23 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@friend.example>\r\nSubject: HOLD\r\n\r\nhello\r\n"
+	w.Send("ann@friend.example", "Bob@example.com", letter)
+	var list []struct{ ID, Reason string }
+	s.json(&list, 0, "quarantine", "list", "--json")
+	if len(list) != 1 || list[0].Reason != "Asked to be held." {
+		t.Fatalf("the list does not say what decided: %+v", list)
+	}
+	id := list[0].ID
+	var exported struct {
+		ID      string
+		Size    int
+		Content []byte
+	}
+	s.json(&exported, 0, "quarantine", "export", "--json", id)
+	if exported.ID != id || exported.Size != len(letter) || !bytes.Equal(exported.Content, []byte(letter)) {
+		t.Errorf("export: %+v", exported)
+	}
+	var released []struct {
+		Recipient, Reply string
+		OK               bool
+	}
+	s.json(&released, 1, "quarantine", "release", "--json", "--rcpt", "bob@EXAMPLE.com", id)
+	if len(released) != 1 || released[0].OK || !strings.HasPrefix(released[0].Reply, "554 5.7.1") {
+		t.Errorf("release: %+v", released)
+	}
+	if out, code := harness.CommandBoth(t, w.Dir, "quarantine", "release", "--rcpt", "eve@example.com", id); code != 1 || !strings.Contains(out, `no copy for "eve@example.com"; it has copies for Bob@example.com`) {
+		t.Errorf("release to a stranger: exit %d\n%s", code, out)
+	}
+	var deleted struct {
+		ID      string
+		Deleted []string
+	}
+	s.json(&deleted, 0, "quarantine", "delete", "--json", id)
+	if deleted.ID != id || len(deleted.Deleted) != 1 || deleted.Deleted[0] != "Bob@example.com" {
+		t.Errorf("delete: %+v", deleted)
+	}
+	if out, code := harness.CommandBoth(t, w.Dir, "quarantine", "show", id); code != 1 || !strings.Contains(out, id) {
+		t.Errorf("show what is gone: exit %d\n%s", code, out)
+	}
+	if out, code := harness.CommandBoth(t, w.Dir, "explain", "nosuch"); code != 1 || !strings.Contains(out, "gatepost trace") {
+		t.Errorf("explain what never was: exit %d\n%s", code, out)
+	}
+}
