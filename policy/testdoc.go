@@ -312,6 +312,7 @@ type Judge func(ctx context.Context, given Given) (*mail.Envelope, *filters.Repo
 type TestResult struct {
 	Name     string   `json:"name"`
 	At       string   `json:"at"`
+	Pos      conf.Pos `json:"-"`
 	Passed   bool     `json:"passed"`
 	Problems []string `json:"problems,omitempty"` // what was expected and what came
 	Result   *Result  `json:"result,omitempty"`
@@ -359,7 +360,7 @@ func (p *Policy) RunTests(ctx context.Context, now time.Time, judge Judge) TestR
 
 // runTest runs one test.
 func (p *Policy) runTest(ctx context.Context, d *testDoc, now time.Time, judge Judge, matched map[string]bool) TestResult {
-	res := TestResult{Name: d.Name, At: fmt.Sprintf("%s:%d", d.Pos.File, d.Pos.Line)}
+	res := TestResult{Name: d.Name, At: fmt.Sprintf("%s:%d", d.Pos.File, d.Pos.Line), Pos: d.Pos}
 	given := d.given
 	env := *given.Envelope
 	if given.Envelope = &env; env.Time.IsZero() {

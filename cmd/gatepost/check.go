@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/dns"
+	"gatepost/gateway/privilege"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
@@ -56,6 +58,11 @@ func (c *checkCmd) Run(a *app) error {
 	s, err := openSite(a, siteOptions{})
 	if err != nil {
 		return err
+	}
+	if s.cfg.User != "" && os.Geteuid() == 0 { // as serve asks, which must become that user
+		if _, err := privilege.Find(s.cfg.User); err != nil {
+			return a.complain([]conf.Problem{{Pos: s.cfg.Node.Key("user").Pos(), Message: "user: " + err.Error()}})
+		}
 	}
 	notes := slices.Concat(s.cfg.Notes, s.rules.Notes())
 	if !c.JSON {
@@ -147,7 +154,7 @@ func failures(report policy.TestReport) []conf.Problem {
 	var problems []conf.Problem
 	for _, t := range report.Results {
 		if !t.Passed {
-			problems = append(problems, conf.Problem{Pos: conf.Pos{File: t.At}, Message: fmt.Sprintf("test %q: %s", t.Name, strings.Join(t.Problems, "; "))})
+			problems = append(problems, conf.Problem{Pos: t.Pos, Message: fmt.Sprintf("test %q: %s", t.Name, strings.Join(t.Problems, "; "))})
 		}
 	}
 	return problems

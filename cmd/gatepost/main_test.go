@@ -192,3 +192,31 @@ func TestCheckTellsProgramsEveryProblemWithItsPlace(t *testing.T) {
 		t.Errorf("exit %d, %v\n%s%s", code, err, out, errs)
 	}
 }
+
+// What is wrong has a place, also where the file that is wrong is another, or is not there.
+func TestEveryProblemOfCheckHasAPlace(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const least = "hostname: mx.example.com\ndomains: [{name: example.com, downstream: [\"127.0.0.1:2526\"], recipients: any}]\n"
+	write("policy.yaml", "version: 1\ntests:\n  - name: t\n    given: {mail_from: a@b.example, rcpt: [c@example.com]}\n    expect: {action: reject}\n")
+	for text, want := range map[string]string{
+		"rules: [./rules.d]\n":  "gatepost.yaml:3:9: rules: " + dir + "/rules.d: cannot find rules: no such file or directory\n",
+		"policy: policy.yaml\n": "policy.yaml:3:5: test \"t\": action: expected reject, got accept\n",
+	} {
+		write("gatepost.yaml", least+text)
+		if _, errs, code := gatepost("check", "-c", filepath.Join(dir, "gatepost.yaml")); code != 1 || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit %d, want %q\n%s", text, code, want, errs)
+		}
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root becomes another user")
+	}
+	write("gatepost.yaml", least+"user: nobody-of-this-name\n")
+	if _, errs, code := gatepost("check", "-c", filepath.Join(dir, "gatepost.yaml")); code != 1 || !strings.Contains(errs, "gatepost.yaml:3:7: user: ") {
+		t.Errorf("exit %d\n%s", code, errs)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -218,6 +219,13 @@ func (s *site) loadRulesOf(kept policies.Bundle) []conf.Problem {
 	}
 	var problems []conf.Problem
 	s.rules, problems = rules.Load(paths, s.packs.Read)
+	for i := range problems { // a pack that could not be read has no line of its own to name
+		at := slices.Index(paths, problems[i].Pos.File)
+		if named := s.cfg.Node.Key("rules").Items(); problems[i].Pos.Line == 0 && at >= 0 && at < len(named) {
+			problems[i].Message = "rules: " + problems[i].Pos.File + ": " + problems[i].Message
+			problems[i].Pos = named[at].Pos()
+		}
+	}
 	return problems
 }
 

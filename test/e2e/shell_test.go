@@ -76,3 +76,35 @@ func TestAScriptReviewsTheQuarantine(t *testing.T) {
 		t.Errorf("explain what never was: exit %d\n%s", code, out)
 	}
 }
+
+// The journal says what the client was told and of whose message, once, also when the content never came in whole.
+func TestTheJournalKnowsWhoseContentWasFaulty(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend, Config: "limits: {message_bytes: 64KiB}\n"})
+	begin := func(rcpt string) *harness.Dialogue {
+		return harness.Dial(t, w.SMTP).Talk("S: 220 \nC: EHLO h.example\nS: 250\nC: MAIL FROM:<ann@friend.example>\nS: 250 \nC: RCPT TO:<" + rcpt + ">\nS: 250 \nC: DATA\nS: 354 \n")
+	}
+	d := begin("bare@example.com")
+	d.Raw("Subject: x\r\n\r\nhello\nthere\r\n.\r\n")
+	d.Expect("550 5.5.2 ")
+	d = begin("big@example.com")
+	d.Raw("Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 2000) + ".\r\n")
+	d.Expect("552 5.3.4 ")
+	d = begin("cut@example.com")
+	d.Raw("Subject: x\r\n\r\nhel")
+	d.Close()
+	for rcpt, want := range map[string]int{"bare@example.com": 550, "big@example.com": 552, "cut@example.com": 421} {
+		harness.Eventually(t, "the journal tells of "+rcpt, func() bool {
+			_, code := w.Command("trace", rcpt)
+			return code == 0
+		})
+		out, _ := w.Command("trace", "--json", rcpt)
+		var rec struct {
+			Kind, Verb string
+			From       string `json:"mail_from"`
+			Reply      struct{ Code int }
+		}
+		if err := json.Unmarshal([]byte(out), &rec); err != nil || rec.Kind != "refusal" || rec.Verb != "DATA" || rec.From != "ann@friend.example" || rec.Reply.Code != want {
+			t.Errorf("%s: want one refusal with %d, %v\n%s", rcpt, want, err, out)
+		}
+	}
+}
