@@ -341,7 +341,7 @@ var errNoJudge = errors.New("the test has a message, and no filters can be run h
 // RunTests runs the policy's tests with the evaluator that judges mail. judge may be nil where no test has a
 // message; now is the time of tests that give none.
 func (p *Policy) RunTests(ctx context.Context, now time.Time, judge Judge) TestReport {
-	out := TestReport{Results: make([]TestResult, len(p.tests))}
+	out := TestReport{Results: make([]TestResult, len(p.tests)), Covered: []string{}, Uncovered: []string{}}
 	matched := map[string]bool{}
 	for i := range p.tests {
 		out.Results[i] = p.runTest(ctx, &p.tests[i], now, judge, matched)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -75,7 +76,7 @@ func (c *trainBothCmd) Run(a *app) error {
 		}
 	}
 	if len(tasks) == 0 && !c.Status {
-		return errors.New("say what to learn from: gatepost train spam PATH…, gatepost train ham PATH…; or gatepost train status")
+		return a.misused("train", "say what to learn from: gatepost train spam PATH…, gatepost train ham PATH…; or gatepost train status")
 	}
 	if len(tasks) > 0 {
 		if err := train(a, false, tasks...); err != nil {
@@ -160,6 +161,9 @@ func (t task) run(a *app, b *learn.Book) tally {
 			n.same++
 		case err != nil:
 			n.failed++
+			if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+				err = pe.Err // name is told already
+			}
 			fmt.Fprintf(a.errs, "gatepost: %s: %v\n", name, err)
 		case changed:
 			n.changed++

@@ -3,6 +3,8 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -107,4 +109,56 @@ func TestTheJournalKnowsWhoseContentWasFaulty(t *testing.T) {
 			t.Errorf("%s: want one refusal with %d, %v\n%s", rcpt, want, err, out)
 		}
 	}
+}
+
+func TestReloadSaysWhatCameOfIt(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend, Policy: askedFor})
+	both := func(want int, says string, args ...string) {
+		t.Helper()
+		if out, code := harness.CommandBoth(t, w.Dir, args...); code != want || !strings.Contains(out, says) {
+			t.Errorf("gatepost %s: exit %d\n%s", strings.Join(args, " "), code, out)
+		}
+	}
+	both(0, "as generation 2", "reload")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(w.Dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("policy.yaml", askedFor+"thresholds: {tag: 3}\n")
+	both(0, "as generation 3", "reload")
+	both(0, "as generation 4", "rollback")
+	both(1, "99 policies back is nothing: earlier policies kept: 2", "rollback", "99")
+	var kept []struct{ Name, Sum string }
+	shell{t, w}.json(&kept, 0, "rollback", "--list", "--json")
+	if len(kept) != 3 {
+		t.Errorf("kept: %+v", kept)
+	}
+	config, err := os.ReadFile(filepath.Join(w.Dir, "gatepost.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("gatepost.yaml", string(config)+"tls: {acme: {agree: true}}\n")
+	both(1, "changed nothing: ", "reload") // it is well written, and only the running gateway cannot take it
+	write("gatepost.yaml", string(config)+"tls: {acme: {agre: true}}\n")
+	both(1, `unknown key "agre"`, "reload")
+	write("gatepost.yaml", string(config))
+	var tests struct{ Covered, Uncovered []string }
+	shell{t, w}.json(&tests, 0, "test", "--json")
+	if tests.Covered == nil || len(tests.Uncovered) != 1 {
+		t.Errorf("tests: %+v", tests)
+	}
+	var accounts []struct {
+		Name      string
+		Roles     []string
+		Addresses []string
+	}
+	shell{t, w}.json(&accounts, 0, "user", "list", "--json")
+	if len(accounts) != 1 || accounts[0].Addresses == nil || len(accounts[0].Roles) != 1 {
+		t.Errorf("accounts: %+v", accounts)
+	}
+	both(1, "nosuch: no such account", "user", "remove", "nosuch")
+	both(0, "it would have decided 0 messages", "lists", "preview", "deny", "sender_domain", "x.example")
+	both(1, "want ours, senders", "people", "list", "friends")
 }
