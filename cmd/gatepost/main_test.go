@@ -5,9 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"gatepost/gateway/config"
 )
 
 // gatepost runs the program and returns what it printed and its exit code.
@@ -218,5 +223,26 @@ func TestEveryProblemOfCheckHasAPlace(t *testing.T) {
 	write("gatepost.yaml", least+"user: nobody-of-this-name\n")
 	if _, errs, code := gatepost("check", "-c", filepath.Join(dir, "gatepost.yaml")); code != 1 || !strings.Contains(errs, "gatepost.yaml:3:7: user: ") {
 		t.Errorf("exit %d\n%s", code, errs)
+	}
+}
+
+func TestACommandBeforeTheFirstStartMakesTheRoomOfTheGatewaysUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root makes room for somebody else")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skipf("there is no user to become: %v", err)
+	}
+	cfg, problems := config.Parse("gatepost.yaml", []byte("hostname: mx.example.com\ndomains: [{name: example.com, downstream: [\"127.0.0.1:2526\"]}]\nuser: nobody\ndata_dir: "+filepath.Join(t.TempDir(), "data")+"\n"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if err := (&site{cfg: cfg}).makeRoom(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(string(cfg.DataDir))
+	if err != nil || strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Uid)) != nobody.Uid {
+		t.Errorf("%v %v", info, err)
 	}
 }

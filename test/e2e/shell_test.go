@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,4 +162,12 @@ func TestReloadSaysWhatCameOfIt(t *testing.T) {
 	both(1, "nosuch: no such account", "user", "remove", "nosuch")
 	both(0, "it would have decided 0 messages", "lists", "preview", "deny", "sender_domain", "x.example")
 	both(1, "want ours, senders", "people", "list", "friends")
+}
+
+func TestASecondGatewayIsToldWhoHasTheDataDirectory(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend})
+	out, code := harness.CommandBoth(t, w.Dir, "serve")
+	if code != 1 || !strings.Contains(out, fmt.Sprintf("is in use by process %d", w.Pid)) || !strings.Contains(out, fmt.Sprintf("kill -USR2 %d", w.Pid)) {
+		t.Errorf("exit %d\n%s", code, out)
+	}
 }
