@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"reflect"
@@ -120,9 +121,19 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 		return interrupted
 	case err != nil:
 		fmt.Fprintln(errs, "gatepost:", err)
+		if errors.Is(err, fs.ErrPermission) {
+			notAllowed(errs)
+		}
 		return 1
 	}
 	return 0
+}
+
+// notAllowed says who may, to somebody who is not root.
+func notAllowed(errs io.Writer) {
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(errs, "What the gateway has is for the gateway's user alone: run the command as that user, or as root.")
+	}
 }
 
 // verbatim gives a string of the command line to its field as it is: kong's own way goes through JSON, which replaces what

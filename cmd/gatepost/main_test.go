@@ -246,3 +246,18 @@ func TestACommandBeforeTheFirstStartMakesTheRoomOfTheGatewaysUser(t *testing.T) 
 		t.Errorf("%v %v", info, err)
 	}
 }
+
+func TestInitKeepsWhatIsWrittenOutOfEtc(t *testing.T) {
+	for dir, want := range map[string]string{"/etc/gatepost": "data_dir: /var/lib/gatepost\n", "/etc": "data_dir: /var/lib/gatepost\n", "/etcetera": "data_dir: ./data\n", "site": "data_dir: ./data\n"} {
+		if got := string(sampleFor(dir)); !strings.Contains(got, want) {
+			t.Errorf("%s: no %q in\n%s", dir, want, got)
+		}
+	}
+}
+
+func TestAScanWithoutAnEnvelopeSaysThatItHasNone(t *testing.T) {
+	out, _, _ := gatepost("scan", letterIn(t, t.TempDir(), "m.eml"))
+	if !strings.Contains(out, "client unknown, HELO unknown, MAIL FROM <>") || !strings.Contains(out, "No SPF result: the client's address is not known.") {
+		t.Errorf("%s", out)
+	}
+}

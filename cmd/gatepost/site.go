@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"gatepost/filters"
@@ -96,8 +97,13 @@ func (a *app) complain(problems []conf.Problem) error {
 		}
 		return exit(1)
 	}
+	denied := false
 	for _, p := range problems {
 		fmt.Fprintln(a.errs, p.Error())
+		denied = denied || strings.HasSuffix(p.Message, syscall.EACCES.Error())
+	}
+	if denied {
+		notAllowed(a.errs)
 	}
 	return exit(1)
 }

@@ -171,3 +171,18 @@ func TestASecondGatewayIsToldWhoHasTheDataDirectory(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 }
+
+// The sender's people read the next hop's words, and learn nothing of what is inside; ours find all of them by the reference.
+func TestANextHopsRefusalReachesTheSenderWithoutWhatIsInside(t *testing.T) {
+	const words = "mailbox of bob is full at srv7.corp.local [10.1.2.3]"
+	w := harness.Start(t, harness.Setup{Zone: friend, Script: badsink.Script{Replies: map[string]string{badsink.Dot: "552 5.2.2 " + words}}})
+	reply := w.Send("ann@friend.example", "bob@example.com", hello)
+	id, ok := strings.CutPrefix(reply, "552 5.2.2 mailbox of bob is full at (internal) [(internal)]; reference ")
+	if !ok {
+		t.Fatalf("reply %q", reply)
+	}
+	harness.Eventually(t, "the journal has the words as they came", func() bool {
+		out, _ := w.Command("trace", strings.TrimSpace(id))
+		return strings.Contains(out, words)
+	})
+}
