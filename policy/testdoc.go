@@ -18,7 +18,7 @@ import (
 type testDoc struct {
 	Pos    conf.Pos  `yaml:",pos"`
 	Name   string    `yaml:"name" doc:"The sentence that the test proves."`
-	Given  givenDoc  `yaml:"given" doc:"The message: an envelope with a file, or with facts."`
+	Given  givenDoc  `yaml:"given" doc:"The message: an envelope with a file, or with facts. A file goes through the filters, all but those that ask a program or a service beside the gateway (clamd, icap, milter, rspamd, spamd, hook)."`
 	Expect expectDoc `yaml:"expect" doc:"What must come of it."`
 
 	given Given

@@ -261,3 +261,25 @@ func TestAScanWithoutAnEnvelopeSaysThatItHasNone(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 }
+
+// A policy that was good yesterday is good today, whoever beside the gateway is down.
+func TestATestOfThePolicyAsksNobodyBesideTheGateway(t *testing.T) {
+	dir := t.TempDir()
+	letterIn(t, dir, "m.eml")
+	for name, text := range map[string]string{
+		"policy.yaml": "version: 1\nweights: {dnsbl.listed.psbl: 20}\nfailures: {clamd: reject, rspamd: reject, spamd: reject, hook: reject, icap: reject, milter: reject, dnsbl: reject}\ntests:\n" +
+			"  - name: lunch\n    given: {client: 198.51.100.7, mail_from: ann@friend.example, rcpt: [bob@example.com], message: m.eml}\n    expect: {action: accept}\n" +
+			"  - name: a listed client\n    given: {client: 198.51.100.7, mail_from: ann@friend.example, rcpt: [bob@example.com], message: m.eml, dns: {7.100.51.198.psbl.surriel.com A: 127.0.0.2}}\n" +
+			"    expect: {action: reject, decided: [dnsbl.listed.psbl]}\n",
+		"gatepost.yaml": "hostname: mx.example.com\ndomains: [{name: example.com, downstream: [\"127.0.0.1:2526\"]}]\npolicy: policy.yaml\nfilters:\n" +
+			"  clamd: {address: \"127.0.0.1:9\"}\n  rspamd: {address: \"http://127.0.0.1:9\"}\n  spamd: {address: \"127.0.0.1:9\"}\n  icap: {address: \"icap://127.0.0.1:9/scan\"}\n" +
+			"  milter: {milters: {m: \"127.0.0.1:9\"}}\n  hook: {url: \"http://127.0.0.1:9/\"}\n  dnsbl: {confirm: [psbl]}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, errs, code := gatepost("check", "-c", filepath.Join(dir, "gatepost.yaml")); code != 0 || !strings.Contains(out, "2 policy tests passed") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+}

@@ -45,6 +45,7 @@ type site struct {
 	rules   *rules.Set      // see loadRules
 	packs   policies.Bundle // the site's rule packs that rules was made of
 	yara    *yara.Shelf     // compiled once for all chains of this configuration
+	alone   bool            // nobody beside the gateway is asked
 }
 
 // lasting is what outlives a reload of the configuration.
@@ -259,7 +260,11 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	if s.people != nil {
 		deps.People = s.people
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, deps)
+	sections := catalog.Sections(s.cfg.Filters)
+	if s.alone {
+		sections = catalog.Alone(sections)
+	}
+	chain, problems := catalog.Build(sections, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 
