@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -74,7 +75,7 @@ const interrupted = 130
 
 // misused says how a command is used; the exit that follows is that of a wrong command line.
 func (a *app) misused(command, how string) error {
-	fmt.Fprintf(a.errs, "gatepost: %s\nTry: gatepost help %s\n", how, command)
+	fmt.Fprintf(a.errs, "gatepost: %s\nTry: %s\n", how, strings.TrimSpace("gatepost help "+command))
 	return exit(2)
 }
 
@@ -179,7 +180,7 @@ func (h *helpCmd) Run(a *app) error {
 		return err
 	}
 	if k.Error != nil {
-		return k.Error
+		return a.misused("", k.Error.Error())
 	}
 	return k.PrintUsage(false)
 }

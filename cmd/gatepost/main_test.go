@@ -145,7 +145,7 @@ func TestABatchSaysWhichLineIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, errs, code = gatepost("scan", "--batch", in)
-	if code != 1 || !strings.Contains(errs, "in.jsonl: line 2: the line is longer than") || !strings.Contains(out, `"action":"accept"`) {
+	if code != 1 || !strings.Contains(errs, "in.jsonl:2: the line is longer than") || !strings.Contains(out, `"action":"accept"`) {
 		t.Errorf("a line that is too long: exit %d\n%s%s", code, out, errs)
 	}
 }
@@ -154,7 +154,7 @@ func TestACommandLineThatMakesNoSenseIsToldAsSuch(t *testing.T) {
 	letter := letterIn(t, t.TempDir(), "m.eml")
 	for _, args := range [][]string{
 		{"scan"}, {"scan", "--batch", "x", letter}, {"scan", "--client-ip", "here", letter}, {"scan", "--time", "noon", letter}, {"scan", "--rcpt", "b@@", letter},
-		{"eval"}, {"eval", "--ham", letter, "--rcpt", "b@@"}, {"hold", "retry"}, {"nosuch"},
+		{"eval"}, {"eval", "--ham", letter, "--rcpt", "b@@"}, {"hold", "retry"}, {"nosuch"}, {"help", "nosuch"}, {"help", "quarantine", "nosuch"}, {"train"},
 	} {
 		if _, errs, code := gatepost(args...); code != 2 || !strings.Contains(errs, "Try: gatepost help") {
 			t.Errorf("%v: exit %d %q", args, code, errs)
@@ -281,5 +281,25 @@ func TestATestOfThePolicyAsksNobodyBesideTheGateway(t *testing.T) {
 	}
 	if out, errs, code := gatepost("check", "-c", filepath.Join(dir, "gatepost.yaml")); code != 0 || !strings.Contains(out, "2 policy tests passed") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// full is a device without room.
+type full struct{ wrote int }
+
+func (f *full) Write([]byte) (int, error) { f.wrote++; return 0, syscall.ENOSPC }
+
+func TestAnOutputThatTakesNothingIsOneErrorAndAnExit(t *testing.T) {
+	dir := t.TempDir()
+	letter := letterIn(t, dir, "m.eml")
+	in := filepath.Join(dir, "in.jsonl")
+	if err := os.WriteFile(in, []byte(strings.Repeat(`{"file":"m.eml"}`+"\n", 60)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"scan", letter}, {"scan", "--json", letter}, {"scan", "--batch", in}, {"eval", "--ham", letter}, {"version"}} {
+		var errs bytes.Buffer
+		if code := run(t.Context(), args, &full{}, &errs); code != 1 || errs.String() != "gatepost: no space left on device\n" {
+			t.Errorf("%v: exit %d %q", args, code, errs.String())
+		}
 	}
 }

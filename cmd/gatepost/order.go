@@ -22,8 +22,8 @@ type numbered struct {
 // maxLine is the longest line of a batch.
 const maxLine = 1 << 20
 
-// lines yields the lines of r that are not empty, each at most maxLine long.
-func lines(r io.Reader) iter.Seq2[numbered, error] {
+// lines yields the lines of r that are not empty, each at most maxLine long; name is for errors.
+func lines(name string, r io.Reader) iter.Seq2[numbered, error] {
 	return func(yield func(numbered, error) bool) {
 		s := bufio.NewScanner(r)
 		s.Buffer(nil, maxLine)
@@ -38,7 +38,7 @@ func lines(r io.Reader) iter.Seq2[numbered, error] {
 			err = fmt.Errorf("the line is longer than %d bytes", maxLine)
 		}
 		if err != nil {
-			yield(numbered{n: n}, fmt.Errorf("line %d: %w", n, err))
+			yield(numbered{n: n}, fmt.Errorf("%s:%d: %w", name, n, err))
 		}
 	}
 }

@@ -174,7 +174,7 @@ func (s *service) health() []admin.Check {
 		if s.shared.Away() {
 			err = errors.New("no answer in time")
 		}
-		add("shared state", err, admin.Warning, time.Time{}, "Each gateway counts for itself, with its part of every rate.", "Look at the Redis of state.url and the way to it.")
+		add(stateName, err, admin.Warning, time.Time{}, stateEffect, stateHint)
 	}
 	if since, why := s.gate.Stressed(); !since.IsZero() {
 		add("load", errors.New(why), admin.Warning, since, "Timeouts are short and errors end a session.", "If it is no attack, raise limits.connections, or give the gateway a larger machine.")

@@ -229,7 +229,7 @@ func (c *scanCmd) batch(a *app, s *site) error {
 		workers = cores()
 	}
 	out := bufio.NewWriterSize(a.out, 1<<16)
-	failed, err := inOrder(lines(in), workers, func(line numbered) ([]byte, error) {
+	failed, err := inOrder(lines(c.Batch, in), workers, func(line numbered) ([]byte, error) {
 		e, err := c.read(line.text)
 		var result *policy.Result
 		if err == nil {
@@ -250,16 +250,13 @@ func (c *scanCmd) batch(a *app, s *site) error {
 		_, err = out.Write(append(b, '\n'))
 		return err
 	})
-	if err != nil && a.ctx.Err() == nil {
-		err = fmt.Errorf("%s: %w", c.Batch, err)
+	if flushed := out.Flush(); err == nil { // what was judged before an error is told as well
+		err = flushed
 	}
-	if err := errors.Join(err, out.Flush()); err != nil {
-		return err
-	}
-	if failed > 0 {
+	if err == nil && failed > 0 {
 		return exit(2)
 	}
-	return nil
+	return err
 }
 
 // read reads a line of a batch; what it leaves out, the flags say. A path is looked for here and then beside the batch.

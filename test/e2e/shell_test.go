@@ -186,3 +186,24 @@ func TestANextHopsRefusalReachesTheSenderWithoutWhatIsInside(t *testing.T) {
 		return strings.Contains(out, words)
 	})
 }
+
+func TestTheDoctorLooksAtTheSharedState(t *testing.T) {
+	addr, kill := redis(t)
+	w := harness.Prepare(t, harness.Setup{Zone: friend, Config: "state: {url: \"redis://" + addr + "\"}\n"})
+	said := func() string {
+		c, _ := doctor(t, w)
+		for _, x := range c.Checks {
+			if x.Name == "shared state" {
+				return x.State
+			}
+		}
+		return "nothing"
+	}
+	if got := said(); got != "ok" {
+		t.Errorf("with Redis: %s", got)
+	}
+	kill()
+	if got := said(); got != "warning" {
+		t.Errorf("without Redis: %s", got)
+	}
+}
