@@ -353,7 +353,13 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 	s.g.Gate.Refused(ctx, env, r)
 	rec := s.record(journal.Refusal, env)
 	rec.ID = mail.NewID(s.g.Now()) // one transaction may see many refusals and still be accepted
-	rec.Verb, rec.Reply = verb, policyReply(r)
+	told := r
+	if env.ID != "" && strings.Contains(r.Text, env.ID) { // the reference by which people ask is that of the refusal
+		own := *r
+		own.Text = strings.Replace(r.Text, env.ID, rec.ID, 1)
+		told = &own
+	}
+	rec.Verb, rec.Reply = verb, policyReply(told)
 	for _, a := range rcpt {
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: a.String(), Fate: fateOf(r)})
 	}
@@ -362,7 +368,7 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 			rec.Because = []policy.Reason{d.reason}
 		}
 	}
-	return s.write(ctx, rec, r)
+	return s.write(ctx, rec, told)
 }
 
 // record begins a record of this session.

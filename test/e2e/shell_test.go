@@ -207,3 +207,39 @@ func TestTheDoctorLooksAtTheSharedState(t *testing.T) {
 		t.Errorf("without Redis: %s", got)
 	}
 }
+
+// Whoever was refused has a reference to ask by, and it leads to the refusal.
+func TestTheReferenceOfEveryRefusalIsFound(t *testing.T) {
+	w := harness.Start(t, harness.Setup{Zone: friend, Policy: askedFor + `  - {name: no-thanks, when: 'message.subject == "Hello"', then: reject, class: policy, reason: Asked to be refused.}
+access:
+  - deny: {sender: ["eve@friend.example"], reason: We had enough of Eve.}
+  - deny: {recipient: ["old@example.com"], reason: Old has left.}
+`})
+	refused := func(from, rcpt, because string) {
+		t.Helper()
+		d := harness.Dial(t, w.SMTP).Talk("S: 220 \nC: EHLO h.example\nS: 250\nC: MAIL FROM:<" + from + ">\nS: 250 \n")
+		d.Raw("RCPT TO:<" + rcpt + ">\r\n")
+		reply := d.Reply()
+		if strings.HasPrefix(reply, "250 ") {
+			d.Talk("C: DATA\nS: 354 ").Raw(harness.Wire(hello) + ".\r\n")
+			reply = d.Reply()
+		}
+		_, id, ok := strings.Cut(reply, "; reference ")
+		if !ok || reply[0] != '5' {
+			t.Fatalf("%s to %s: %q", from, rcpt, reply)
+		}
+		id = strings.TrimSpace(id)
+		harness.Eventually(t, "the reference leads to the refusal", func() bool {
+			for _, command := range []string{"explain", "trace"} {
+				out, code := w.Command(command, id)
+				if code != 0 || !strings.Contains(out, because) || !strings.Contains(out, id) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	refused("eve@friend.example", "bob@example.com", "We had enough of Eve.")
+	refused("ann@friend.example", "old@example.com", "Old has left.")
+	refused("ann@friend.example", "bob@example.com", "Hello")
+}
