@@ -416,6 +416,7 @@ func TestTheAPITellsAProgramWhatIsWrong(t *testing.T) {
 		{get, "/api/v1/quarantine?class=spam&state=waiting&days=7&since=2026-11-01&until=2026-11-30&limit=5", "", 200, "entries"},
 		{post, "/api/v1/quarantine/m1/release", `{"rcpts":[]}`, 400, `unknown field \"rcpts\"`},
 		{post, "/api/v1/quarantine/m1/release", `{"recipients":"x"}`, 400, "recipients"},
+		{post, "/api/v1/policy/apply", `{"text":"version: 1\n"}`, 400, "base: give that of GET /api/v1/policy"},
 		{post, "/api/v1/quarantine/m1/release", `{"recipients":[],"recipients":[]}`, 400, "a key twice"},
 		{post, "/api/v1/quarantine/m1/release", `{`, 400, "no JSON"},
 		{post, "/api/v1/quarantine/m1/release", `{} {}`, 400, "no JSON"},
