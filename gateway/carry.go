@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"gatepost/filters/mail"
@@ -192,13 +194,17 @@ func sortOutcomes(outcomes []forward.Outcome) (taken, later, never []forward.Out
 	return taken, later, never, withheld
 }
 
-// passOn tells the client what the next hop said.
+// passOn tells the client what the next hop said, but for what is nobody's business outside.
 func (j *job) passOn(outcomes []forward.Outcome, r *smtp.Reply) *smtp.Reply {
 	j.fates = nil
+	var hops []string
 	for _, o := range outcomes {
+		if host, _, err := net.SplitHostPort(o.Hop); err == nil {
+			hops = append(hops, strings.ToLower(host))
+		}
 		j.fates = append(j.fates, journal.Fate{Rcpt: o.Rcpt.String(), Fate: fateOf(o.Reply), Hop: o.Hop, Reply: o.Reply.Text})
 	}
-	return r
+	return smtp.ReplyRelayed(r, j.env.ID, hops)
 }
 
 // A held is one recipient's copy that goes to the quarantine, and why if not by the decision itself.

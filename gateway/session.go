@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -27,6 +28,7 @@ type session struct {
 	name  chan string // the client's verified name, once; nil after it was taken
 	host  string
 	tx    transaction
+	cut   *mail.Envelope // of the message that did not arrive whole, until Refused is told why
 }
 
 // A transaction is one message on its way in.
@@ -310,8 +312,13 @@ func late(ctx context.Context) bool {
 	return ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded)
 }
 
-// lost answers for content that did not arrive whole or could not be kept.
+// lost answers for content that did not arrive whole or could not be kept. For what did not arrive whole and sound the
+// server answers by itself and tells Refused, which is to know whose message it was.
 func (s *session) lost(ctx context.Context, env *mail.Envelope, err error) *smtp.Reply {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		s.cut = env
+		return nil
+	}
 	if errors.Is(err, spool.ErrFull) || errors.Is(err, spool.ErrStorage) {
 		return s.refuseFor(ctx, "DATA", smtp.ReplyStorage(), env)
 	}
@@ -326,7 +333,8 @@ func (s *session) Close() { s.leave() }
 
 // Refused records what the server refused by itself.
 func (s *session) Refused(ctx context.Context, verb string, r *smtp.Reply) {
-	env := s.tx.env
+	env := cmp.Or(s.tx.env, s.cut)
+	s.cut = nil
 	if env == nil {
 		now := s.g.Now()
 		env = &mail.Envelope{ID: mail.NewID(now), Time: now, Listener: s.peer.Listener, Remote: s.peer.Remote, Helo: s.hello.Name, TLS: s.hello.TLS}
@@ -345,7 +353,13 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 	s.g.Gate.Refused(ctx, env, r)
 	rec := s.record(journal.Refusal, env)
 	rec.ID = mail.NewID(s.g.Now()) // one transaction may see many refusals and still be accepted
-	rec.Verb, rec.Reply = verb, policyReply(r)
+	told := r
+	if env.ID != "" && strings.Contains(r.Text, env.ID) { // the reference by which people ask is that of the refusal
+		own := *r
+		own.Text = strings.Replace(r.Text, env.ID, rec.ID, 1)
+		told = &own
+	}
+	rec.Verb, rec.Reply = verb, policyReply(told)
 	for _, a := range rcpt {
 		rec.Fates = append(rec.Fates, journal.Fate{Rcpt: a.String(), Fate: fateOf(r)})
 	}
@@ -354,7 +368,7 @@ func (s *session) refuseFor(ctx context.Context, verb string, r *smtp.Reply, env
 			rec.Because = []policy.Reason{d.reason}
 		}
 	}
-	return s.write(ctx, rec, r)
+	return s.write(ctx, rec, told)
 }
 
 // record begins a record of this session.

@@ -1,6 +1,9 @@
 package policy
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // An Action is what is to be done with one recipient's copy.
 type Action string
@@ -117,13 +120,22 @@ type HeaderField struct {
 	Value string `json:"value"`
 }
 
-// Heaviest is the reason of the verdicts with the most weight, the first of several; nil if there is none.
-func Heaviest(list []Verdict) *Reason {
+// among reports whether a list of causes, as an explanation names them, has the reason.
+func (r *Reason) among(causes []string) bool {
+	return slices.ContainsFunc(causes, func(c string) bool { return c == r.Code || c == r.Rule || c == r.Rule+" "+r.At })
+}
+
+// Heaviest is the one reason to name where there is room for one: of those that decided, or of all where none of the
+// verdicts' reasons did, the one with the most weight, the first of several. It is nil if there is none.
+func Heaviest(list []Verdict, decided []string) *Reason {
 	var best *Reason
+	decisive := false
 	for i := range list {
 		for j := range list[i].Because {
-			if b := &list[i].Because[j]; best == nil || b.Weight > best.Weight {
-				best = b
+			b := &list[i].Because[j]
+			d := b.among(decided)
+			if best == nil || d && !decisive || d == decisive && b.Weight > best.Weight {
+				best, decisive = b, d
 			}
 		}
 	}

@@ -209,7 +209,7 @@ func (c *compiler) scores(d *Document) {
 		a, ok := parseAction(f.action.Value)
 		switch {
 		case !ok:
-			c.problem(f.action.Pos, conf.Suggest(f.action.Value, decidingActions), "unknown action %s", quoted(f.action.Value))
+			c.problem(f.action.Pos, conf.Suggest(f.action.Value, decidingActions), "unknown action %s; want one of %s", quoted(f.action.Value), strings.Join(decidingActions[:len(decidingActions)-1], ", "))
 		case a == Discard:
 			c.problem(f.action.Pos, "", "a message that nobody could look at cannot be discarded")
 		case !c.shipped && c.opts.Filters != nil && !slices.Contains(c.opts.Filters, f.filter.Value) && c.p.failures[f.filter.Value].action == "":

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -52,11 +53,11 @@ func (r *Result) subject() string {
 
 func (r *Result) explainEnvelope(b *strings.Builder) {
 	e := &r.Envelope
-	fmt.Fprintf(b, "├─ client %s", e.Client)
+	fmt.Fprintf(b, "├─ client %s", cmp.Or(e.Client, "unknown"))
 	if e.Name != "" {
 		fmt.Fprintf(b, " (%s)", e.Name)
 	}
-	fmt.Fprintf(b, ", HELO %s, MAIL FROM <%s>\n", mail.Printable(e.Helo, 70), e.MailFrom)
+	fmt.Fprintf(b, ", HELO %s, MAIL FROM <%s>\n", cmp.Or(mail.Printable(e.Helo, 70), "unknown"), e.MailFrom)
 }
 
 // explainRecipients shows each recipient with its reasons; equal ones are shown together.

@@ -18,7 +18,7 @@ import (
 type testDoc struct {
 	Pos    conf.Pos  `yaml:",pos"`
 	Name   string    `yaml:"name" doc:"The sentence that the test proves."`
-	Given  givenDoc  `yaml:"given" doc:"The message: an envelope with a file, or with facts."`
+	Given  givenDoc  `yaml:"given" doc:"The message: an envelope with a file, or with facts. A file goes through the filters, all but those that ask a program or a service beside the gateway (clamd, icap, milter, rspamd, spamd, hook)."`
 	Expect expectDoc `yaml:"expect" doc:"What must come of it."`
 
 	given Given
@@ -312,6 +312,7 @@ type Judge func(ctx context.Context, given Given) (*mail.Envelope, *filters.Repo
 type TestResult struct {
 	Name     string   `json:"name"`
 	At       string   `json:"at"`
+	Pos      conf.Pos `json:"-"`
 	Passed   bool     `json:"passed"`
 	Problems []string `json:"problems,omitempty"` // what was expected and what came
 	Result   *Result  `json:"result,omitempty"`
@@ -340,7 +341,7 @@ var errNoJudge = errors.New("the test has a message, and no filters can be run h
 // RunTests runs the policy's tests with the evaluator that judges mail. judge may be nil where no test has a
 // message; now is the time of tests that give none.
 func (p *Policy) RunTests(ctx context.Context, now time.Time, judge Judge) TestReport {
-	out := TestReport{Results: make([]TestResult, len(p.tests))}
+	out := TestReport{Results: make([]TestResult, len(p.tests)), Covered: []string{}, Uncovered: []string{}}
 	matched := map[string]bool{}
 	for i := range p.tests {
 		out.Results[i] = p.runTest(ctx, &p.tests[i], now, judge, matched)
@@ -359,7 +360,7 @@ func (p *Policy) RunTests(ctx context.Context, now time.Time, judge Judge) TestR
 
 // runTest runs one test.
 func (p *Policy) runTest(ctx context.Context, d *testDoc, now time.Time, judge Judge, matched map[string]bool) TestResult {
-	res := TestResult{Name: d.Name, At: fmt.Sprintf("%s:%d", d.Pos.File, d.Pos.Line)}
+	res := TestResult{Name: d.Name, At: fmt.Sprintf("%s:%d", d.Pos.File, d.Pos.Line), Pos: d.Pos}
 	given := d.given
 	env := *given.Envelope
 	if given.Envelope = &env; env.Time.IsZero() {

@@ -22,7 +22,7 @@ type thenDoc struct {
 	pos     conf.Pos
 }
 
-// decidingActions are what then, failures and tests may name.
+// decidingActions are what then, failures and tests may name. Discard stands last: it is not for what nobody could look at.
 var decidingActions = []string{"accept", "tag", "quarantine", "defer", "reject", "discard"}
 
 // additions are the keys of a then that is a mapping.

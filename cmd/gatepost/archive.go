@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"gatepost/gateway/disk"
+	"gatepost/gateway/journal"
 	"gatepost/gateway/policies"
 	"gatepost/policy"
 	"gatepost/rules"
@@ -112,17 +114,58 @@ func (*reloadCmd) Run(a *app) error {
 	return s.askReload(a)
 }
 
-// askReload sends SIGHUP to the gateway that holds the data directory.
+// reloadTime is how long a command waits for the gateway to have read everything.
+const reloadTime = 30 * time.Second
+
+// askReload sends SIGHUP to the gateway that holds the data directory, and says what came of it as the audit has it.
 func (s *site) askReload(a *app) error {
 	pid, ok := disk.Holder(string(s.cfg.DataDir))
 	if !ok {
 		return fmt.Errorf("no gateway is running on %s", s.cfg.DataDir)
 	}
+	asked := time.Now()
 	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
 		return fmt.Errorf("ask process %d: %w", pid, err)
 	}
-	_, err := fmt.Fprintf(a.out, "asked process %d; its log and gatepost trace reload tell the outcome\n", pid)
-	return err
+	r := journal.NewReader(journalDir(string(s.cfg.DataDir)))
+	for time.Since(asked) < reloadTime {
+		if err := pause(a.ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+		rec, err := reloaded(r, asked)
+		switch {
+		case err != nil:
+			return err
+		case rec == nil:
+		case rec.Note != "":
+			return fmt.Errorf("process %d %s", pid, rec.Note)
+		default:
+			_, err := fmt.Fprintf(a.out, "process %d has taken it over, as generation %d\n", pid, rec.Generation)
+			return err
+		}
+	}
+	return fmt.Errorf("process %d has not said within %s what came of it; its log and gatepost audit list will", pid, reloadTime)
+}
+
+// reloaded finds the first reload since a time; nil if there was none.
+func reloaded(r *journal.Reader, since time.Time) (found *journal.Record, err error) {
+	err = r.Audit(func(rec *journal.Record) error {
+		if found == nil && rec.Action == "reload" && !rec.Time.Before(since) {
+			found = rec
+		}
+		return nil
+	})
+	return found, err
+}
+
+// pause waits, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // diffCmd is `gatepost diff`.
@@ -175,6 +218,7 @@ func (c *diffCmd) Run(a *app) error {
 type rollbackCmd struct {
 	Steps int  `arg:"" optional:"" default:"1" help:"How many policies back."`
 	List  bool `help:"Only list the kept policies, newest first."`
+	JSON  bool `name:"json" help:"With --list, print one JSON array."`
 }
 
 // Run puts the files of an earlier policy back and asks a running gateway to take them.
@@ -187,6 +231,12 @@ func (c *rollbackCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.List && c.JSON {
+		if list == nil {
+			list = []policies.Kept{}
+		}
+		return writeLine(a.out, list)
+	}
 	if c.List {
 		t := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
 		for i, k := range list {
@@ -195,7 +245,7 @@ func (c *rollbackCmd) Run(a *app) error {
 		return t.Flush()
 	}
 	if c.Steps < 1 || c.Steps >= len(list) {
-		return fmt.Errorf("there are %d earlier policies", max(0, len(list)-1))
+		return fmt.Errorf("%d policies back is nothing: earlier policies kept: %d; gatepost rollback --list shows them", c.Steps, max(0, len(list)-1))
 	}
 	b, _, err := s.kept(list[c.Steps].Name)
 	if err != nil {

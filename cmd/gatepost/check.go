@@ -3,33 +3,80 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"gatepost/filters"
+	"gatepost/filters/dnsbl"
 	"gatepost/filters/mail"
 	"gatepost/gateway"
 	"gatepost/gateway/dns"
+	"gatepost/gateway/privilege"
 	"gatepost/policy"
 	"gatepost/rules/conf"
 )
 
 // checkCmd is `gatepost check`.
-type checkCmd struct{}
+type checkCmd struct {
+	JSON bool `name:"json" help:"Print one JSON object with all problems and notes."`
+}
+
+// A checked is what check tells a program.
+type checked struct {
+	OK       bool        `json:"ok"`
+	Problems []complaint `json:"problems"`
+	Notes    []complaint `json:"notes"`
+	Tests    int         `json:"tests"` // passed tests of the policy
+}
+
+// A complaint is a problem or a note.
+type complaint struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"did_you_mean,omitempty"`
+}
+
+// complaints turns problems into what JSON shows.
+func complaints(problems []conf.Problem) []complaint {
+	list := make([]complaint, len(problems))
+	for i, p := range problems {
+		list[i] = complaint{p.Pos.File, p.Pos.Line, p.Pos.Col, p.Message, p.Hint}
+	}
+	return list
+}
 
 // Run loads everything as serve would and runs the policy's tests.
-func (*checkCmd) Run(a *app) error {
+func (c *checkCmd) Run(a *app) error {
+	if c.JSON {
+		a.complainTo = func(problems []conf.Problem) error {
+			return writeLine(a.out, checked{Problems: complaints(problems), Notes: []complaint{}})
+		}
+	}
 	s, err := openSite(a, siteOptions{})
 	if err != nil {
 		return err
 	}
-	for _, n := range slices.Concat(s.cfg.Notes, s.rules.Notes()) {
-		fmt.Fprintln(a.errs, "note: "+n.Error())
+	if s.cfg.User != "" && os.Geteuid() == 0 { // as serve asks, which must become that user
+		if _, err := privilege.Find(s.cfg.User); err != nil {
+			return a.complain([]conf.Problem{{Pos: s.cfg.Node.Key("user").Pos(), Message: "user: " + err.Error()}})
+		}
+	}
+	notes := slices.Concat(s.cfg.Notes, s.rules.Notes())
+	if !c.JSON {
+		for _, n := range notes {
+			fmt.Fprintln(a.errs, "note: "+n.Error())
+		}
 	}
 	report := s.runTests(a.ctx)
 	if failed := failures(report); len(failed) > 0 {
 		return a.complain(failed)
+	}
+	if c.JSON {
+		return writeLine(a.out, checked{true, []complaint{}, complaints(notes), len(report.Results)})
 	}
 	_, err = fmt.Fprintf(a.out, "%s: no problems; %d policy tests passed\n", s.cfg.File, len(report.Results))
 	return err
@@ -108,7 +155,7 @@ func failures(report policy.TestReport) []conf.Problem {
 	var problems []conf.Problem
 	for _, t := range report.Results {
 		if !t.Passed {
-			problems = append(problems, conf.Problem{Pos: conf.Pos{File: t.At}, Message: fmt.Sprintf("test %q: %s", t.Name, strings.Join(t.Problems, "; "))})
+			problems = append(problems, conf.Problem{Pos: t.Pos, Message: fmt.Sprintf("test %q: %s", t.Name, strings.Join(t.Problems, "; "))})
 		}
 	}
 	return problems
@@ -119,7 +166,8 @@ func (s *site) runTests(ctx context.Context) policy.TestReport {
 	return s.snap.Policy.RunTests(ctx, time.Now(), s.judgeTest)
 }
 
-// judgeTest runs the filters over one test's message.
+// judgeTest runs the filters over one test's message. Scanners and services beside the gateway are not asked: a policy that
+// was good yesterday must not be refused, nor a gateway not be started, because one of them is down today.
 func (s *site) judgeTest(ctx context.Context, given policy.Given) (*mail.Envelope, *filters.Report, error) {
 	env := *given.Envelope
 	content, err := readMessage(given.Message)
@@ -136,7 +184,7 @@ func (s *site) judgeTest(ctx context.Context, given policy.Given) (*mail.Envelop
 	if err != nil {
 		return nil, nil, err
 	}
-	local := &site{cfg: s.cfg, lasting: lasting{resolver: resolver}, rules: s.rules, yara: s.yara, vips: s.vips}
+	local := &site{alone: true, cfg: s.cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.Believing()}, rules: s.rules, yara: s.yara, vips: s.vips}
 	chain, problems := local.chain()
 	if len(problems) > 0 {
 		return nil, nil, problems[0]

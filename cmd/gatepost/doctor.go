@@ -18,6 +18,7 @@ import (
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
 	"gatepost/gateway/smtp"
+	"gatepost/gateway/state"
 	"gatepost/policy"
 )
 
@@ -106,6 +107,7 @@ func diagnose(ctx context.Context, a *app, path string) []diagnosis {
 	}
 	list = append(list, s.dnsHealth(ctx))
 	list = append(list, s.storeDiagnoses(ctx)...)
+	list = append(list, s.stateHealth(ctx)...)
 	list = append(list, s.hopHealth(ctx)...)
 	for _, c := range s.snap.Chain.Conditions(ctx) {
 		list = append(list, filterHealth(c, s.snap.Policy))
@@ -157,6 +159,36 @@ func (s *site) storeDiagnoses(ctx context.Context) []diagnosis {
 		list = append(list, diagnosis{"clock of the store", isWarning, "it differs by " + skew.Round(time.Second).String() + " from ours", skewEffect, skewHint})
 	}
 	return list
+}
+
+// What a Redis that is away does, and what to do; the health page says the same.
+const (
+	stateName   = "shared state"
+	stateEffect = "Each gateway counts for itself, with its part of every rate."
+	stateHint   = "Look at the Redis of state.url and the way to it."
+)
+
+// stateTime is how long Redis may take for a sign of life; over mail it has less.
+const stateTime = 5 * time.Second
+
+// stateHealth asks the Redis that gateways share, if they do.
+func (s *site) stateHealth(ctx context.Context) []diagnosis {
+	url := s.cfg.State.URL.Reveal()
+	if url == "" {
+		return nil
+	}
+	begin := time.Now()
+	shared, err := state.NewRedis(state.RedisConfig{URL: url, Keys: 1, Deadline: stateTime, Now: time.Now})
+	if err == nil {
+		defer shared.Close()
+		ctx, cancel := context.WithTimeout(ctx, stateTime)
+		defer cancel()
+		err = shared.Probe(ctx)
+	}
+	if err != nil {
+		return []diagnosis{{stateName, isWarning, err.Error(), stateEffect, stateHint}}
+	}
+	return []diagnosis{{Name: stateName, State: isWell, Detail: fmt.Sprintf("answered in %d ms", time.Since(begin).Milliseconds())}}
 }
 
 // hopHealth greets every next hop.

@@ -16,13 +16,13 @@ import (
 
 // evalCmd is `gatepost eval`.
 type evalCmd struct {
-	Ham      []string `placeholder:"[NAME=]PATH" help:"Wanted mail: a file, directory, Maildir or mbox; may be repeated."`
-	Spam     []string `placeholder:"[NAME=]PATH" help:"Mail that should be held; may be repeated."`
-	Train    []string `placeholder:"half|KIND=PATH" help:"Learn for this trial alone: from one half of the mail (half), the other being judged; or from other mail (ham=PATH, spam=PATH). Without it, what the site was taught counts."`
+	Ham      []string `sep:"none" placeholder:"[NAME=]PATH" help:"Wanted mail: a file, directory, Maildir or mbox; may be repeated."`
+	Spam     []string `sep:"none" placeholder:"[NAME=]PATH" help:"Mail that should be held; may be repeated."`
+	Train    []string `sep:"none" placeholder:"half|KIND=PATH" help:"Learn for this trial alone: from one half of the mail (half), the other being judged; or from other mail (ham=PATH, spam=PATH). Without it, what the site was taught counts."`
 	ClientIP string   `name:"client-ip" placeholder:"IP" help:"Address of the client, for every message."`
 	Helo     string   `help:"Name given in EHLO."`
 	MailFrom string   `help:"Reverse-path."`
-	Rcpt     []string `help:"Recipient; may be repeated."`
+	Rcpt     []string `sep:"none" placeholder:"ADDRESS" help:"Recipient; may be repeated."`
 	Worst    int      `default:"10" help:"How much wronged ham is shown."`
 	JSON     bool     `name:"json" help:"Print one JSON object."`
 }
@@ -37,7 +37,10 @@ type knownSet struct {
 func (c *evalCmd) Run(a *app) error {
 	sets := append(knownSets(c.Ham, false), knownSets(c.Spam, true)...)
 	if len(sets) == 0 {
-		return errors.New("give mail of which you know what it is: --ham PATH, --spam PATH")
+		return a.misused("eval", "give mail of which you know what it is: --ham PATH, --spam PATH")
+	}
+	if _, err := c.errand().envelope(nil); err != nil {
+		return a.misused("eval", err.Error())
 	}
 	s, err := openSite(a, siteOptions{offline: true})
 	if err != nil {
@@ -52,6 +55,9 @@ func (c *evalCmd) Run(a *app) error {
 	for _, set := range sets {
 		list, n := c.judge(a, s, set, half)
 		cases, failed = append(cases, list...), failed+n
+		if err := a.ctx.Err(); err != nil {
+			return err // a report of what was judged so far would not say that it is one
+		}
 	}
 	report := trial.New(cases)
 	if c.JSON {
@@ -63,6 +69,11 @@ func (c *evalCmd) Run(a *app) error {
 		return exit(2)
 	}
 	return err
+}
+
+// errand is what the flags say of every message's envelope.
+func (c *evalCmd) errand() errand {
+	return errand{ClientIP: c.ClientIP, Helo: c.Helo, MailFrom: c.MailFrom, Rcpt: c.Rcpt}
 }
 
 // knownSets reads [NAME=]PATH; a path without name is known by its last part.
@@ -124,18 +135,21 @@ func toLearn(name string) bool { return mailbox.Half(filepath.Base(name)) == 0 }
 
 // judge judges the messages of one set, in order; what cannot be read is told and counted.
 func (c *evalCmd) judge(a *app, s *site, set knownSet, half bool) (cases []trial.Case, failed int) {
-	e := errand{ClientIP: c.ClientIP, Helo: c.Helo, MailFrom: c.MailFrom, Rcpt: c.Rcpt}
+	e := c.errand()
 	var judging sync.WaitGroup
 	slots := make(chan struct{}, cores())
 	var results []*policy.Result
 	var subjects []string
 	var mu sync.Mutex
 	for letter, err := range mailbox.All(set.path) {
+		if a.ctx.Err() != nil {
+			break
+		}
 		if err == nil && half && toLearn(letter.Name) {
 			continue
 		}
 		env, envErr := e.envelope(letter.Content)
-		if err = errors.Join(err, envErr, a.ctx.Err()); err != nil {
+		if err = errors.Join(err, envErr); err != nil {
 			fmt.Fprintf(a.errs, "gatepost: %v\n", err)
 			failed++
 			continue

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -139,16 +140,20 @@ func (c *holdShowCmd) Run(a *app) error {
 
 // holdRetryCmd is `gatepost hold retry`.
 type holdRetryCmd struct {
-	IDs []string `arg:"" optional:"" name:"id" help:"Messages to try now."`
-	All bool     `help:"Try every message."`
+	IDs  []string `arg:"" optional:"" name:"id" help:"Messages to try now."`
+	All  bool     `help:"Try every message."`
+	JSON bool     `name:"json" help:"Print one JSON object."`
 }
 
 // Run asks for an attempt.
 func (c *holdRetryCmd) Run(a *app) error {
 	if c.All == (len(c.IDs) > 0) {
-		return errors.New("name the messages to try, or --all")
+		return a.misused("hold retry", "name the messages to try, or --all")
 	}
 	return a.wish(wish{Do: "retry", IDs: c.IDs}, func(forward.HoldView) error {
+		if c.JSON {
+			return writeLine(a.out, map[string]any{"tried": append([]string{}, c.IDs...), "all": c.All})
+		}
 		_, err := fmt.Fprintln(a.out, "delivery is tried now; gatepost hold list shows what still waits")
 		return err
 	})
@@ -156,30 +161,59 @@ func (c *holdRetryCmd) Run(a *app) error {
 
 // holdCancelCmd is `gatepost hold cancel`.
 type holdCancelCmd struct {
-	IDs []string `arg:"" name:"id" help:"Messages to remove."`
+	IDs  []string `arg:"" name:"id" help:"Messages to remove."`
+	JSON bool     `name:"json" help:"Print one JSON array."`
 }
 
 // Run asks for the removal and says whether it came about.
 func (c *holdCancelCmd) Run(a *app) error {
 	return a.wish(wish{Do: "cancel", IDs: c.IDs}, func(view forward.HoldView) error {
 		left := false
+		told := []cancelled{}
 		for _, id := range c.IDs {
 			_, _, closer, err := view.Show(id)
 			if errors.Is(err, forward.ErrNotHeld) {
-				fmt.Fprintf(a.out, "%s: removed\n", id)
+				told = append(told, cancelled{ID: id, Removed: true})
 				continue
 			}
 			if err == nil {
 				err = errors.Join(forward.ErrHoldBusy, closer.Close())
 			}
 			left = true
-			fmt.Fprintf(a.out, "%s: still there: %v\n", id, err)
+			told = append(told, cancelled{ID: id, Error: err.Error()})
+		}
+		if err := printCancelled(a.out, told, c.JSON); err != nil {
+			return err
 		}
 		if left {
 			return exit(1)
 		}
 		return nil
 	})
+}
+
+// A cancelled says what came of the wish to remove one message.
+type cancelled struct {
+	ID      string `json:"id"`
+	Removed bool   `json:"removed"`
+	Error   string `json:"error,omitempty"`
+}
+
+// printCancelled prints one line a message, or one JSON array.
+func printCancelled(w io.Writer, list []cancelled, asJSON bool) error {
+	if asJSON {
+		return writeLine(w, list)
+	}
+	for _, c := range list {
+		said := "removed"
+		if !c.Removed {
+			said = "still there: " + c.Error
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s\n", c.ID, said); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wish leaves a wish for messages that are there, waits until the gateway has taken it, and lets after tell what came of

@@ -103,9 +103,9 @@ func entryText(e policy.Entry) string {
 
 // listsPreviewCmd is `gatepost lists preview`.
 type listsPreviewCmd struct {
-	Entry string `arg:"" help:"The entry, in words (deny sender_domain x.example) or as policy.yaml has it."`
-	Since string `default:"14d" help:"How far to look back."`
-	JSON  bool   `name:"json" help:"Print one JSON object."`
+	Entry []string `arg:"" help:"The entry, in words (deny sender_domain x.example) or as policy.yaml has it."`
+	Since string   `default:"14d" help:"How far to look back."`
+	JSON  bool     `name:"json" help:"Print one JSON object."`
 }
 
 // Run tries the entry on the past. It changes nothing.
@@ -115,7 +115,7 @@ func (c *listsPreviewCmd) Run(a *app) error {
 		return err
 	}
 	var scanErr error
-	p, problems := s.snap.Policy.Preview(func(yield func(policy.Past) bool) { scanErr = attempted(a.ctx, r, since, yield) }, c.Entry)
+	p, problems := s.snap.Policy.Preview(func(yield func(policy.Past) bool) { scanErr = attempted(a.ctx, r, since, yield) }, strings.Join(c.Entry, " "))
 	if len(problems) > 0 {
 		return a.complain(problems)
 	}

@@ -7,11 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"reflect"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"gatepost/rules/conf"
 )
 
 // version is set when the binary is linked.
@@ -21,7 +26,7 @@ var version = "unknown"
 type cli struct {
 	Config string `short:"c" placeholder:"FILE" help:"Configuration. Default: gatepost.yaml here, then /etc/gatepost/gatepost.yaml."`
 
-	Serve      serveCmd      `cmd:"" help:"Run the gateway. SIGHUP reloads the policy, SIGTERM drains."`
+	Serve      serveCmd      `cmd:"" help:"Run the gateway. SIGHUP reads everything again, SIGTERM drains, SIGUSR2 restarts without refusing a connection."`
 	Check      checkCmd      `cmd:"" help:"Load everything as serve would and run the policy's tests; print every problem."`
 	Scan       scanCmd       `cmd:"" help:"Judge messages from files, with the same filters and policy as serve."`
 	Explain    explainCmd    `cmd:"" help:"Say why a message was treated as it was."`
@@ -56,12 +61,23 @@ type app struct {
 	errs   io.Writer
 	config string // the -c flag
 	parser *kong.Kong
+
+	complainTo func([]conf.Problem) error // in place of errs, for a command that prints problems as JSON
 }
 
 // An exit ends the program with a code, its message already printed.
 type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// interrupted is the exit code of a command that Ctrl-C or SIGTERM ended, as shells have it.
+const interrupted = 130
+
+// misused says how a command is used; the exit that follows is that of a wrong command line.
+func (a *app) misused(command, how string) error {
+	fmt.Fprintf(a.errs, "gatepost: %s\nTry: %s\n", how, strings.TrimSpace("gatepost help "+command))
+	return exit(2)
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -74,6 +90,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("gatepost"), kong.Description("A mail gateway that explains itself."),
 		kong.Writers(out, errs), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.UsageOnError(),
+		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)), kong.Help(printHelp),
 		kong.Exit(func(n int) { panic(exit(n)) }))
 	if err != nil {
 		fmt.Fprintln(errs, "gatepost:", err)
@@ -87,6 +104,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 			panic(p)
 		}
 	}()
+	if len(args) == 1 && args[0] == "--version" {
+		args = []string{"version"}
+	}
 	k, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(errs, "gatepost: %v\nTry: gatepost help\n", err)
@@ -97,11 +117,46 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 	switch {
 	case errors.As(err, &e):
 		return int(e)
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(errs, "gatepost: interrupted; what was printed is not all")
+		return interrupted
 	case err != nil:
 		fmt.Fprintln(errs, "gatepost:", err)
+		if errors.Is(err, fs.ErrPermission) {
+			notAllowed(errs)
+		}
 		return 1
 	}
 	return 0
+}
+
+// notAllowed says who may, to somebody who is not root.
+func notAllowed(errs io.Writer) {
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(errs, "What the gateway has is for the gateway's user alone: run the command as that user, or as root.")
+	}
+}
+
+// verbatim gives a string of the command line to its field as it is: kong's own way goes through JSON, which replaces what
+// is not UTF-8, and a file may well have such a name.
+func verbatim(ctx *kong.DecodeContext, target reflect.Value) error {
+	t, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	target.SetString(t.String())
+	return nil
+}
+
+// printHelp explains the command that was named. A hidden one was not named but stands for its group, which is explained
+// in its place.
+func printHelp(o kong.HelpOptions, ctx *kong.Context) error {
+	if c := ctx.Selected(); c != nil && c.Hidden {
+		shown := *ctx
+		shown.Path = ctx.Path[:len(ctx.Path)-1]
+		ctx = &shown
+	}
+	return kong.DefaultHelpPrinter(o, ctx)
 }
 
 // versionCmd is `gatepost version`.
@@ -125,7 +180,7 @@ func (h *helpCmd) Run(a *app) error {
 		return err
 	}
 	if k.Error != nil {
-		return k.Error
+		return a.misused("", k.Error.Error())
 	}
 	return k.PrintUsage(false)
 }

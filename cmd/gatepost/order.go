@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"runtime"
@@ -11,18 +13,32 @@ import (
 // cores is how much can be done at once.
 func cores() int { return runtime.GOMAXPROCS(0) }
 
-// lines yields the lines of r that are not empty, each at most 1 MiB long.
-func lines(r io.Reader) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+// A numbered is a line and its number in its file, from 1.
+type numbered struct {
+	n    int
+	text string
+}
+
+// maxLine is the longest line of a batch.
+const maxLine = 1 << 20
+
+// lines yields the lines of r that are not empty, each at most maxLine long; name is for errors.
+func lines(name string, r io.Reader) iter.Seq2[numbered, error] {
+	return func(yield func(numbered, error) bool) {
 		s := bufio.NewScanner(r)
-		s.Buffer(nil, 1<<20)
-		for s.Scan() {
-			if line := strings.TrimSpace(s.Text()); line != "" && !yield(line, nil) {
+		s.Buffer(nil, maxLine)
+		n := 1
+		for ; s.Scan(); n++ {
+			if text := strings.TrimSpace(s.Text()); text != "" && !yield(numbered{n, text}, nil) {
 				return
 			}
 		}
-		if err := s.Err(); err != nil {
-			yield("", err)
+		err := s.Err()
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("the line is longer than %d bytes", maxLine)
+		}
+		if err != nil {
+			yield(numbered{n: n}, fmt.Errorf("%s:%d: %w", name, n, err))
 		}
 	}
 }
@@ -35,7 +51,7 @@ type done struct {
 
 // inOrder does work over the lines with several workers and hands over the results in the order of the lines. It counts
 // the pieces that failed; its error is one of reading or handing over.
-func inOrder(in iter.Seq2[string, error], workers int, work func(string) ([]byte, error), hand func([]byte, error) error) (failed int, err error) {
+func inOrder(in iter.Seq2[numbered, error], workers int, work func(numbered) ([]byte, error), hand func([]byte, error) error) (failed int, err error) {
 	queue := make(chan chan done, 2*workers)
 	slots := make(chan struct{}, workers)
 	stop := make(chan struct{})

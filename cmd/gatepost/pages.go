@@ -78,7 +78,8 @@ func (d desk) Release(ctx context.Context, id string, rcpts []string, actor stri
 
 // Delete implements admin.Deleter.
 func (d desk) Delete(ctx context.Context, id string, rcpts []string, actor string) error {
-	return underWay(d.w.remove(ctx, id, rcpts, actor))
+	_, err := d.w.remove(ctx, id, rcpts, actor)
+	return underWay(err)
 }
 
 // underWay says in the pages' words that somebody else was first.
@@ -173,7 +174,7 @@ func (s *service) health() []admin.Check {
 		if s.shared.Away() {
 			err = errors.New("no answer in time")
 		}
-		add("shared state", err, admin.Warning, time.Time{}, "Each gateway counts for itself, with its part of every rate.", "Look at the Redis of state.url and the way to it.")
+		add(stateName, err, admin.Warning, time.Time{}, stateEffect, stateHint)
 	}
 	if since, why := s.gate.Stressed(); !since.IsZero() {
 		add("load", errors.New(why), admin.Warning, since, "Timeouts are short and errors end a session.", "If it is no attack, raise limits.connections, or give the gateway a larger machine.")

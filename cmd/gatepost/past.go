@@ -38,6 +38,9 @@ func (c *explainCmd) Run(a *app) error {
 		return err
 	}
 	rec, err := r.Lookup(a.ctx, c.ID)
+	if errors.Is(err, journal.ErrNotFound) {
+		return fmt.Errorf("%w; gatepost trace finds ids by address, Message-ID or IP", err)
+	}
 	if err != nil {
 		return err
 	}

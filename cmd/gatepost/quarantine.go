@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -160,7 +162,7 @@ func terminalText(s string) string {
 // releaseCmd is `gatepost quarantine release`.
 type releaseCmd struct {
 	ID   string   `arg:"" help:"The message's id."`
-	Rcpt []string `help:"Only this recipient's copy; may be repeated."`
+	Rcpt []string `sep:"none" placeholder:"ADDRESS" help:"Only this recipient's copy; may be repeated."`
 	JSON bool     `name:"json" help:"Print one JSON array."`
 }
 
@@ -172,7 +174,11 @@ func (c *releaseCmd) Run(a *app) error {
 			return err
 		}
 		w.carrier.set(f, w.routes())
-		results, err := w.releaser().Release(a.ctx, c.ID, quarantine.Release{Key: rand.Text(), By: operator(), Rcpts: c.Rcpt})
+		rcpts, err := w.copies(a.ctx, c.ID, c.Rcpt)
+		if err != nil {
+			return err
+		}
+		results, err := w.releaser().Release(a.ctx, c.ID, quarantine.Release{Key: rand.Text(), By: operator(), Rcpts: rcpts})
 		if err != nil {
 			return err
 		}
@@ -180,22 +186,50 @@ func (c *releaseCmd) Run(a *app) error {
 			if results == nil {
 				results = []gateway.Released{}
 			}
-			return writeLine(a.out, results)
+			err = writeLine(a.out, results)
+		} else {
+			err = printReleased(a.out, results)
 		}
-		if len(results) == 0 {
-			fmt.Fprintln(a.out, "no copy of it waits any more")
-			return nil
-		}
-		failed := false
-		for _, r := range results {
-			fmt.Fprintf(a.out, "%s: %s\n", mail.Printable(r.Rcpt, 320), mail.Printable(r.Reply, 300))
-			failed = failed || !r.OK
-		}
-		if failed {
+		if err == nil && slices.ContainsFunc(results, func(r gateway.Released) bool { return !r.OK }) {
 			return exit(1)
 		}
-		return nil
+		return err
 	})
+}
+
+// printReleased says what the next hop answered for each copy.
+func printReleased(w io.Writer, results []gateway.Released) error {
+	if len(results) == 0 {
+		_, err := fmt.Fprintln(w, "no copy of it waits any more")
+		return err
+	}
+	for _, r := range results {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", mail.Printable(r.Rcpt, 320), mail.Printable(r.Reply, 300)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copies are the recipients of a held message that were named, as the message has them: the case of letters does not
+// matter in the shell. A name that has no copy is an error that says which there are.
+func (w *works) copies(ctx context.Context, id string, named []string) ([]string, error) {
+	e, err := w.quarantine.Entry(ctx, id)
+	if err != nil && !errors.Is(err, quarantine.ErrDamaged) {
+		return nil, err
+	}
+	var found, all []string
+	for _, r := range e.Rcpts {
+		all = append(all, r.Address)
+	}
+	for _, n := range named {
+		i := slices.IndexFunc(all, func(a string) bool { return strings.EqualFold(a, strings.Trim(n, "<>")) })
+		if i < 0 {
+			return nil, fmt.Errorf("message %s has no copy for %q; it has copies for %s", id, n, mail.Printable(strings.Join(all, ", "), 500))
+		}
+		found = append(found, all[i])
+	}
+	return found, nil
 }
 
 // releaser gives held copies to the next hop.
@@ -216,28 +250,36 @@ func operator() string {
 // deleteCmd is `gatepost quarantine delete`.
 type deleteCmd struct {
 	ID   string   `arg:"" help:"The message's id."`
-	Rcpt []string `help:"Only this recipient's copy; may be repeated."`
+	Rcpt []string `sep:"none" placeholder:"ADDRESS" help:"Only this recipient's copy; may be repeated."`
+	JSON bool     `name:"json" help:"Print one JSON object."`
 }
 
 // Run deletes.
 func (c *deleteCmd) Run(a *app) error {
 	return withStores(a, func(w *works) error {
-		if err := w.remove(a.ctx, c.ID, c.Rcpt, operator()); err != nil {
+		rcpts, err := w.copies(a.ctx, c.ID, c.Rcpt)
+		if err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(a.out, "deleted", c.ID)
+		if rcpts, err = w.remove(a.ctx, c.ID, rcpts, operator()); err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeLine(a.out, map[string]any{"id": c.ID, "deleted": rcpts})
+		}
+		_, err = fmt.Fprintln(a.out, "deleted", c.ID)
 		return err
 	})
 }
 
-// remove deletes copies and records who did.
-func (w *works) remove(ctx context.Context, id string, rcpts []string, by string) error {
+// remove deletes copies, of all recipients if none is named, and records who did. It returns whose copies they were.
+func (w *works) remove(ctx context.Context, id string, rcpts []string, by string) ([]string, error) {
 	e, err := w.quarantine.Entry(ctx, id)
-	if err != nil {
-		return err
+	if err != nil && !errors.Is(err, quarantine.ErrDamaged) {
+		return nil, err
 	}
 	if err := w.quarantine.Delete(ctx, id, by, rcpts); err != nil {
-		return err
+		return nil, err
 	}
 	rec := &journal.Record{V: journal.Version, Kind: journal.Disposal, ID: id, Time: time.Now(), Actor: by, Action: "delete", Subject: e.Subject, Author: e.Author, From: e.MailFrom}
 	if len(rcpts) == 0 {
@@ -248,12 +290,13 @@ func (w *works) remove(ctx context.Context, id string, rcpts []string, by string
 	for _, r := range rcpts {
 		rec.Rcpts, rec.Fates = append(rec.Rcpts, r), append(rec.Fates, journal.Fate{Rcpt: r, Fate: "deleted"})
 	}
-	return w.recorder().Append(rec)
+	return rec.Rcpts, w.recorder().Append(rec)
 }
 
 // exportCmd is `gatepost quarantine export`.
 type exportCmd struct {
-	ID string `arg:"" help:"The message's id."`
+	ID   string `arg:"" help:"The message's id."`
+	JSON bool   `name:"json" help:"Print one JSON object with the message in base64."`
 }
 
 // Run writes the content, byte for byte.
@@ -264,6 +307,13 @@ func (c *exportCmd) Run(a *app) error {
 			return err
 		}
 		defer content.Close()
+		if c.JSON {
+			b, err := io.ReadAll(io.NewSectionReader(content, 0, content.Size()))
+			if err != nil {
+				return err
+			}
+			return writeLine(a.out, map[string]any{"id": c.ID, "size": len(b), "content": b})
+		}
 		_, err = io.Copy(a.out, io.NewSectionReader(content, 0, content.Size()))
 		return err
 	})

@@ -26,15 +26,15 @@ import (
 type scanCmd struct {
 	Files    []string `arg:"" optional:"" help:"Messages; - reads one from standard input."`
 	JSON     bool     `name:"json" help:"Print one JSON result a line."`
-	Batch    string   `placeholder:"IN.jsonl" help:"Judge the envelopes of a JSON Lines file, one result a line, in order; - reads standard input."`
+	Batch    string   `placeholder:"IN.jsonl" help:"Judge the envelopes of a JSON Lines file, one result a line, in order; - reads standard input. The flags below are for what a line leaves out."`
 	Workers  int      `default:"0" help:"Messages judged at once in a batch. Default: one a core."`
 	ClientIP string   `name:"client-ip" placeholder:"IP" help:"Address of the client."`
 	Helo     string   `help:"Name given in EHLO."`
 	MailFrom string   `help:"Reverse-path; empty for bounces."`
-	Rcpt     []string `help:"Recipient; may be repeated."`
+	Rcpt     []string `sep:"none" placeholder:"ADDRESS" help:"Recipient; may be repeated."`
 	Time     string   `placeholder:"RFC3339" help:"The clock to judge by, for signature expiry. Default: now."`
 	TLS      bool     `name:"tls" help:"The message came over TLS."`
-	Timings  bool     `help:"Add how long each filter took (results then differ from run to run)."`
+	Timings  bool     `help:"Add how long each filter took."`
 }
 
 // maxScan is the largest message that scan reads.
@@ -54,7 +54,10 @@ type errand struct {
 // Run judges the files. Its exit code is 0 whatever the verdict, and 2 if a file could not be read.
 func (c *scanCmd) Run(a *app) error {
 	if (len(c.Files) == 0) == (c.Batch == "") {
-		return errors.New("give files to scan, or --batch")
+		return a.misused("scan", "give files to scan, or - for standard input, or --batch; one of them")
+	}
+	if _, err := c.errand().envelope(nil); err != nil {
+		return a.misused("scan", err.Error())
 	}
 	s, err := openSite(a, siteOptions{offline: true})
 	if err != nil {
@@ -65,8 +68,12 @@ func (c *scanCmd) Run(a *app) error {
 	}
 	failed := false
 	for _, name := range c.Files {
-		e := errand{File: name, ClientIP: c.ClientIP, Helo: c.Helo, MailFrom: c.MailFrom, Rcpt: c.Rcpt, Time: c.Time, TLS: c.TLS}
+		e := c.errand()
+		e.File = name
 		result, err := s.judge(a.ctx, e, c.Timings)
+		if a.ctx.Err() != nil {
+			return err
+		}
 		if err != nil {
 			fmt.Fprintf(a.errs, "gatepost: %v\n", err)
 			failed = true
@@ -88,7 +95,13 @@ func (c *scanCmd) Run(a *app) error {
 	return nil
 }
 
-// judge reads one message and judges it.
+// errand is what the flags say of the envelope, for whatever file.
+func (c *scanCmd) errand() errand {
+	return errand{ClientIP: c.ClientIP, Helo: c.Helo, MailFrom: c.MailFrom, Rcpt: c.Rcpt, Time: c.Time, TLS: c.TLS}
+}
+
+// judge reads one message and judges it. The result's time is the clock that it was judged by: what is given the same
+// time gives the same result tomorrow.
 func (s *site) judge(ctx context.Context, e errand, timings bool) (*policy.Result, error) {
 	content, err := readMessage(e.File)
 	if err != nil {
@@ -99,10 +112,10 @@ func (s *site) judge(ctx context.Context, e errand, timings bool) (*policy.Resul
 		return nil, fmt.Errorf("%s: %w", e.File, err)
 	}
 	in := s.inspect(ctx, env, content)
-	result := policy.NewResult(env, &in.Report, in.Decision)
-	if e.Time == "" {
-		result.Time = time.Time{} // the same file gives the same result tomorrow
+	if err := ctx.Err(); err != nil { // filters that were called back saw nothing of it
+		return nil, fmt.Errorf("%s: %w", e.File, err)
 	}
+	result := policy.NewResult(env, &in.Report, in.Decision)
 	if !timings {
 		result.Timings = nil
 	}
@@ -132,7 +145,7 @@ func readMessage(name string) ([]byte, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(r, maxScan+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, err // it names the file
 	}
 	if len(b) > maxScan {
 		return nil, fmt.Errorf("read %s: larger than %d bytes", name, maxScan)
@@ -216,27 +229,20 @@ func (c *scanCmd) batch(a *app, s *site) error {
 		workers = cores()
 	}
 	out := bufio.NewWriterSize(a.out, 1<<16)
-	failed, err := inOrder(lines(in), workers, func(line string) ([]byte, error) {
-		var e errand
-		d := json.NewDecoder(strings.NewReader(line))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&e); err != nil {
-			return nil, fmt.Errorf("batch line: %w", err)
+	failed, err := inOrder(lines(c.Batch, in), workers, func(line numbered) ([]byte, error) {
+		e, err := c.read(line.text)
+		var result *policy.Result
+		if err == nil {
+			result, err = s.judge(a.ctx, e, c.Timings)
 		}
-		if e.File == "" {
-			return nil, errors.New("batch line: no file is named")
-		}
-		if c.Batch != "-" && e.File != "-" && !filepath.IsAbs(e.File) {
-			if _, err := os.Stat(e.File); err != nil {
-				e.File = filepath.Join(filepath.Dir(c.Batch), e.File)
-			}
-		}
-		result, err := s.judge(a.ctx, e, c.Timings)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s:%d: %w", c.Batch, line.n, err)
 		}
 		return json.Marshal(result)
 	}, func(b []byte, err error) error {
+		if a.ctx.Err() != nil {
+			return a.ctx.Err()
+		}
 		if err != nil {
 			fmt.Fprintf(a.errs, "gatepost: %v\n", err)
 			b, _ = json.Marshal(map[string]string{"error": err.Error()})
@@ -244,13 +250,32 @@ func (c *scanCmd) batch(a *app, s *site) error {
 		_, err = out.Write(append(b, '\n'))
 		return err
 	})
-	if err == nil {
-		err = out.Flush()
+	if flushed := out.Flush(); err == nil { // what was judged before an error is told as well
+		err = flushed
 	}
 	if err == nil && failed > 0 {
 		return exit(2)
 	}
 	return err
+}
+
+// read reads a line of a batch; what it leaves out, the flags say. A path is looked for here and then beside the batch.
+func (c *scanCmd) read(line string) (errand, error) {
+	e := c.errand()
+	d := json.NewDecoder(strings.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&e); err != nil {
+		return e, err
+	}
+	if e.File == "" {
+		return e, errors.New(`no file is named; a line is {"file": "PATH", ...}`)
+	}
+	if c.Batch != "-" && e.File != "-" && !filepath.IsAbs(e.File) {
+		if _, err := os.Stat(e.File); err != nil {
+			e.File = filepath.Join(filepath.Dir(c.Batch), e.File)
+		}
+	}
+	return e, nil
 }
 
 // writeLine prints v as one line of JSON.

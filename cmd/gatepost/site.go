@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"gatepost/filters"
@@ -44,6 +46,7 @@ type site struct {
 	rules   *rules.Set      // see loadRules
 	packs   policies.Bundle // the site's rule packs that rules was made of
 	yara    *yara.Shelf     // compiled once for all chains of this configuration
+	alone   bool            // nobody beside the gateway is asked
 }
 
 // lasting is what outlives a reload of the configuration.
@@ -90,8 +93,20 @@ func (a *app) loadConfig() (*config.Config, error) {
 
 // complain prints problems, one a line, and returns the exit that follows.
 func (a *app) complain(problems []conf.Problem) error {
-	for _, p := range conf.Sorted(problems) {
+	problems = conf.Sorted(problems)
+	if a.complainTo != nil {
+		if err := a.complainTo(problems); err != nil {
+			return err
+		}
+		return exit(1)
+	}
+	denied := false
+	for _, p := range problems {
 		fmt.Fprintln(a.errs, p.Error())
+		denied = denied || strings.HasSuffix(p.Message, syscall.EACCES.Error())
+	}
+	if denied {
+		notAllowed(a.errs)
 	}
 	return exit(1)
 }
@@ -211,6 +226,13 @@ func (s *site) loadRulesOf(kept policies.Bundle) []conf.Problem {
 		paths[i] = string(p)
 	}
 	packs, problems := rules.Read(paths, s.packs.Read)
+	for i := range problems { // a pack that could not be read has no line of its own to name
+		at := slices.Index(paths, problems[i].Pos.File)
+		if named := s.cfg.Node.Key("rules").Items(); problems[i].Pos.Line == 0 && at >= 0 && at < len(named) {
+			problems[i].Message = "rules: " + problems[i].Pos.File + ": " + problems[i].Message
+			problems[i].Pos = named[at].Pos()
+		}
+	}
 	if len(problems) > 0 {
 		return problems
 	}
@@ -251,7 +273,11 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	if s.people != nil {
 		deps.People = s.people
 	}
-	chain, problems := catalog.Build(s.cfg.Filters, deps)
+	sections := catalog.Sections(s.cfg.Filters)
+	if s.alone {
+		sections = catalog.Alone(sections)
+	}
+	chain, problems := catalog.Build(sections, deps)
 	return chain, append(problems, s.cfg.Filters.Unknown(catalog.Names())...)
 }
 

@@ -56,6 +56,20 @@ func giveRoom(dir string, account privilege.Account) error {
 	return nil
 }
 
+// makeRoom makes the data directory for the user that the gateway will become, where a command of root's comes before the
+// first start: what root made for itself, the gateway could not use.
+func (s *site) makeRoom() error {
+	dir := string(s.cfg.DataDir)
+	if _, err := os.Stat(dir); s.cfg.User == "" || os.Geteuid() != 0 || !errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	account, err := privilege.Find(s.cfg.User)
+	if err != nil {
+		return err
+	}
+	return giveRoom(dir, account)
+}
+
 // standIn makes a command of root's that writes beside the gateway the owner of its data directory: what root left there,
 // the gateway could not read.
 func standIn(dir string) error {

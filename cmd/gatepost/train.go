@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -27,36 +28,41 @@ type trainCmd struct {
 // trainSpamCmd is `gatepost train spam`.
 type trainSpamCmd struct {
 	Paths []string `arg:"" name:"path" help:"Files, directories, Maildirs, mbox files."`
+	JSON  bool     `name:"json" help:"Print one JSON object."`
 }
 
 // Run teaches spam.
 func (c *trainSpamCmd) Run(a *app) error {
-	return train(a, task{"taught as spam", c.Paths, teach(bayes.Spam)})
+	return train(a, c.JSON, task{"taught as spam", c.Paths, teach(bayes.Spam)})
 }
 
 // trainHamCmd is `gatepost train ham`.
 type trainHamCmd struct {
 	Paths []string `arg:"" name:"path" help:"Files, directories, Maildirs, mbox files."`
+	JSON  bool     `name:"json" help:"Print one JSON object."`
 }
 
 // Run teaches ham.
 func (c *trainHamCmd) Run(a *app) error {
-	return train(a, task{"taught as ham", c.Paths, teach(bayes.Ham)})
+	return train(a, c.JSON, task{"taught as ham", c.Paths, teach(bayes.Ham)})
 }
 
 // trainForgetCmd is `gatepost train forget`.
 type trainForgetCmd struct {
 	Paths []string `arg:"" name:"path" help:"The messages, as they were taught: files, directories, Maildirs, mbox files."`
+	JSON  bool     `name:"json" help:"Print one JSON object."`
 }
 
 // Run takes lessons back.
-func (c *trainForgetCmd) Run(a *app) error { return train(a, task{"forgotten", c.Paths, forget}) }
+func (c *trainForgetCmd) Run(a *app) error {
+	return train(a, c.JSON, task{"forgotten", c.Paths, forget})
+}
 
 // trainBothCmd is `gatepost train --spam DIR --ham DIR`, and the same for the other commands as flags.
 type trainBothCmd struct {
-	Spam   []string `placeholder:"PATH" help:"Teach as spam; may be repeated."`
-	Ham    []string `placeholder:"PATH" help:"Teach as ham; may be repeated."`
-	Undo   []string `placeholder:"PATH" help:"Take back; may be repeated."`
+	Spam   []string `sep:"none" placeholder:"PATH" help:"Teach as spam; may be repeated."`
+	Ham    []string `sep:"none" placeholder:"PATH" help:"Teach as ham; may be repeated."`
+	Undo   []string `sep:"none" placeholder:"PATH" help:"Take back; may be repeated."`
 	Status bool     `help:"Show what was taught."`
 	JSON   bool     `name:"json" help:"With --status, print one JSON object."`
 }
@@ -70,10 +76,10 @@ func (c *trainBothCmd) Run(a *app) error {
 		}
 	}
 	if len(tasks) == 0 && !c.Status {
-		return errors.New("say what to learn from: gatepost train spam PATH…, gatepost train ham PATH…; or gatepost train status")
+		return a.misused("train", "say what to learn from: gatepost train spam PATH…, gatepost train ham PATH…; or gatepost train status")
 	}
 	if len(tasks) > 0 {
-		if err := train(a, tasks...); err != nil {
+		if err := train(a, false, tasks...); err != nil {
 			return err
 		}
 	}
@@ -105,18 +111,24 @@ func forget(ctx context.Context, b *learn.Book, m mail.Source) (bool, error) {
 }
 
 // train does tasks, makes the new model, and notes in the journal who did what.
-func train(a *app, tasks ...task) error {
+func train(a *app, asJSON bool, tasks ...task) error {
 	return withStores(a, func(w *works) error {
 		failed := false
 		for _, t := range tasks {
 			n := t.run(a, w.book)
 			failed = failed || n.failed > 0
 			said := fmt.Sprintf("%d messages %s, %d unchanged, %d unreadable", n.changed, t.done, n.same, n.failed)
-			if _, err := fmt.Fprintln(a.out, said); err != nil {
+			var err error
+			if asJSON {
+				err = writeLine(a.out, map[string]any{"done": t.done, "changed": n.changed, "unchanged": n.same, "unreadable": n.failed})
+			} else {
+				_, err = fmt.Fprintln(a.out, said)
+			}
+			if err != nil {
 				return err
 			}
 			now := time.Now()
-			err := w.journal.Append(&journal.Record{V: journal.Version, Kind: journal.Management, ID: mail.NewID(now), Time: now, Actor: operator(), Action: "train", Note: said})
+			err = w.journal.Append(&journal.Record{V: journal.Version, Kind: journal.Management, ID: mail.NewID(now), Time: now, Actor: operator(), Action: "train", Note: said})
 			if err != nil {
 				return fmt.Errorf("note in the journal: %w", err)
 			}
@@ -149,6 +161,9 @@ func (t task) run(a *app, b *learn.Book) tally {
 			n.same++
 		case err != nil:
 			n.failed++
+			if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+				err = pe.Err // name is told already
+			}
 			fmt.Fprintf(a.errs, "gatepost: %s: %v\n", name, err)
 		case changed:
 			n.changed++

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -36,7 +37,21 @@ func readPassword() (string, error) {
 	if line = strings.TrimRight(line, "\r\n"); line != "" {
 		return line, nil
 	}
-	return "", errors.Join(errors.New("no password on standard input"), err)
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("read the password from standard input: %w", err)
+	}
+	return "", errors.New("no password on standard input; write it there as one line")
+}
+
+// named says whose account an error is about, and what would help.
+func named(name string, err error) error {
+	switch {
+	case errors.Is(err, admin.ErrNoAccount):
+		return fmt.Errorf("%s: %w; gatepost user list shows those that are", name, err)
+	case errors.Is(err, admin.ErrRole):
+		return fmt.Errorf("%s: %w; want user, reviewer, content-viewer, admin or auditor", name, err)
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // userAddCmd is `gatepost user add`.
@@ -58,7 +73,7 @@ func (c *userAddCmd) Run(a *app) error {
 	}
 	return withAccounts(a, func(accounts *admin.Accounts) error {
 		if _, err := accounts.Create(a.ctx, spec); err != nil {
-			return err
+			return named(c.Name, err)
 		}
 		_, err := fmt.Fprintf(a.out, "added %s (%s)\n", c.Name, strings.Join(c.Role, ", "))
 		return err
@@ -78,7 +93,7 @@ func (c *userPasswdCmd) Run(a *app) error {
 	}
 	return withAccounts(a, func(accounts *admin.Accounts) error {
 		if err := accounts.SetPassword(a.ctx, c.Name, password, false); err != nil {
-			return err
+			return named(c.Name, err)
 		}
 		_, err := fmt.Fprintln(a.out, "password set; sessions of", c.Name, "are ended")
 		return err
@@ -100,14 +115,14 @@ func (c *userListCmd) Run(a *app) error {
 		if c.JSON {
 			shown := make([]map[string]any, len(list))
 			for i, u := range list {
-				shown[i] = map[string]any{"name": u.Name, "roles": u.Roles, "addresses": u.Addresses}
+				shown[i] = map[string]any{"name": u.Name, "roles": append([]admin.Role{}, u.Roles...), "addresses": append([]string{}, u.Addresses...)}
 			}
 			return writeLine(a.out, shown)
 		}
 		t := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(t, "NAME\tROLES\tADDRESSES")
 		for _, u := range list {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", u.Name, fmt.Sprint(u.Roles), strings.Join(u.Addresses, ", "))
+			fmt.Fprintf(t, "%s\t%s\t%s\n", u.Name, strings.Trim(fmt.Sprint(u.Roles), "[]"), strings.Join(u.Addresses, ", "))
 		}
 		return t.Flush()
 	})
@@ -122,7 +137,7 @@ type userRemoveCmd struct {
 func (c *userRemoveCmd) Run(a *app) error {
 	return withAccounts(a, func(accounts *admin.Accounts) error {
 		if err := accounts.Remove(a.ctx, c.Name); err != nil {
-			return err
+			return named(c.Name, err)
 		}
 		_, err := fmt.Fprintln(a.out, "removed", c.Name)
 		return err

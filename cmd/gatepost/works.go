@@ -77,6 +77,9 @@ const maxClients = 1 << 20
 func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*works, error) {
 	w := &works{site: s, log: log, dir: string(s.cfg.DataDir), began: time.Now(), meter: admin.NewMeter(), carrier: &carrier{}}
 	if !daemon {
+		if err := s.makeRoom(); err != nil {
+			return nil, err
+		}
 		if err := standIn(w.dir); err != nil {
 			return nil, err
 		}
@@ -91,11 +94,20 @@ func openStores(ctx context.Context, s *site, log *slog.Logger, daemon bool) (*w
 	return w, nil
 }
 
+// taken says who has a data directory that could not be locked.
+func taken(dir string, err error) error {
+	pid, held := disk.Holder(dir)
+	if !held || !errors.Is(err, disk.ErrLocked) {
+		return err
+	}
+	return fmt.Errorf("data_dir %s is in use by process %d, and two gateways cannot share one: stop that one (kill %d), or have it restart (kill -USR2 %d): %w", dir, pid, pid, pid, err)
+}
+
 // open opens one store after the other; close undoes what was done.
 func (w *works) open(ctx context.Context, daemon bool) (err error) {
 	if daemon {
 		if w.lock, err = disk.LockDir(w.dir); err != nil {
-			return err
+			return taken(w.dir, err)
 		}
 	}
 	if err = w.openStore(ctx, daemon); err != nil {

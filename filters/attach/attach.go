@@ -248,6 +248,14 @@ func (w *walk) eicar(it *item) {
 	}
 }
 
+// place names a part for people: a message that has only one has no number for it.
+func place(p *mail.Part) string {
+	if p.Path() == "" {
+		return "body"
+	}
+	return "part " + p.Path()
+}
+
 // find states a finding about an item, at most maxPerCode times per code.
 func (w *walk) find(it *item, code, text, what string) {
 	if w.said == nil {
@@ -258,10 +266,10 @@ func (w *walk) find(it *item, code, text, what string) {
 	}
 	label := mail.Printable(strings.Join(it.path, " > "), 100)
 	if label == "" {
-		label = "part " + it.part.Path()
+		label = place(it.part)
 	}
 	w.facts.Findings = append(w.facts.Findings, filters.Finding{Code: code, Text: text, Proof: []filters.Evidence{{
-		Where: "part " + it.part.Path(), At: &[2]int64{it.part.Body.Start, it.part.Body.End - it.part.Body.Start},
+		Where: place(it.part), At: &[2]int64{it.part.Body.Start, it.part.Body.End - it.part.Body.Start},
 		What: mail.Printable(label+": "+what, 200),
 	}}})
 }

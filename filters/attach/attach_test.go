@@ -428,3 +428,11 @@ func FuzzObjects(f *testing.F) {
 		}
 	})
 }
+
+func TestAFindingInAMessageWithoutPartsIsInItsBody(t *testing.T) {
+	text := "From: a@b.example\r\nSubject: x\r\n\r\n" + string(eicar) + "\r\n"
+	f, err := New(Config{}).Check(t.Context(), &mail.Mail{Message: mail.Parse(mail.Memory(text))})
+	if err != nil || len(f.Findings) == 0 || f.Findings[0].Proof[0].Where != "body" || !strings.HasPrefix(f.Findings[0].Proof[0].What, "body: ") {
+		t.Errorf("%v %+v", err, f.Findings)
+	}
+}

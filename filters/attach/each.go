@@ -85,7 +85,7 @@ func (w *walk) handOver(it *item, path []string, kind string, data []byte) {
 		return
 	}
 	w.give(filters.Stream{
-		Where: "part " + it.part.Path(), Name: mail.Printable(strings.Join(path, " > "), 255), Type: mail.Printable(kind, 127),
+		Where: place(it.part), Name: mail.Printable(strings.Join(path, " > "), 255), Type: mail.Printable(kind, 127),
 		ReaderAt: bytes.NewReader(data), Size: int64(len(data)),
 	})
 }

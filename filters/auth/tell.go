@@ -69,6 +69,9 @@ func spfText(s filters.SPF, client string) string {
 	case resultNeutral:
 		return fmt.Sprintf("%s does not say whether %s may send for it.", s.Domain, client)
 	case resultNone:
+		if s.Domain == "" {
+			return fmt.Sprintf("No SPF result: %s.", s.Reason)
+		}
 		return fmt.Sprintf("No SPF result for %s: %s.", s.Domain, s.Reason)
 	case resultPermerror:
 		return fmt.Sprintf("The SPF record of %s is in error: %s.", s.Domain, s.Reason)

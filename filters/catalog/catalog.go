@@ -3,6 +3,7 @@ package catalog
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"gatepost/filters"
@@ -165,6 +166,20 @@ func CodesOf(s Sections, set *rules.Set) []filters.Code {
 
 // Weights are the points that findings bring along; the shipped policy gives the others theirs.
 func Weights(set *rules.Set) map[string]float64 { return content.Weights(set) }
+
+// outside are the filters that ask a program or a service beside the gateway.
+func outside() []string { return []string{"clamd", "icap", "milter", "rspamd", "spamd", "hook"} }
+
+// Alone is s without the filters that ask a program or a service beside the gateway: what is judged by it does not depend on
+// who answers today.
+func Alone(s Sections) Sections { return alone{s} }
+
+type alone struct{ Sections }
+
+// Enabled implements Sections.
+func (a alone) Enabled(name string) bool {
+	return !slices.Contains(outside(), name) && a.Sections.Enabled(name)
+}
 
 // Build makes the chain of the enabled filters. Problems of all sections come back at once.
 func Build(s Sections, d Deps) (*filters.Chain, []conf.Problem) {

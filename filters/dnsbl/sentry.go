@@ -28,11 +28,21 @@ type Sentry struct {
 	now  func() time.Time
 	mu   sync.Mutex
 	seen map[string]*standing // by zone
+
+	believes bool // every list, untested; see Believing
 }
 
 // NewSentry makes a Sentry that has seen nothing.
 func NewSentry(now func() time.Time) *Sentry {
 	return &Sentry{now: now, seen: map[string]*standing{}}
+}
+
+// Believing makes a Sentry that believes every list and asks for no test point: for a test of the policy, whose author
+// gives the lists' answers.
+func Believing() *Sentry {
+	s := NewSentry(time.Now)
+	s.believes = true
+	return s
 }
 
 // A standing is what is known of one list.
@@ -98,6 +108,9 @@ var errUntested = errors.New("its test points were not asked yet")
 // fit returns why a list may not be asked now, nil if it may. The first to need a list waits for its test; later ones go
 // by the last test while the next one runs.
 func (s *Sentry) fit(ctx context.Context, r Resolver, l *List) error {
+	if s.believes {
+		return nil
+	}
 	s.mu.Lock()
 	st := s.standing(l)
 	if st.testing == nil && !s.now().Before(st.again) {
@@ -119,6 +132,9 @@ func (s *Sentry) fit(ctx context.Context, r Resolver, l *List) error {
 
 // muted is why a list is not believed.
 func (s *Sentry) muted(l *List) error {
+	if s.believes {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.standing(l).muted()

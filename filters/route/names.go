@@ -89,10 +89,10 @@ func isAddress(helo string) bool {
 
 // addressLiteral reads [192.0.2.1] and [IPv6:2001:db8::1] (RFC 5321 section 4.1.3).
 func addressLiteral(helo string) (netip.Addr, bool) {
-	inner, ok := strings.CutPrefix(helo, "[")
-	if inner, ok = strings.CutSuffix(inner, "]"); !ok {
+	if !strings.HasPrefix(helo, "[") || !strings.HasSuffix(helo, "]") {
 		return netip.Addr{}, false
 	}
+	inner := helo[1 : len(helo)-1]
 	if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
 		inner = inner[5:]
 	}

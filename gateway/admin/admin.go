@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,6 +78,8 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	}
 	missing := route{method: http.MethodGet, pattern: "/", open: true, handle: func(*desk, *visit) error { return errNotFound }}
 	mux.Handle("/", d.serve(&missing))
+	unknown := route{method: http.MethodGet, pattern: apiRoot, open: true, api: true, handle: func(_ *desk, v *visit) error { return strayed(mux, v) }}
+	mux.Handle(apiRoot, d.serve(&unknown))
 	guard := http.NewCrossOriginProtection()
 	if cfg.BaseURL != "" {
 		if err := guard.AddTrustedOrigin(trimSlash(cfg.BaseURL)); err != nil {
@@ -90,6 +93,26 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 		d.fail(v, errForged)
 	}))
 	return guard.Handler(mux), nil
+}
+
+// apiRoot is where everything is for programs, what is not there as well.
+const apiRoot = "/api/"
+
+// strayed says to a program that there is nothing at its path, or nothing by its method.
+func strayed(mux *http.ServeMux, v *visit) error {
+	var allowed []string
+	for _, method := range []string{get, post, del} {
+		r := *v.r
+		r.Method = method
+		if _, pattern := mux.Handler(&r); pattern != apiRoot {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return errNotFound
+	}
+	v.w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return &problem{status: http.StatusMethodNotAllowed, key: "error.method", detail: "want " + strings.Join(allowed, " or ")}
 }
 
 func trimSlash(s string) string {

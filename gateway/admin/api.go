@@ -13,6 +13,7 @@ import (
 
 	"gatepost/gateway/journal"
 	"gatepost/gateway/quarantine"
+	"gatepost/policy"
 )
 
 // The bodies of the API, in and out.
@@ -46,6 +47,10 @@ type (
 	apiRecords struct {
 		Records []journal.Record `json:"records"`
 	}
+	apiJourney struct {
+		Records []journal.Record `json:"records"`
+		Result  *policy.Result   `json:"result,omitempty"` // if it was judged
+	}
 	apiAccount struct {
 		Name       string    `json:"name"`
 		Roles      []Role    `json:"roles"`
@@ -64,12 +69,20 @@ type (
 	}
 )
 
-func (v *visit) limit(otherwise int) int {
-	n, err := strconv.Atoi(v.r.URL.Query().Get("limit"))
-	if err != nil || n < 1 {
-		return otherwise
+// maxListed is the most that one answer lists.
+const maxListed = 200
+
+// limit is how many the program wants listed.
+func (v *visit) limit(otherwise int) (int, error) {
+	s := v.r.URL.Query().Get("limit")
+	if s == "" {
+		return otherwise, nil
 	}
-	return min(n, 200)
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, badRequest("limit=%s: want a number from 1 to %d", s, maxListed)
+	}
+	return min(n, maxListed), nil
 }
 
 // readBody decodes the one JSON object of a request: no unknown keys, nothing after it. No body is the zero value.
@@ -79,21 +92,24 @@ func (v *visit) readBody(into any) error {
 		return errTooLarge
 	}
 	if err != nil {
-		return errBadForm
+		return badRequest("the body ended too early")
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
+	if !json.Valid(body) {
+		return badRequest("the body is no JSON: %v", json.Unmarshal(body, new(any)))
+	}
 	if !plainJSON(body) {
-		return errBadForm
+		return badRequest("the body has a key twice, or is nested deeper than %d", maxDepth)
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		return errBadForm
+		return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return errBadForm
+		return badRequest("something follows the one JSON object of the body")
 	}
 	return nil
 }
@@ -162,8 +178,15 @@ func apiOverview(d *desk, v *visit) error {
 }
 
 func apiList(d *desk, v *visit) error {
-	query := v.asked().query(d.now())
-	query.Limit = v.limit(listLimit)
+	asked := v.asked()
+	if err := asked.check(); err != nil {
+		return err
+	}
+	query := asked.query(d.now())
+	var err error
+	if query.Limit, err = v.limit(listLimit); err != nil {
+		return err
+	}
 	entries, more, err := d.held(v.r.Context(), v.visitor, query)
 	if err != nil {
 		return err
@@ -236,7 +259,11 @@ func apiDelete(d *desk, v *visit) error {
 }
 
 func apiTrace(d *desk, v *visit) error {
-	recs, err := d.trace(v, v.r.URL.Query().Get("q"), v.limit(100))
+	limit, err := v.limit(100)
+	if err != nil {
+		return err
+	}
+	recs, err := d.trace(v, v.r.URL.Query().Get("q"), limit)
 	if err != nil {
 		return err
 	}
@@ -244,8 +271,43 @@ func apiTrace(d *desk, v *visit) error {
 	return nil
 }
 
+// apiTraceOne is the journey of one message, and why it was treated so in the contract's result form.
+func apiTraceOne(d *desk, v *visit) error {
+	id := v.r.PathValue("id")
+	if !validID(id) {
+		return errNotFound
+	}
+	recs, err := d.journey(v.r.Context(), v.visitor, id)
+	if err != nil {
+		return err
+	}
+	if len(recs) == 0 {
+		return errNotFound
+	}
+	body := apiJourney{Records: recs}
+	for i := range recs {
+		rec := &recs[i]
+		if rec.Kind != journal.Message || rec.Decision == nil || rec.Report == nil {
+			continue
+		}
+		env, err := rec.Envelope()
+		if err != nil {
+			return fmt.Errorf("explain %s: %w", id, err)
+		}
+		res := policy.NewResult(env, rec.Report, *rec.Decision)
+		res.Reply, res.Timings = rec.Reply, rec.Micros
+		body.Result = &res
+	}
+	d.writeJSON(v, http.StatusOK, body)
+	return nil
+}
+
 func apiAudit(d *desk, v *visit) error {
-	recs, err := d.deps.Journal.Recent(v.r.Context(), journal.Management, time.Time{}, v.limit(100))
+	limit, err := v.limit(100)
+	if err != nil {
+		return err
+	}
+	recs, err := d.deps.Journal.Recent(v.r.Context(), journal.Management, time.Time{}, limit)
 	if err != nil {
 		return fmt.Errorf("read audit: %w", err)
 	}

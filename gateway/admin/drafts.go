@@ -462,8 +462,11 @@ func apiApply(d *desk, v *visit) error {
 		return errProve
 	}
 	problems, err := d.apply(v, in.Text, in.Base)
-	if err == nil && len(problems) > 0 {
+	switch {
+	case err == nil && len(problems) > 0:
 		err = refusal(problems)
+	case errors.Is(err, errMoved) && in.Base == "":
+		return badRequest("base: give that of GET /api/v1/policy, so that nobody's change meanwhile is lost")
 	}
 	if err != nil {
 		return d.refused(v, err)

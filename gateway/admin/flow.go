@@ -309,7 +309,11 @@ func (v *visit) nothing(err error) error {
 }
 
 func apiHold(d *desk, v *visit) error {
-	list, all, err := d.deps.Holds.Held(v.r.Context(), v.limit(flowLimit))
+	limit, err := v.limit(flowLimit)
+	if err != nil {
+		return err
+	}
+	list, all, err := d.deps.Holds.Held(v.r.Context(), limit)
 	if err != nil {
 		return fmt.Errorf("list hold queue: %w", err)
 	}
@@ -328,7 +332,11 @@ func apiHoldRetry(d *desk, v *visit) error {
 func apiHoldCancel(d *desk, v *visit) error { return v.nothing(d.cancel(v, v.r.PathValue("id"))) }
 
 func apiWaiting(d *desk, v *visit) error {
-	list, err := d.deps.Waiters.Waiting(v.r.Context(), v.limit(flowLimit))
+	limit, err := v.limit(flowLimit)
+	if err != nil {
+		return err
+	}
+	list, err := d.deps.Waiters.Waiting(v.r.Context(), limit)
 	if err != nil {
 		return fmt.Errorf("list waiting senders: %w", err)
 	}
@@ -355,7 +363,11 @@ func apiTLS(d *desk, v *visit) error {
 }
 
 func apiKnown(d *desk, v *visit) error {
-	list, err := d.deps.Known.Known(v.r.Context(), v.knownKind(), clip(v.r.URL.Query().Get("q"), 200), v.limit(flowLimit))
+	limit, err := v.limit(flowLimit)
+	if err != nil {
+		return err
+	}
+	list, err := d.deps.Known.Known(v.r.Context(), v.knownKind(), clip(v.r.URL.Query().Get("q"), 200), limit)
 	if err != nil {
 		return fmt.Errorf("list learnt people: %w", err)
 	}

@@ -362,6 +362,31 @@ type filter struct {
 // Dated reports whether f names days.
 func (f filter) Dated() bool { return f.Since != "" || f.Until != "" }
 
+// check says what of f a program got wrong. The pages ignore it: what stands there was chosen from a list.
+func (f filter) check() error {
+	for _, p := range []struct {
+		name, value string
+		oneOf       []string
+	}{
+		{"class", f.Class, []string{string(policy.Spam), string(policy.Phish), string(policy.Malware), string(policy.ByRule)}},
+		{"state", f.State, []string{string(quarantine.Waiting), string(quarantine.Released), string(quarantine.Deleted), string(quarantine.Expired)}},
+		{"days", f.Days, []string{"1", "7"}},
+	} {
+		if p.value != "" && !slices.Contains(p.oneOf, p.value) {
+			return badRequest("%s=%s: want one of %s", p.name, p.value, strings.Join(p.oneOf, ", "))
+		}
+	}
+	for name, day := range map[string]string{"since": f.Since, "until": f.Until} {
+		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+			return badRequest("%s=%s: want a day such as 2026-11-30", name, day)
+		}
+	}
+	if f.Before != "" && !validID(f.Before) {
+		return badRequest("before=%s: want the id of an entry", f.Before)
+	}
+	return nil
+}
+
 func (f filter) query(now time.Time) quarantine.Query {
 	q := quarantine.Query{Text: clip(strings.TrimSpace(f.Text), 200), Recipient: strings.TrimSpace(f.Rcpt)}
 	switch c := policy.Class(f.Class); c {

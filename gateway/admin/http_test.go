@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/gateway/journal"
 	"gatepost/policy"
@@ -388,3 +389,83 @@ func TestPluralsAndLanguageChoice(t *testing.T) {
 type addr = netip.Addr
 
 func mustAddr(s string) addr { return netip.MustParseAddr(s) }
+
+// A program is told what it got wrong and where, and never answered by a page.
+func TestTheAPITellsAProgramWhatIsWrong(t *testing.T) {
+	b := newBench(t)
+	acc, _ := b.people.Account(t.Context(), "ada")
+	secret, _, err := b.people.issue(t.Context(), acc, token{Name: "x", Scopes: allRights(), Created: b.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		method, path, body string
+		want               int
+		says               string
+	}{
+		{get, "/api/v1/quarantine?class=virus", "", 400, "class=virus: want one of spam"},
+		{get, "/api/v1/quarantine?state=new", "", 400, "state=new: want one of waiting"},
+		{get, "/api/v1/quarantine?since=yesterday", "", 400, "since=yesterday: want a day"},
+		{get, "/api/v1/quarantine?before=../x", "", 400, "before=../x: want the id"},
+		{get, "/api/v1/quarantine?limit=many", "", 400, "limit=many: want a number"},
+		{get, "/api/v1/trace?limit=0", "", 400, "limit=0: want a number"},
+		{get, "/api/v1/audit?limit=-1", "", 400, "limit=-1: want a number"},
+		{get, "/api/v1/hold?limit=x", "", 400, "limit=x"},
+		{get, "/api/v1/waiting?limit=x", "", 400, "limit=x"},
+		{get, "/api/v1/known?limit=x", "", 400, "limit=x"},
+		{get, "/api/v1/quarantine?class=spam&state=waiting&days=7&since=2026-11-01&until=2026-11-30&limit=5", "", 200, "entries"},
+		{post, "/api/v1/quarantine/m1/release", `{"rcpts":[]}`, 400, `unknown field \"rcpts\"`},
+		{post, "/api/v1/quarantine/m1/release", `{"recipients":"x"}`, 400, "recipients"},
+		{post, "/api/v1/policy/apply", `{"text":"version: 1\n"}`, 400, "base: give that of GET /api/v1/policy"},
+		{post, "/api/v1/quarantine/m1/release", `{"recipients":[],"recipients":[]}`, 400, "a key twice"},
+		{post, "/api/v1/quarantine/m1/release", `{`, 400, "no JSON"},
+		{post, "/api/v1/quarantine/m1/release", `{} {}`, 400, "no JSON"},
+		{get, "/api/v1/quarantine/m1/release", "", 405, "want POST"},
+		{post, "/api/v1/quarantine", "{}", 405, "want GET"},
+		{"PATCH", "/api/v1/accounts", "{}", 405, "want GET or POST"},
+		{get, "/api/v1/nothing", "", 404, "error.missing"},
+		{get, "/api/", "", 404, "error.missing"},
+		{get, "/api/v2/quarantine", "", 404, "error.missing"},
+	} {
+		w := b.call(secret, c.method, c.path, c.body)
+		if w.Code != c.want || !strings.Contains(w.Body.String(), c.says) || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s %s: %d %s %s", c.method, c.path, c.body, w.Code, w.Header().Get("Content-Type"), w.Body)
+		}
+	}
+	if got := b.call(secret, "PUT", "/api/v1/accounts", "{}").Header().Get("Allow"); got != "GET, POST" {
+		t.Errorf("Allow: %q", got)
+	}
+}
+
+func TestTheAPIExplainsInTheResultForm(t *testing.T) {
+	b := newBench(t)
+	acc, _ := b.people.Account(t.Context(), "ada")
+	secret, _, err := b.people.issue(t.Context(), acc, token{Name: "x", Scopes: allRights(), Created: b.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := journal.Record{V: journal.Version, Kind: journal.Message, ID: "m77", Time: b.now, From: "ann@friend.example", Rcpts: []string{"alice@example.com"},
+		Reply:    policy.Reply{Code: 250, Enhanced: "2.0.0", Text: "Accepted"},
+		Decision: &policy.Decision{Action: policy.Quarantine, Class: policy.Spam, Recipients: []policy.Verdict{{Address: "alice@example.com", Action: policy.Quarantine}}},
+		Report:   &filters.Report{}, Micros: map[string]int64{"total": 5}}
+	b.house.records = append(b.house.records, rec)
+	var got struct {
+		Records []struct{ ID string }
+		Result  struct {
+			ID, Action, Class string
+			Reply             struct{ Code int }
+			NotRun            []struct{}       `json:"not_run"`
+			Timings           map[string]int64 `json:"timings_us"`
+		}
+	}
+	w := b.call(secret, get, "/api/v1/trace/m77", "")
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || len(got.Records) != 1 || got.Result.ID != "m77" || got.Result.Action != "quarantine" ||
+		got.Result.Class != "spam" || got.Result.Reply.Code != 250 || got.Result.NotRun == nil || got.Result.Timings["total"] != 5 {
+		t.Errorf("%d %v\n%s", w.Code, err, w.Body)
+	}
+	for _, id := range []string{"m99", "..%2f"} {
+		if w := b.call(secret, get, "/api/v1/trace/"+id, ""); w.Code != 404 {
+			t.Errorf("%s: %d", id, w.Code)
+		}
+	}
+}

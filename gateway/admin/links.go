@@ -195,7 +195,7 @@ func linkPage(d *desk, v *visit) error {
 		return err
 	}
 	p.Entry, p.Result, p.Release = e, res, d.mayByLink(v, e, res)
-	if best := policy.Heaviest(res.Recipients); best != nil {
+	if best := policy.Heaviest(res.Recipients, res.Decided); best != nil {
 		p.Reason = best.Text
 	}
 	return d.render(v, http.StatusOK, "link", p)

@@ -234,6 +234,8 @@ func apiRoutes() []route {
 		{method: get, pattern: "/api/v1/trace", right: RightTrace, api: true, handle: apiTrace,
 			params: []param{{"q", "an id, Message-ID, address, host name or client IP"}, limit},
 			does:   "Everything that happened to messages and attempts that match, newest first.", out: apiRecords{}},
+		{method: get, pattern: "/api/v1/trace/{id}", right: RightTrace, api: true, handle: apiTraceOne,
+			does: "All that happened to one message, oldest first, and why it was treated so.", out: apiJourney{}},
 		{method: get, pattern: "/api/v1/audit", right: RightAudit, api: true, handle: apiAudit, params: []param{limit},
 			does: "What people did, newest first.", out: apiRecords{}},
 		{method: get, pattern: "/api/v1/accounts", right: RightPeople, api: true, handle: apiAccounts,

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 
+	"gatepost/filters/mail"
 	"gatepost/gateway/db"
 )
 
@@ -32,7 +33,13 @@ type visit struct {
 type problem struct {
 	status int
 	key    string
-	err    error // for the log; nil: not worth one
+	err    error  // for the log; nil: not worth one
+	detail string // for programs: where and what, beyond key; of nothing but what they sent
+}
+
+// badRequest says what of a program's request was not understood.
+func badRequest(format string, args ...any) error {
+	return &problem{status: http.StatusBadRequest, key: errBadForm.key, detail: mail.Printable(fmt.Sprintf(format, args...), 300)}
 }
 
 func (p *problem) Error() string {
@@ -250,7 +257,11 @@ func (d *desk) fail(v *visit, err error) {
 		if p.status == http.StatusUnauthorized {
 			v.w.Header().Set("WWW-Authenticate", "Bearer")
 		}
-		d.writeJSON(v, p.status, map[string]any{"error": d.texts.say("en", p.key), "code": p.key, "request": v.id})
+		body := map[string]any{"error": d.texts.say("en", p.key), "code": p.key, "request": v.id}
+		if p.detail != "" {
+			body["detail"] = p.detail
+		}
+		d.writeJSON(v, p.status, body)
 		return
 	}
 	switch {

@@ -47,7 +47,7 @@ type Config struct {
 	Quarantine Quarantine   `yaml:"quarantine" doc:"What is held for people to look at."`
 	Hold       Hold         `yaml:"hold" doc:"Accepted mail of domains with when_down: hold, while its next hop is down."`
 	Admin      admin.Config `yaml:"admin" doc:"Review pages, API, metrics and health."`
-	Limits     Limits       `yaml:"limits" doc:"Bounds of the SMTP dialogue."`
+	Limits     Limits       `yaml:"limits" doc:"Bounds of the SMTP dialogue. Of two that must not be more than each other, the one that is not named follows the one that is."`
 	Timeouts   Timeouts     `yaml:"timeouts" doc:"How long the SMTP server waits."`
 
 	Greylist access.Greylist `yaml:"greylist" doc:"How long doubtful mail of unknown senders waits; the policy says what is doubtful: thresholds.greylist and rules with then: greylist."`

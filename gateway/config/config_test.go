@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,5 +234,34 @@ func golden(t *testing.T, file string, got []byte) {
 			i++
 		}
 		t.Errorf("%s:%d\n got %s\nwant %s", file, i+1, g[i], w[i])
+	}
+}
+
+// Whoever sets one limit need not know those that lie within it or around it.
+func TestLimitsThatAreNotNamedFollowThoseThatAre(t *testing.T) {
+	for text, want := range map[string][]int64{
+		"":                               {25 << 20, 512 << 10, 128 << 10, 10000},
+		"message_bytes: 100000":          {100000, 100000, 100000, 10000},
+		"header_field_bytes: 1MiB":       {25 << 20, 1 << 20, 1 << 20, 10000},
+		"message_bytes: 1GiB":            {1 << 30, 512 << 10, 128 << 10, 10000},
+		"connections: 5":                 {25 << 20, 512 << 10, 128 << 10, 5},
+		"client_connections: 20000":      {25 << 20, 512 << 10, 128 << 10, 20000},
+		"header_bytes: 64KiB, errors: 5": {25 << 20, 64 << 10, 64 << 10, 10000},
+	} {
+		cfg, problems := Parse("gatepost.yaml", []byte("hostname: mx.example.com\ndomains: [{name: example.com, downstream: [\"127.0.0.1:2526\"]}]\nlimits: {"+text+"}\n"))
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", text, problems)
+			continue
+		}
+		l := cfg.Limits
+		got := []int64{int64(l.MessageBytes), int64(l.HeaderBytes), int64(l.FieldBytes), int64(l.SessionLimits.Connections)}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+		for _, p := range l.pairs() {
+			if !p.inOrder() {
+				t.Errorf("%s: %s", text, p.problem)
+			}
+		}
 	}
 }

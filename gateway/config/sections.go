@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"gatepost/gateway/access"
@@ -97,28 +98,55 @@ type Limits struct {
 	Queue    int       `yaml:"verdict_queue" default:"256" min:"0" max:"100000" doc:"Most messages that wait to be judged. 451 4.3.2"`
 }
 
-// CheckConf looks for limits that could never be reached.
+// A pair is two limits of which the one must not be more than the other.
+type pair struct {
+	small, large string
+	inOrder      func() bool
+	lower, raise func() // makes the one as large as the other
+	problem      string
+}
+
+// atMost makes a pair of two limits of one kind.
+func atMost[T int | conf.Size](small string, a *T, large string, b *T) pair {
+	return pair{small, large, func() bool { return *a <= *b }, func() { *a = *b }, func() { *b = *a }, small + " is more than " + large + ", and would never be reached"}
+}
+
+// pairs are the limits that bound each other, the outer ones first.
+func (l *Limits) pairs() []pair {
+	perMinute := atMost("message_bytes", &l.MessageBytes, "bytes_per_minute", &l.Bytes)
+	perMinute.problem = "bytes_per_minute is less than message_bytes: a message of the largest size could never be sent"
+	return []pair{
+		perMinute,
+		atMost("header_bytes", &l.HeaderBytes, "message_bytes", &l.MessageBytes),
+		atMost("header_field_bytes", &l.FieldBytes, "header_bytes", &l.HeaderBytes),
+		atMost("network_connections", &l.PerNetwork, "connections", &l.SessionLimits.Connections),
+		atMost("client_connections", &l.PerClient, "network_connections", &l.PerNetwork),
+		atMost("soft_errors", &l.SoftErrors, "errors", &l.SessionLimits.Errors),
+		atMost("soft_unknown_recipients", &l.SoftUnknownRcpts, "unknown_recipients", &l.UnknownRcpts),
+		atMost("stress_below_percent", &l.StressBelow, "stress_above_percent", &l.StressAbove),
+	}
+}
+
+// CheckConf looks for limits that could never be reached. One that the file does not name follows the other, so that
+// whoever sets one limit need not know all that lie within it.
 func (l *Limits) CheckConf(n conf.Node) []conf.Problem {
-	var out []conf.Problem
-	for _, p := range []struct {
-		small, large string
-		a, b         int64
-	}{
-		{"soft_errors", "errors", int64(l.SoftErrors), int64(l.SessionLimits.Errors)},
-		{"soft_unknown_recipients", "unknown_recipients", int64(l.SoftUnknownRcpts), int64(l.UnknownRcpts)},
-		{"client_connections", "network_connections", int64(l.PerClient), int64(l.PerNetwork)},
-		{"network_connections", "connections", int64(l.PerNetwork), int64(l.SessionLimits.Connections)},
-		{"header_field_bytes", "header_bytes", int64(l.FieldBytes), int64(l.HeaderBytes)},
-		{"header_bytes", "message_bytes", int64(l.HeaderBytes), int64(l.MessageBytes)},
-		{"stress_below_percent", "stress_above_percent", int64(l.StressBelow), int64(l.StressAbove)},
-	} {
-		if p.a > p.b && !(n.Key(p.small).IsNull() && n.Key(p.large).IsNull()) {
-			out = append(out, conf.Problem{Pos: either(n, p.small, p.large), Message: p.small + " is more than " + p.large + ", and would never be reached"})
+	unsaid := func(key string) bool { return n.Key(key).IsNull() }
+	pairs := l.pairs()
+	for _, p := range pairs {
+		if !p.inOrder() && unsaid(p.small) {
+			p.lower()
 		}
 	}
-	if l.Bytes < l.MessageBytes {
-		out = append(out, conf.Problem{Pos: either(n, "bytes_per_minute", "message_bytes"),
-			Message: "bytes_per_minute is less than message_bytes: a message of the largest size could never be sent"})
+	for _, p := range slices.Backward(pairs) {
+		if !p.inOrder() && unsaid(p.large) {
+			p.raise()
+		}
+	}
+	var out []conf.Problem
+	for _, p := range pairs {
+		if !p.inOrder() {
+			out = append(out, conf.Problem{Pos: either(n, p.small, p.large), Message: p.problem})
+		}
 	}
 	return out
 }

@@ -17,7 +17,12 @@ type By struct {
 }
 
 // sign is what stands after "by": it is looked for again by Passes.
-func (b By) sign() string { return b.Hostname + " (Gatepost " + b.Instance + ")" }
+func (b By) sign() string {
+	if b.Instance == "" {
+		return b.Hostname + " (Gatepost)"
+	}
+	return b.Hostname + " (Gatepost " + b.Instance + ")"
+}
 
 // Received is the one Received field for a message that came with env (RFC 5321 section 4.4), folded, with its line ends.
 // The recipient is named only if there is exactly one, so that none learns of another. Nothing that the client said can

@@ -107,3 +107,10 @@ func TestLoopsEnd(t *testing.T) { // J-01, J-02, P-30
 		t.Error("another gateway of this name was taken for us")
 	}
 }
+
+func TestAGatewayWithoutAnInstanceSignsWithItsNameAlone(t *testing.T) {
+	alone := forward.By{Hostname: "gate.test"}
+	if got := forward.Received(&mail.Envelope{ID: "01ABC"}, alone); !strings.Contains(got, "by gate.test (Gatepost) with") {
+		t.Errorf("%q", got)
+	}
+}

@@ -40,7 +40,7 @@ type Query struct {
 }
 
 // ErrKind means that there is no such list.
-var ErrKind = errors.New("unknown list of people")
+var ErrKind = errors.New("unknown list of people; want ours, senders, partners or links")
 
 // List is what is remembered, the most seen first.
 func (s *Store) List(ctx context.Context, q Query) ([]Entry, error) {
@@ -59,7 +59,7 @@ func (s *Store) List(ctx context.Context, q Query) ([]Entry, error) {
 	case Links:
 		query = `SELECT domain, '', first, last, count, 0, 1 FROM people_links WHERE domain LIKE ?1 ESCAPE '\' ORDER BY count DESC, domain LIMIT ?2`
 	default:
-		return nil, fmt.Errorf("%w: %q", ErrKind, q.Kind)
+		return nil, fmt.Errorf("%q: %w", q.Kind, ErrKind)
 	}
 	list := []Entry{}
 	err := s.rows(ctx, func(rows *sql.Rows) error {

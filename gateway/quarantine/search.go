@@ -131,16 +131,17 @@ func spaceless(r rune) bool {
 	return r >= 0x0e00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
 }
 
-// Headline is the heaviest reason of a result, for lists: its words and its code.
+// Headline is the reason to name of a result in a list, that which decided: its words and its code.
 func Headline(result []byte) (text, code string) {
 	var r struct {
 		Recipients []policy.Verdict
+		Decided    []string
 		Findings   []struct{ Code, Text string }
 	}
 	if json.Unmarshal(result, &r) != nil {
 		return "", ""
 	}
-	best := policy.Heaviest(r.Recipients)
+	best := policy.Heaviest(r.Recipients, r.Decided)
 	if best == nil {
 		return "", ""
 	}

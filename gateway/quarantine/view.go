@@ -227,11 +227,11 @@ func (v View) find(ctx context.Context, id string) (*Entry, error) {
 func (v View) Entry(ctx context.Context, id string) (*Entry, error) {
 	e, err := v.find(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("find message: %w", err)
+		return nil, fmt.Errorf("find message %q: %w", id, err)
 	}
 	r, err := v.s.record(ctx, e)
 	if db.Away(err) {
-		return nil, fmt.Errorf("find message: %w", err)
+		return nil, fmt.Errorf("find message %q: %w", id, err)
 	}
 	if err != nil {
 		return e, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -244,7 +244,7 @@ func (v View) Entry(ctx context.Context, id string) (*Entry, error) {
 func (v View) Open(ctx context.Context, id string) (Content, error) {
 	e, err := v.find(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("find message: %w", err)
+		return nil, fmt.Errorf("find message %q: %w", id, err)
 	}
 	return v.s.content(ctx, e)
 }

@@ -89,6 +89,14 @@ func (s *Redis) Close() error { return s.client.Close() }
 // Away reports whether Redis is given up for now.
 func (s *Redis) Away() bool { return s.br.open() }
 
+// Probe asks Redis for a sign of life, past what is believed of it.
+func (s *Redis) Probe(ctx context.Context) error {
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("ask shared state: %w", err)
+	}
+	return nil
+}
+
 // Stats reads the counters.
 func (s *Redis) Stats() Stats {
 	return Stats{s.calls.Load(), s.failures.Load(), s.alone.Load(), s.spared.Load(), s.bad.Load()}

@@ -93,7 +93,7 @@ func TestAScanShowsWhatAYARARuleKnows(t *testing.T) {
 		}
 		seen := false
 		for _, x := range result.Findings {
-			seen = seen || x.Code == "yara.match" && x.Text == "The YARA rule Herring knows fish.dat." && x.Proof[0].Where == "part " && x.Proof[0].What == "Herring in fish.dat: $a at 0" &&
+			seen = seen || x.Code == "yara.match" && x.Text == "The YARA rule Herring knows fish.dat." && x.Proof[0].Where == "body" && x.Proof[0].What == "Herring in fish.dat: $a at 0" &&
 				x.Proof[1].What == "description: a red herring; tags: test; from a.yar"
 		}
 		if known := want == "quarantine"; result.Action != want || seen != known || known && result.Class != "malware" {
