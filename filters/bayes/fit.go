@@ -265,14 +265,15 @@ func familiar(views []view) float64 {
 // calibrate fits slope and offset so that logistic(slope*score+offset) is the probability of spam where spam and ham
 // are equally frequent (Platt's scaling with his smoothed targets, by Newton's method). The slope is at most one: where
 // lessons can be told apart without an error, as of two lists that have nothing in common, nothing bounds it from above,
-// and mail of a third kind would be judged with a certainty that nobody has.
+// and mail of a third kind would be judged with a certainty that nobody has. For the same reason the offset adds at most one: of a
+message that says nothing to the model, nothing is said.
 func calibrate(scores []float64, spam []bool) (slope, offset float64) {
 	slope, offset = newton(scores, spam, 1, false)
 	if slope > 1 {
 		_, offset = newton(scores, spam, 1, true)
 		slope = 1
 	}
-	return max(slope, 0.1), min(max(offset, -3), 3)
+	return max(slope, 0.1), min(max(offset, -3), 1)
 }
 
 // newton is the descent from a slope, which may be fixed.
