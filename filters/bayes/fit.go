@@ -265,8 +265,8 @@ func familiar(views []view) float64 {
 // calibrate fits slope and offset so that logistic(slope*score+offset) is the probability of spam where spam and ham
 // are equally frequent (Platt's scaling with his smoothed targets, by Newton's method). The slope is at most one: where
 // lessons can be told apart without an error, as of two lists that have nothing in common, nothing bounds it from above,
-// and mail of a third kind would be judged with a certainty that nobody has. For the same reason the offset adds at most one: of a
-message that says nothing to the model, nothing is said.
+// and mail of a third kind would be judged with a certainty that nobody has. For the same reason the offset adds at most
+// one: a message that says nothing to the model is not called likely.
 func calibrate(scores []float64, spam []bool) (slope, offset float64) {
 	slope, offset = newton(scores, spam, 1, false)
 	if slope > 1 {
