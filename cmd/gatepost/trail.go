@@ -94,8 +94,8 @@ func (t *trail) came(rec *journal.Record, p *policy.Policy) {
 	t.learn(lesson{senders: traffic.IdentityOf(rec.Client, rec.Trusted, rec.Report).Keys(), weight: w})
 }
 
-// weightOf is what policy's own judgment of a message says for or against its sender. So that a reputation does not feed on itself, it
-// is the judgment without what the filter traffic found.
+// weightOf is what policy's own judgment of a message says for or against its sender. So that a reputation does not feed on itself, a
+// judgment that would have been another without what the filter traffic found says nothing.
 func weightOf(rec *journal.Record, p *policy.Policy) (w traffic.Weight) {
 	d := *rec.Decision
 	ours := func(f filters.Finding) bool { return f.Filter == "traffic" }
@@ -106,7 +106,9 @@ func weightOf(rec *journal.Record, p *policy.Policy) (w traffic.Weight) {
 		}
 		rep := *rec.Report
 		rep.Findings = slices.DeleteFunc(slices.Clone(rep.Findings), ours)
-		d = p.Decide(env, &rep)
+		if d = p.Decide(env, &rep); d.Action != rec.Decision.Action {
+			return w
+		}
 	}
 	switch d.Action {
 	case policy.Accept:
