@@ -41,7 +41,7 @@ func (s *service) pages(ctx context.Context) (http.Handler, error) {
 	}
 	return admin.New(c, admin.Deps{
 		Quarantine: s.quarantine, Own: func(addresses ...string) admin.Quarantine { return s.quarantine.For(addresses...) }, Releaser: desk{s.works}, Deleter: desk{s.works}, Journal: shelves{s.works}, Accounts: accounts,
-		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works}, Known: memory{s.contacts}, Hooks: s.hooks,
+		Rescanner: shop, Policies: shop, Changer: shop, Entries: shop, Testwright: shop, Holds: queue{s.depot}, Teacher: school{s.book, s.trail}, Digests: digests, Waiters: senders{s.works}, TLS: senders{s.works}, Known: memory{s.contacts}, Hooks: s.hooks,
 		Codes: catalog.CodesOf(s.cfg.Filters, s.rules), Meter: s.meter, Bodies: reading{}, Health: s.health, Gauges: s.gauges, Log: s.log, Now: time.Now,
 	})
 }
@@ -70,8 +70,13 @@ type desk struct{ w *works }
 func (d desk) Release(ctx context.Context, id string, rcpts []string, actor string) ([]admin.ReleaseOutcome, error) {
 	results, err := d.w.releaser().Release(ctx, id, quarantine.Release{Key: ownClaim + mail.NewID(time.Now()), By: actor, Rcpts: rcpts})
 	out := make([]admin.ReleaseOutcome, len(results))
+	wanted := false
 	for i, r := range results {
+		wanted = wanted || r.OK
 		out[i] = admin.ReleaseOutcome{Rcpt: r.Rcpt, OK: r.OK, Reply: r.Reply}
+	}
+	if wanted {
+		d.w.trail.judged(id, true)
 	}
 	return out, underWay(err)
 }

@@ -75,7 +75,8 @@ func (w *works) openMemory(ctx context.Context) error {
 	return w.contacts.Load(ctx, w.people)
 }
 
-// A learner appends to the journal and lets the memory of people learn from what was accepted without doubt.
+// A learner appends to the journal and lets the memories of people and of traffic learn from what came, that of people only from what was
+// accepted without doubt.
 type learner struct {
 	recorder
 	w *works
@@ -84,6 +85,9 @@ type learner struct {
 // Append records, and observes what was recorded.
 func (l learner) Append(rec *journal.Record) error {
 	err := l.recorder.Append(rec)
+	if err == nil {
+		l.w.trail.came(rec, l.w.gateway.Snapshot().Policy)
+	}
 	if err == nil && rec.Kind == journal.Message && rec.Decision != nil && rec.Decision.Action == policy.Accept && rec.Report != nil && rec.Report.Message != nil {
 		_, ours := l.w.gateway.Snapshot().Domains[rec.Report.Message.FromDomain]
 		if o := observation(rec, ours); len(o.Rcpts) > 0 {

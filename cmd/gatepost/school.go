@@ -6,24 +6,29 @@ import (
 	"fmt"
 
 	"gatepost/filters/bayes"
-	"gatepost/filters/mail"
 	"gatepost/gateway/admin"
 	"gatepost/gateway/learn"
 )
 
-// A school is where reviewers teach.
-type school struct{ book *learn.Book }
+// A school is where reviewers teach: what mail is like, and who sends it.
+type school struct {
+	book  *learn.Book
+	trail *trail
+}
 
 // dailyLessons bounds what one reviewer, or who stole a reviewer's session, can do to the model in a day.
 const dailyLessons = 200
 
 // Teach implements admin.Teacher.
-func (s school) Teach(ctx context.Context, spam bool, src mail.Source, by string) error {
+func (s school) Teach(ctx context.Context, l admin.Lesson) error {
 	kind := bayes.Ham
-	if spam {
+	if l.Spam {
 		kind = bayes.Spam
 	}
-	_, err := s.book.Teach(ctx, learn.Lesson{Content: src, Kind: kind, By: by, Daily: dailyLessons})
+	taught, err := s.book.Teach(ctx, learn.Lesson{Content: l.Content, Kind: kind, By: l.By, Daily: dailyLessons})
+	if taught {
+		s.trail.judged(l.ID, !l.Spam)
+	}
 	switch {
 	case errors.Is(err, learn.ErrTooMany):
 		return fmt.Errorf("%w: %w", admin.ErrTaughtEnough, err)

@@ -56,6 +56,7 @@ type lasting struct {
 	directories *directories               // LDAP servers
 	learned     *learn.Slate               // what the site's own mail taught; nil: nothing
 	replays     *replays                   // who gets what was signed; nil outside a running gateway
+	trail       *trail                     // what came lately; likewise
 	inForce     *atomic.Pointer[rules.Set] // the rules that messages are judged by; nil where a site is built for once
 	people      *people.Book               // who writes to this site; nil where nobody shall remember, as in tests of a policy
 }
@@ -146,7 +147,7 @@ func buildSite(a *app, cfg *config.Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), replays: &replays{}, directories: &directories{}, learned: &learn.Slate{}, inForce: &atomic.Pointer[rules.Set]{}}}
+	s := &site{cfg: cfg, lasting: lasting{resolver: resolver, sentry: dnsbl.NewSentry(time.Now), replays: &replays{}, trail: newTrail(), directories: &directories{}, learned: &learn.Slate{}, inForce: &atomic.Pointer[rules.Set]{}}}
 	if cfg.File != "" {
 		s.learned = learn.Read(string(cfg.DataDir))
 	}
@@ -269,6 +270,9 @@ func (s *site) chain() (*filters.Chain, []conf.Problem) {
 	}
 	if s.replays != nil {
 		deps.Replays = s.replays
+	}
+	if s.trail != nil {
+		deps.Traffic = s.trail
 	}
 	if s.people != nil {
 		deps.People = s.people

@@ -200,6 +200,7 @@ func (w *works) openGateway(ctx context.Context) error {
 		return err
 	}
 	w.replays.count(counter)
+	w.follow()
 	w.gate = access.New(crowd(w.cfg), counter, func() []policy.Limit { return w.gateway.Snapshot().Policy.Limits() })
 	w.gate.OnStress(func(on bool, why string) { w.log.Warn("stress", "on", on, "because", why) })
 	w.gateway = gateway.New(gateway.Deps{
@@ -246,6 +247,7 @@ func (w *works) start(ctx context.Context) {
 	w.running.Go(func() { w.depot.run(background) })
 	w.running.Go(func() { w.memory.Run(background, func(err error) { w.troubles.note("memory of clients", err) }) })
 	w.running.Go(func() { w.answerGreylist(background) })
+	w.running.Go(func() { w.trail.run(background, w) })
 	w.running.Go(func() { w.finishReleases(background, true) })
 	w.running.Go(func() { w.housekeep(background) })
 	w.running.Go(func() { w.attend(background) })

@@ -15,6 +15,7 @@ import (
 	"gatepost/filters/headers"
 	"gatepost/filters/route"
 	"gatepost/filters/spoof"
+	"gatepost/filters/traffic"
 	"gatepost/filters/yara"
 	"gatepost/rules"
 	"gatepost/rules/conf"
@@ -26,6 +27,7 @@ type Deps struct {
 	AuthServID string          // our name in Authentication-Results
 	OurDomains map[string]bool // whom we accept mail for
 	Replays    auth.Replays    // counts who gets what was signed; nil: nobody counts
+	Traffic    traffic.Memory  // what came to this site lately; nil: nobody remembers
 	Lists      dnsbl.Resolver  // for questions to block lists, which the administrator chose
 	Sentry     *dnsbl.Sentry   // knows which block lists may be believed
 	People     People          // who writes to this site; nil: nobody remembers
@@ -64,6 +66,7 @@ func order() []string {
 		"content",
 		"bayes",
 		"dnsbl",
+		"traffic",
 		"clamd",
 		"icap",
 		"yara",
@@ -103,10 +106,11 @@ func entries() map[string]entry {
 			problems := s.Decode("content", &c)
 			return content.New(c, d.Rules), problems
 		}},
-		"links": linksEntry(),
-		"spoof": spoofEntry(),
-		"bulk":  bulkEntry(),
-		"dnsbl": {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
+		"links":   linksEntry(),
+		"spoof":   spoofEntry(),
+		"bulk":    bulkEntry(),
+		"traffic": trafficEntry(),
+		"dnsbl":   {filters.AtMessage, 25 * time.Second, dnsbl.Codes, buildLists},
 		"bayes": {filters.AtMessage, 10 * time.Second, bayes.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
 			var c bayes.Config
 			problems := s.Decode("bayes", &c)

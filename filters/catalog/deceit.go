@@ -8,6 +8,7 @@ import (
 	"gatepost/filters/bulk"
 	"gatepost/filters/links"
 	"gatepost/filters/spoof"
+	"gatepost/filters/traffic"
 	"gatepost/filters/web"
 	"gatepost/rules/brands"
 	"gatepost/rules/conf"
@@ -101,5 +102,14 @@ func bulkEntry() entry {
 			return nil, append(problems, more...)
 		}
 		return bulk.New(c, t.sites), problems
+	}}
+}
+
+// trafficEntry is at depth because it goes by what auth and spoof found.
+func trafficEntry() entry {
+	return entry{filters.AtDepth, 5 * time.Second, traffic.Codes, func(s Sections, d Deps) (filters.Filter, []conf.Problem) {
+		var c traffic.Config
+		problems := s.Decode("traffic", &c)
+		return traffic.New(c, d.Traffic), problems
 	}}
 }

@@ -21,6 +21,7 @@ import (
 	"gatepost/filters/rspamd"
 	"gatepost/filters/spamd"
 	"gatepost/filters/spoof"
+	"gatepost/filters/traffic"
 	"gatepost/filters/yara"
 	"gatepost/rules/conf"
 )
@@ -29,7 +30,7 @@ import (
 func settings() map[string]any {
 	return map[string]any{
 		"headers": headers.Config{}, "route": route.Config{}, "auth": auth.Config{}, "attach": attach.Config{}, "links": links.Config{}, "spoof": spoof.Config{}, "bulk": bulk.Config{},
-		"content": content.Config{}, "bayes": bayes.Config{}, "dnsbl": dnsbl.Config{}, "clamd": clamd.Config{}, "icap": icap.Config{}, "yara": yara.Config{},
+		"content": content.Config{}, "bayes": bayes.Config{}, "dnsbl": dnsbl.Config{}, "traffic": traffic.Config{}, "clamd": clamd.Config{}, "icap": icap.Config{}, "yara": yara.Config{},
 		"milter": milter.Config{}, "rspamd": rspamd.Config{}, "spamd": spamd.Config{}, "hook": hook.Config{},
 	}
 }

@@ -238,7 +238,7 @@ func (d *desk) teach(v *visit, id, as string) error {
 		return err
 	}
 	defer src.Close()
-	err = d.deps.Teacher.Teach(v.r.Context(), as == "spam", src, v.visitor.account.Name)
+	err = d.deps.Teacher.Teach(v.r.Context(), Lesson{ID: e.ID, Content: src, Spam: as == "spam", By: v.visitor.account.Name})
 	switch {
 	case errors.Is(err, ErrTaughtEnough):
 		return errTaughtEnough

@@ -58,10 +58,18 @@ type Rescanner interface {
 
 // A Teacher learns from what people say of mail.
 type Teacher interface {
-	// Teach learns from by that src is spam, or that it is not. The same message taught again counts once; the other
-	// way round it is unlearnt first. ErrTaughtEnough if by taught as much as one may in a day, ErrNothingToLearn if
-	// the message holds nothing to learn from.
-	Teach(ctx context.Context, spam bool, src mail.Source, by string) error
+	// Teach learns that a message is spam, or that it is not. The same message taught again counts once; the other
+	// way round it is unlearnt first. ErrTaughtEnough if the teacher taught as much as one may in a day, ErrNothingToLearn
+	// if the message holds nothing to learn from.
+	Teach(ctx context.Context, l Lesson) error
+}
+
+// A Lesson is a held message and what somebody says of it.
+type Lesson struct {
+	ID      string
+	Content mail.Source
+	Spam    bool
+	By      string // the teacher's account
 }
 
 // Waiters are first-time senders who were told to come back.

@@ -75,6 +75,12 @@ func Open(ctx context.Context, c Config, d *db.DB, slate *Slate) (*Book, error) 
 	return b, nil
 }
 
+// Secret is a key that all gateways of the site make of the same secret, one for each purpose. Nobody outside knows it.
+func (b *Book) Secret(purpose string) (key [2]uint64) {
+	sum := sha256.Sum256(binary.LittleEndian.AppendUint64([]byte(purpose+"\x00"), uint64(b.seed)))
+	return [2]uint64{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
+}
+
 // Model is the model of the moment; nil while there is none. It implements bayes.Source.
 func (b *Book) Model() (*bayes.Model, error) { return b.slate.Model() }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"gatepost/filters/traffic"
 )
 
 // A Rate is how many events are allowed in a window of time.
@@ -25,6 +27,9 @@ type Local struct {
 	visits *lru.Cache[string, Visit]
 	now    func() time.Time
 	book   *book // nil: nothing is kept
+
+	senders *lru.TwoQueueCache[string, *sender]
+	bands   *lru.TwoQueueCache[string, []traffic.Sighting]
 }
 
 // window is the two-bucket estimate of a sliding window: the current bucket, and the one before by the share of it that
@@ -39,7 +44,8 @@ const maxVisits = 1 << 17
 
 // NewLocal makes a Local for at most keys counters and as many marks, which the process takes with it.
 func NewLocal(keys int, now func() time.Time) *Local {
-	return &Local{keys: cache[*window](keys), marks: cache[time.Time](keys), visits: cache[Visit](min(keys, maxVisits)), now: now}
+	return &Local{keys: cache[*window](keys), marks: cache[time.Time](keys), visits: cache[Visit](min(keys, maxVisits)), now: now,
+		senders: twoQueues[*sender](min(keys, maxSenders)), bands: twoQueues[[]traffic.Sighting](min(keys, maxBands))}
 }
 
 // cache makes a cache of a positive size.

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"gatepost/filters/mail"
 	"gatepost/gateway/admin"
 	"gatepost/gateway/policies"
 	"gatepost/gateway/webhook"
@@ -176,10 +175,10 @@ func (r *Rooms) TestOf(_ context.Context, id string) (string, error) {
 func (r *Rooms) Rescan(context.Context, string) (admin.Rescan, error) { return r.rescan, nil }
 
 // Teach implements admin.Teacher.
-func (r *Rooms) Teach(_ context.Context, spam bool, src mail.Source, _ string) error {
+func (r *Rooms) Teach(_ context.Context, l admin.Lesson) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.taught = append(r.taught, strconv.FormatBool(spam)+" "+strconv.FormatInt(src.Size(), 10))
+	r.taught = append(r.taught, strconv.FormatBool(l.Spam)+" "+strconv.FormatInt(l.Content.Size(), 10))
 	return nil
 }
 
