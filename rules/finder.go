@@ -17,7 +17,31 @@ type finder struct {
 	spread uint8    // as shift, for slots
 	probes []probe  // by spot
 	spots  []spot
-	owners [][]int32 // by word: the patterns that are looked for by it
+	words  []int32 // by word: its number in all finders
+
+	phrases, expressions owners // that are looked for by words
+}
+
+// owners are the patterns that are looked for by each of some words.
+type owners struct{ from, patterns []int32 } // by word: where its patterns begin; one more for the end
+
+func (o *owners) of(word int32) []int32 { return o.patterns[o.from[word]:o.from[word+1]] }
+
+// newOwners are the patterns of pairs of a word and a pattern, in their order.
+func newOwners(words int, pairs [][2]int32) owners {
+	o := owners{from: make([]int32, words+1), patterns: make([]int32, len(pairs))}
+	for _, p := range pairs {
+		o.from[p[0]+1]++
+	}
+	for w := range words {
+		o.from[w+1] += o.from[w]
+	}
+	next := slices.Clone(o.from)
+	for _, p := range pairs {
+		o.patterns[next[p[0]]] = p[1]
+		next[p[0]]++
+	}
+	return o
 }
 
 // A slot says which words are looked for by some octets.
@@ -87,7 +111,7 @@ func lookFor(words []string) []lookedFor {
 
 // newFinder makes ready to look for words; their numbers are their places in the list.
 func newFinder(words []lookedFor) *finder {
-	f := &finder{owners: make([][]int32, len(words)), spots: make([]spot, len(words)), probes: make([]probe, len(words))}
+	f := &finder{spots: make([]spot, len(words)), probes: make([]probe, len(words))}
 	order := make([]int32, len(words))
 	for n := range order {
 		order[n] = int32(n)

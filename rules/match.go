@@ -82,9 +82,11 @@ type matcher struct {
 	marks   []mark     // of all texts, in order
 	found   []place    // by pattern that was found: where it was first
 	known   []verdict  // by pattern: whether it was found
-	near    [][]window // by pattern that may be there: where a match may begin
-	windows int        // in all of near
 	touched []int32    // patterns that are or may be there
+	seen    []sighting // fixed texts of expressions, as they stand in the texts
+	last    []int32    // by word: its last sighting, counted from 1; 0: none
+	wholly  [][]int32  // by pattern that is tried on whole texts: these
+	windows []window   // of one pattern
 	runner  runner
 	rules   []uint64 // a bit for each rule that may hold
 	proof   []int32
@@ -104,7 +106,15 @@ const (
 // A folding is where a folded text stands in buf.
 type folding struct {
 	start, end int32
+	place      int
 	ascii      bool // the folded text is ASCII
+}
+
+// A sighting is where a word stands: at a place of a text, or at several in a row.
+type sighting struct {
+	word, text  int32
+	first, last int32
+	before      int32 // the sighting of the word before, counted from 1
 }
 
 // A place is where a pattern was found.
@@ -119,8 +129,8 @@ type window struct{ text, first, last int32 }
 
 func newMatcher(s *Set) *matcher {
 	return &matcher{
-		set: s, found: make([]place, len(s.patterns)), known: make([]verdict, len(s.patterns)), near: make([][]window, len(s.patterns)),
-		rules: make([]uint64, (len(s.rules)+63)/64),
+		set: s, found: make([]place, len(s.patterns)), known: make([]verdict, len(s.patterns)), wholly: make([][]int32, len(s.patterns)),
+		last: make([]int32, s.words), rules: make([]uint64, (len(s.rules)+63)/64),
 	}
 }
 
@@ -128,11 +138,12 @@ func newMatcher(s *Set) *matcher {
 func (m *matcher) reset(texts []Text) {
 	for _, n := range m.touched {
 		m.known[n] = no
-		m.near[n] = m.near[n][:0]
+		m.wholly[n] = m.wholly[n][:0]
 	}
+	m.unsee()
 	clear(m.rules)
 	m.texts, m.folds, m.buf, m.marks, m.touched = texts, slices.Grow(m.folds[:0], len(texts))[:len(texts)], m.buf[:0], m.marks[:0], m.touched[:0]
-	m.windows, m.runner.work, m.spent = 0, 0, false
+	m.runner.work, m.spent = 0, false
 }
 
 // ask notes the rules that ask for something that is or may be there: no other holds.
@@ -148,8 +159,8 @@ func (m *matcher) ask() {
 
 // The bounds of what is kept for later, about; beyond them all that may be there is found out at once.
 const (
-	maxKept    = 1 << 20 // octets of foldings
-	maxPending = 1 << 16 // windows
+	maxKept = 1 << 20 // octets of foldings
+	maxSeen = 1 << 16 // sightings
 )
 
 // look finds the phrases that stand in one text, and where expressions may match.
@@ -164,29 +175,85 @@ func (m *matcher) look(i int, t Text) {
 	end := len(m.buf)
 	m.buf = append(m.buf, padding[:]...)
 	text := m.buf[start:end]
-	m.folds[i] = folding{int32(start), int32(end), isASCII(text)}
+	m.folds[i] = folding{int32(start), int32(end), at, isASCII(text)}
 	f := m.set.finders[at]
 	m.runner.work += f.scan(m.buf[start:], func(word int32, start int) {
-		for _, n := range f.owners[word] {
+		for _, n := range f.phrases.of(word) {
 			if m.known[n] != yes {
-				m.candidate(i, n, text, start)
+				m.phrase(i, n, text, start)
 			}
+		}
+		if list := f.expressions.of(word); len(list) > 0 {
+			m.see(list, f.words[word], int32(i), int32(start))
 		}
 	})
 	for _, n := range m.set.direct[at] {
 		if m.known[n] != yes {
-			m.pend(n, window{int32(i), 0, int32(len(text))})
+			m.possible(n)
+			m.wholly[n] = append(m.wholly[n], int32(i))
 		}
 	}
-	if len(m.buf) > maxKept || m.windows > maxPending {
+	if len(m.buf) > maxKept || len(m.seen) > maxSeen {
 		m.settle()
+	}
+}
+
+// phrase is called where the beginning of a phrase, pattern n, stands.
+func (m *matcher) phrase(i int, n int32, text []byte, start int) {
+	p := &m.set.patterns[n]
+	m.runner.work++
+	if p.stands(text, start) {
+		m.note(n, place{text: int32(i), start: int32(start), end: int32(start + len(p.phrase))})
+	}
+}
+
+// see notes where a word of expressions stands.
+func (m *matcher) see(expressions []int32, word, text, start int32) {
+	m.runner.work++
+	before := m.last[word]
+	if before == 0 || m.seen[before-1].text != text {
+		for _, n := range expressions {
+			m.possible(n)
+		}
+	} else if s := &m.seen[before-1]; s.last+1 == start {
+		s.last = start
+		return
+	}
+	m.seen = append(m.seen, sighting{word, text, start, start, before})
+	m.last[word] = int32(len(m.seen))
+}
+
+// unsee forgets where words stand.
+func (m *matcher) unsee() {
+	for i := range m.seen {
+		m.last[m.seen[i].word] = 0
+	}
+	if m.seen = m.seen[:0]; cap(m.seen) > 2*maxSeen {
+		m.seen = nil
 	}
 }
 
 // settle finds out all that may be there.
 func (m *matcher) settle() {
 	m.touched = slices.DeleteFunc(m.touched, func(n int32) bool { return !m.is(n) })
-	m.buf, m.windows = m.buf[:0], 0
+	m.buf = m.buf[:0]
+	m.unsee()
+}
+
+// note notes that pattern n was found.
+func (m *matcher) note(n int32, p place) {
+	if m.known[n] == no {
+		m.touched = append(m.touched, n)
+	}
+	m.found[n], m.known[n] = p, yes
+}
+
+// possible notes that pattern n may be there.
+func (m *matcher) possible(n int32) {
+	if m.known[n] == no {
+		m.touched = append(m.touched, n)
+		m.known[n] = maybe
+	}
 }
 
 // isASCII reports whether a text is ASCII.
@@ -219,49 +286,9 @@ func clip(t Text) string {
 	return t.Content[:most]
 }
 
-// candidate is called where a fixed text of pattern n begins.
-func (m *matcher) candidate(i int, n int32, text []byte, start int) {
-	p := &m.set.patterns[n]
-	m.runner.work++
-	if p.phrase != "" {
-		if p.stands(text, start) {
-			m.note(n, place{text: int32(i), start: int32(start), end: int32(start + len(p.phrase))})
-		}
-		return
-	}
-	m.pend(n, window{int32(i), int32(max(start-p.needs.lead.in(m.folds[i].ascii), 0)), int32(start)})
-}
-
-// note notes that pattern n was found.
-func (m *matcher) note(n int32, p place) {
-	if m.known[n] == no {
-		m.touched = append(m.touched, n)
-	}
-	m.found[n], m.known[n] = p, yes
-}
-
-// pend notes where pattern n may be.
-func (m *matcher) pend(n int32, w window) {
-	list := m.near[n]
-	if m.known[n] == no {
-		m.touched = append(m.touched, n)
-		m.known[n] = maybe
-	}
-	if len(list) > 0 {
-		last := &list[len(list)-1]
-		if last.text == w.text && (len(list) >= maxWindows || w.first >= last.first && w.first <= last.last+1) {
-			last.first, last.last = min(last.first, w.first), max(last.last, w.last)
-			return
-		}
-	}
-	m.runner.work += perWindow
-	m.windows++
-	m.near[n] = append(list, w)
-}
-
 const (
 	perWindow  = 4       // steps that a window costs
-	maxWindows = 4 << 10 // of one pattern; then the last of a text grows
+	maxWindows = 4 << 10 // of one pattern; if there are more, those of a text become one
 )
 
 // stands reports whether the phrase stands at start.
@@ -286,24 +313,68 @@ func (m *matcher) is(n int32) bool {
 	if m.known[n] != maybe {
 		return m.known[n] == yes
 	}
-	list := m.near[n]
-	for len(list) > 0 && m.known[n] == maybe {
-		same := 1
-		for same < len(list) && list[same].text == list[0].text {
-			same++
-		}
-		if m.runner.forget(); m.set.patterns[n].local() {
-			m.try(n, list[:same])
-		} else {
-			m.whole(n, int(list[0].text))
-		}
-		list = list[same:]
+	if m.runner.work > maxWork {
+		m.spent = true
 	}
-	m.near[n] = m.near[n][:0]
+	if m.set.patterns[n].local() && !m.spent {
+		for list := m.places(n); len(list) > 0 && m.known[n] == maybe; {
+			same := 1
+			for same < len(list) && list[same].text == list[0].text {
+				same++
+			}
+			m.runner.forget()
+			m.try(n, list[:same])
+			list = list[same:]
+		}
+	}
+	for _, i := range m.wholly[n] {
+		m.runner.forget()
+		if m.whole(n, int(i)); m.known[n] == yes {
+			break
+		}
+	}
+	m.wholly[n] = m.wholly[n][:0]
 	if m.known[n] == maybe {
 		m.known[n] = no
 	}
 	return m.known[n] == yes
+}
+
+// places are where matches of pattern n may begin, in the order of texts and in them of their beginnings.
+func (m *matcher) places(n int32) []window {
+	p := &m.set.patterns[n]
+	list, most := m.windows[:0], maxWindows
+	for _, word := range p.words {
+		for at := m.last[word]; at > 0; {
+			s := &m.seen[at-1]
+			at = s.before
+			f := &m.folds[s.text]
+			if !p.places.has(f.place) {
+				continue
+			}
+			if m.runner.work += perWindow; len(list) == most {
+				list = joined(list, maxLong*growth)
+				most = len(list) + maxWindows
+			}
+			list = append(list, window{s.text, max(s.first-int32(p.needs.lead.in(f.ascii)), 0), s.last})
+		}
+	}
+	m.windows = joined(list, 1)
+	return m.windows
+}
+
+// joined puts windows in order, and makes one of those in a text that are less than so many places apart.
+func joined(list []window, apart int32) []window {
+	slices.SortFunc(list, func(a, b window) int { return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.first, b.first)) })
+	out := list[:0]
+	for _, w := range list {
+		if n := len(out); n > 0 && out[n-1].text == w.text && w.first <= out[n-1].last+apart {
+			out[n-1].last = max(out[n-1].last, w.last)
+		} else {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // folded is a text, folded.
@@ -314,15 +385,7 @@ func (m *matcher) try(n int32, list []window) {
 	p := &m.set.patterns[n]
 	i := int(list[0].text)
 	text, reach := m.folded(i), p.reach.in(m.folds[i].ascii)
-	// Words of a pattern are found a little out of the order in which they stand.
-	slices.SortFunc(list, func(a, b window) int { return cmp.Compare(a.first, b.first) })
-	next := int32(0) // places before it were tried
 	for _, w := range list {
-		w.first = max(w.first, next)
-		if w.first > w.last {
-			continue
-		}
-		next = w.last + 1
 		if !m.within(p, text[w.first:min(int(w.last)+reach, len(text))]) {
 			continue
 		}

@@ -25,6 +25,7 @@ type Set struct {
 	asks     []condition // of rules, in their order
 	places   map[string]int
 	patterns []pattern
+	words    int       // that are looked for, in all finders
 	finders  []*finder // by place
 	direct   [][]int32 // by place: the patterns that are tried on every text
 	users    [][]int32 // by pattern: the rules that ask for it
@@ -279,9 +280,7 @@ func (s *Set) link() {
 			}
 		})
 	}
-	for n := range s.patterns {
-		s.patterns[n].words = nil
-	}
+	s.words = len(words)
 	s.scratch.New = func() any { return newMatcher(s) }
 }
 
@@ -289,7 +288,8 @@ func (s *Set) link() {
 func (s *Set) finder(place int, all []lookedFor) *finder {
 	local := make([]int32, len(all)) // by word: its number in this finder, and one more; 0: it is not there yet
 	var words []lookedFor
-	var owners [][]int32
+	var numbers []int32
+	var phrases, expressions [][2]int32
 	for n := range s.patterns {
 		p := &s.patterns[n]
 		switch {
@@ -301,17 +301,19 @@ func (s *Set) finder(place int, all []lookedFor) *finder {
 		}
 		for _, w := range p.words {
 			if local[w] == 0 {
-				words, owners = append(words, all[w]), append(owners, nil)
+				words, numbers = append(words, all[w]), append(numbers, w)
 				local[w] = int32(len(words))
 			}
-			at := local[w] - 1
-			if own := owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
-				owners[at] = append(own, int32(n))
+			pair := [2]int32{local[w] - 1, int32(n)}
+			if p.phrase != "" {
+				phrases = append(phrases, pair)
+			} else {
+				expressions = append(expressions, pair)
 			}
 		}
 	}
 	f := newFinder(words)
-	f.owners = owners
+	f.words, f.phrases, f.expressions = numbers, newOwners(len(words), phrases), newOwners(len(words), expressions)
 	return f
 }
 
