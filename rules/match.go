@@ -202,7 +202,7 @@ func (m *matcher) look(i int, t Text) {
 func (m *matcher) phrase(i int, n int32, text []byte, start int) {
 	p := &m.set.patterns[n]
 	m.runner.work++
-	if p.stands(text, start) {
+	if p.places.has(m.folds[i].place) && p.stands(text, start) {
 		m.note(n, place{text: int32(i), start: int32(start), end: int32(start + len(p.phrase))})
 	}
 }
