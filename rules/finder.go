@@ -17,31 +17,44 @@ type finder struct {
 	spread uint8    // as shift, for slots
 	probes []probe  // by spot
 	spots  []spot
-	words  []int32 // by word: its number in all finders
+	words  []owned // by word, and one more for the end
 
-	phrases, expressions owners // that are looked for by words
+	owners []int32 // the patterns that are looked for by the words, one word's after the other's
 }
 
-// owners are the patterns that are looked for by each of some words.
-type owners struct{ from, patterns []int32 } // by word: where its patterns begin; one more for the end
+// An owned is a word and where the patterns that are looked for by it stand in owners: first phrases, then expressions.
+type owned struct {
+	number              int32 // of the word in all finders
+	phrases, expression int32 // where they begin
+}
 
-func (o *owners) of(word int32) []int32 { return o.patterns[o.from[word]:o.from[word+1]] }
-
-// newOwners are the patterns of pairs of a word and a pattern, in their order.
-func newOwners(words int, pairs [][2]int32) owners {
-	o := owners{from: make([]int32, words+1), patterns: make([]int32, len(pairs))}
-	for _, p := range pairs {
-		o.from[p[0]+1]++
+// own notes the patterns of words, which are given by their numbers in all finders: pairs of a word and a pattern.
+func (f *finder) own(numbers []int32, phrases, expressions [][2]int32) {
+	f.words = make([]owned, len(numbers)+1)
+	f.owners = make([]int32, len(phrases)+len(expressions))
+	for _, p := range phrases {
+		f.words[p[0]].expression++
 	}
-	for w := range words {
-		o.from[w+1] += o.from[w]
+	for _, p := range expressions {
+		f.words[p[0]].phrases++ // as yet, how many there are
 	}
-	next := slices.Clone(o.from)
-	for _, p := range pairs {
-		o.patterns[next[p[0]]] = p[1]
-		next[p[0]]++
+	at := int32(0)
+	next := make([][2]int32, len(numbers))
+	for w := range f.words {
+		o := &f.words[w]
+		mine := [2]int32{o.expression, o.phrases}
+		o.phrases, o.expression = at, at+mine[0]
+		if w < len(numbers) {
+			o.number, next[w] = numbers[w], [2]int32{o.phrases, o.expression}
+		}
+		at += mine[0] + mine[1]
 	}
-	return o
+	for kind, pairs := range [...][][2]int32{phrases, expressions} {
+		for _, p := range pairs {
+			f.owners[next[p[0]][kind]] = p[1]
+			next[p[0]][kind]++
+		}
+	}
 }
 
 // A slot says which words are looked for by some octets.

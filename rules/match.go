@@ -178,13 +178,14 @@ func (m *matcher) look(i int, t Text) {
 	m.folds[i] = folding{int32(start), int32(end), at, isASCII(text)}
 	f := m.set.finders[at]
 	m.runner.work += f.scan(m.buf[start:], func(word int32, start int) {
-		for _, n := range f.phrases.of(word) {
+		o, end := &f.words[word], f.words[word+1].phrases
+		for _, n := range f.owners[o.phrases:o.expression] {
 			if m.known[n] != yes {
 				m.phrase(i, n, text, start)
 			}
 		}
-		if list := f.expressions.of(word); len(list) > 0 {
-			m.see(list, f.words[word], int32(i), int32(start))
+		if o.expression < end {
+			m.see(f.owners[o.expression:end], o.number, int32(i), int32(start))
 		}
 	})
 	for _, n := range m.set.direct[at] {

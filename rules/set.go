@@ -342,7 +342,7 @@ func (s *Set) finder(all []lookedFor, asked func(*pattern) bool) *finder {
 		}
 	}
 	f := newFinder(words)
-	f.words, f.phrases, f.expressions = numbers, newOwners(len(words), phrases), newOwners(len(words), expressions)
+	f.own(numbers, phrases, expressions)
 	return f
 }
 
