@@ -15,8 +15,46 @@ type finder struct {
 	shift  uint8    // makes a place in gate of a product
 	slots  []slot   // by hash, then the next that is free
 	spread uint8    // as shift, for slots
+	probes []probe  // by spot
 	spots  []spot
-	owners [][]int32 // by word: the patterns that are looked for by it
+	words  []owned // by word, and one more for the end
+
+	owners []int32 // the patterns that are looked for by the words, one word's after the other's
+}
+
+// An owned is a word and where the patterns that are looked for by it stand in owners: first phrases, then expressions.
+type owned struct {
+	number              int32 // of the word in all finders
+	phrases, expression int32 // where they begin
+}
+
+// own notes the patterns of words, which are given by their numbers in all finders: pairs of a word and a pattern.
+func (f *finder) own(numbers []int32, phrases, expressions [][2]int32) {
+	f.words = make([]owned, len(numbers)+1)
+	f.owners = make([]int32, len(phrases)+len(expressions))
+	for _, p := range phrases {
+		f.words[p[0]].expression++
+	}
+	for _, p := range expressions {
+		f.words[p[0]].phrases++ // as yet, how many there are
+	}
+	at := int32(0)
+	next := make([][2]int32, len(numbers))
+	for w := range f.words {
+		o := &f.words[w]
+		mine := [2]int32{o.expression, o.phrases}
+		o.phrases, o.expression = at, at+mine[0]
+		if w < len(numbers) {
+			o.number, next[w] = numbers[w], [2]int32{o.phrases, o.expression}
+		}
+		at += mine[0] + mine[1]
+	}
+	for kind, pairs := range [...][][2]int32{phrases, expressions} {
+		for _, p := range pairs {
+			f.owners[next[p[0]][kind]] = p[1]
+			next[p[0]][kind]++
+		}
+	}
 }
 
 // A slot says which words are looked for by some octets.
@@ -28,7 +66,31 @@ type spot struct {
 	word      int32
 	size      uint8
 	at        uint8 // where in the word the octets stand
-	more      bool  // the next spot has the same octets
+}
+
+// A probe is what is looked at before a word is compared: one more octet of it, the farthest from those that it is looked for
+// by, for it tells most. It is small, so that those of many words lie side by side.
+type probe struct {
+	off   int8 // from the octets that the word is looked for by
+	octet byte
+	more  bool // the next spot has the same octets
+}
+
+// probe chooses it.
+func (s *spot) probe() probe {
+	off := int(s.size) - 1 - int(s.at)
+	if int(s.at) > off-3 {
+		off = -int(s.at)
+	}
+	return probe{off: int8(off), octet: s.octet(int(s.at) + off)}
+}
+
+// octet is the octet of the word at n.
+func (s *spot) octet(n int) byte {
+	if n < 8 {
+		return byte(s.low >> (8 * n))
+	}
+	return byte(s.high >> (8 * (n - 8)))
 }
 
 // anything is what gate says where three octets alone are looked for.
@@ -62,7 +124,7 @@ func lookFor(words []string) []lookedFor {
 
 // newFinder makes ready to look for words; their numbers are their places in the list.
 func newFinder(words []lookedFor) *finder {
-	f := &finder{owners: make([][]int32, len(words)), spots: make([]spot, len(words))}
+	f := &finder{spots: make([]spot, len(words)), probes: make([]probe, len(words))}
 	order := make([]int32, len(words))
 	for n := range order {
 		order[n] = int32(n)
@@ -72,6 +134,7 @@ func newFinder(words []lookedFor) *finder {
 	for i, n := range order {
 		f.spots[i] = words[n].spot
 		f.spots[i].word = n
+		f.probes[i] = f.spots[i].probe()
 		if i == 0 || words[n].key != words[order[i-1]].key {
 			keys++
 		}
@@ -84,9 +147,9 @@ func newFinder(words []lookedFor) *finder {
 	for i := 0; i < len(order); {
 		key, from := words[order[i]].key, i
 		for ; i < len(order) && words[order[i]].key == key; i++ {
-			f.spots[i].more = true
+			f.probes[i].more = true
 		}
-		f.spots[i-1].more = false
+		f.probes[i-1].more = false
 		if words[order[from]].size == 3 {
 			f.gate[key<<8*sift>>f.shift] = anything
 		} else {
@@ -138,8 +201,8 @@ func choose(word string, taken map[uint32]int) lookedFor {
 }
 
 const (
-	alone = 1  // what it costs to look for more octets, measured in comparing one word more where they stand
-	crowd = 64 // words that should be looked for by the same octets at most
+	alone = 4   // what it costs to look for more octets, measured in comparing one word more where they stand
+	crowd = 128 // words that should be looked for by the same octets at most
 )
 
 // scan calls found with each word's number and where it begins, and returns how many words it compared. Behind the text lie
@@ -175,23 +238,29 @@ func (f *finder) compare(padded []byte, i int, key uint32, found func(word int32
 	}
 	first := int(f.slots[at].from) - 1
 	k := first
-	text := len(padded) - pad
-	for more := k >= 0; more; k++ {
-		s := &f.spots[k]
-		more = s.more
-		start := i - int(s.at)
-		if start < 0 || start+int(s.size) > text {
+	for more := true; more; k++ {
+		p := f.probes[k]
+		more = p.more
+		if n := i + int(p.off); n < 0 || padded[n] != p.octet {
 			continue
 		}
-		differ := binary.LittleEndian.Uint64(padded[start:]) ^ s.low
-		if n := 8 * uint(s.size); n < 64 {
-			differ <<= 64 - n
-		} else if differ == 0 {
-			differ = (binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high) << (128 - n)
-		}
-		if differ == 0 {
-			found(s.word, start)
+		if s := &f.spots[k]; s.stands(padded, i-int(s.at)) {
+			found(s.word, i-int(s.at))
 		}
 	}
 	return k - first
+}
+
+// stands reports whether the word stands at start.
+func (s *spot) stands(padded []byte, start int) bool {
+	if start < 0 || start+int(s.size) > len(padded)-pad {
+		return false
+	}
+	differ := binary.LittleEndian.Uint64(padded[start:]) ^ s.low
+	if n := 8 * uint(s.size); n < 64 {
+		differ <<= 64 - n
+	} else if differ == 0 {
+		differ = (binary.LittleEndian.Uint64(padded[start+8:]) ^ s.high) << (128 - n)
+	}
+	return differ == 0
 }

@@ -203,11 +203,11 @@ func (n need) all() []list {
 	var lists []list
 	for _, p := range n.parts {
 		if shortest(p.words) >= minLiteral {
-			lists = append(lists, list{cut(p.words), p.lead})
+			lists = append(lists, list{fewest(cut(p.words)), p.lead})
 		}
 	}
 	if shortest(n.whole) >= minLiteral {
-		lists = append(lists, list{words: cut(n.whole)})
+		lists = append(lists, list{words: fewest(cut(n.whole))})
 	}
 	return lists
 }
@@ -296,4 +296,17 @@ func cut(list []string) []string {
 		out[i] = s
 	}
 	return out
+}
+
+// fewest leaves out the words that begin with another one: where they stand, it does.
+func fewest(words []string) []string {
+	words = slices.Clone(words)
+	slices.Sort(words)
+	kept := words[:0]
+	for _, w := range words {
+		if n := len(kept); n == 0 || !strings.HasPrefix(w, kept[n-1]) {
+			kept = append(kept, w)
+		}
+	}
+	return kept
 }

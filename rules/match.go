@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -40,8 +41,16 @@ type Proof struct {
 // ends or the patterns would cost too much; then complete is false.
 func (s *Set) Match(ctx context.Context, texts []Text) (hits []Hit, complete bool) {
 	m := s.scratch.Get().(*matcher)
-	defer s.scratch.Put(m)
-	m.reset()
+	defer func() {
+		m.texts = nil
+		s.scratch.Put(m)
+	}()
+	return m.match(ctx, texts)
+}
+
+// match is Match. It looks for the fixed texts of all patterns first, and tries an expression only where a rule depends on it.
+func (m *matcher) match(ctx context.Context, texts []Text) (hits []Hit, complete bool) {
+	m.reset(texts)
 	for i, t := range texts {
 		if ctx.Err() != nil {
 			m.spent = true
@@ -49,10 +58,16 @@ func (s *Set) Match(ctx context.Context, texts []Text) (hits []Hit, complete boo
 		}
 		m.look(i, t)
 	}
-	for _, n := range m.asked() {
-		if proof, ok := m.holds(&s.asks[n], m.proof[:0]); ok {
-			hits = append(hits, Hit{Rule: int(n), Proof: m.show(texts, proof)})
-			m.proof = proof
+	m.ask()
+	for at, set := range m.rules {
+		for ; set != 0; set &= set - 1 {
+			n := 64*at + bits.TrailingZeros64(set)
+			if ctx.Err() != nil {
+				return hits, false
+			}
+			if c := &m.set.asks[n]; m.holds(c) {
+				hits = append(hits, Hit{Rule: n, Proof: m.show(m.prove(c, m.proof[:0]))})
+			}
 		}
 	}
 	return hits, !m.spent
@@ -61,17 +76,45 @@ func (s *Set) Match(ctx context.Context, texts []Text) (hits []Hit, complete boo
 // A matcher is the working memory of one Match.
 type matcher struct {
 	set     *Set
-	text    []byte     // the text being looked at, folded, and pad octets more
-	ascii   bool       // it is ASCII
+	texts   []Text
+	folds   []folding  // by text: its folding; of texts that patterns look into
+	buf     []byte     // the foldings that may still be looked into, each with pad octets behind it
 	marks   []mark     // of all texts, in order
-	found   []place    // by pattern: where it was found first; text -1 if it was not
-	touched []int32    // patterns whose found is set
-	near    [][]window // by pattern: where in the text a match may begin
-	tries   []int32    // patterns with windows, in the order of their first
+	found   []place    // by pattern that was found: where it was first
+	known   []verdict  // by pattern: whether it was found
+	touched []int32    // patterns that are or may be there
+	seen    []sighting // fixed texts of expressions, as they stand in the texts
+	last    []int32    // by word: its last sighting, counted from 1; 0: none
+	wholly  [][]int32  // by pattern that is tried on whole texts: these
+	windows []window   // of one pattern
 	runner  runner
-	rules   []int32 // those that may hold
+	rules   []uint64 // a bit for each rule that may hold
 	proof   []int32
+	spare   []byte
 	spent   bool
+}
+
+// A verdict says whether something is there. What may be is found out only where it matters.
+type verdict uint8
+
+const (
+	no verdict = iota
+	maybe
+	yes
+)
+
+// A folding is where a folded text stands in buf.
+type folding struct {
+	start, end int32
+	place      int
+	ascii      bool // the folded text is ASCII
+}
+
+// A sighting is where a word stands: at a place of a text, or at several in a row.
+type sighting struct {
+	word, text  int32
+	first, last int32
+	before      int32 // the sighting of the word before, counted from 1
 }
 
 // A place is where a pattern was found.
@@ -82,64 +125,135 @@ type place struct {
 }
 
 // A window is the places of a text at which a match may begin, from first to last.
-type window struct{ first, last int32 }
+type window struct{ text, first, last int32 }
 
 func newMatcher(s *Set) *matcher {
-	m := &matcher{set: s, found: make([]place, len(s.patterns)), near: make([][]window, len(s.patterns))}
-	for i := range m.found {
-		m.found[i].text = -1
+	return &matcher{
+		set: s, found: make([]place, len(s.patterns)), known: make([]verdict, len(s.patterns)), wholly: make([][]int32, len(s.patterns)),
+		last: make([]int32, s.words), rules: make([]uint64, (len(s.rules)+63)/64),
 	}
-	return m
 }
 
 // reset forgets the message before.
-func (m *matcher) reset() {
+func (m *matcher) reset(texts []Text) {
 	for _, n := range m.touched {
-		m.found[n].text = -1
+		m.known[n] = no
+		m.wholly[n] = m.wholly[n][:0]
 	}
-	m.touched, m.marks, m.runner.work, m.spent = m.touched[:0], m.marks[:0], 0, false
+	m.unsee()
+	clear(m.rules)
+	m.texts, m.folds, m.buf, m.marks, m.touched = texts, slices.Grow(m.folds[:0], len(texts))[:len(texts)], m.buf[:0], m.marks[:0], m.touched[:0]
+	m.runner.work, m.spent = 0, false
 }
 
-// asked are the rules that ask for something that was found, in their order: no other holds.
-func (m *matcher) asked() []int32 {
-	m.rules = m.rules[:0]
+// ask notes the rules that ask for something that is or may be there: no other holds.
+func (m *matcher) ask() {
 	for _, n := range m.touched {
-		m.rules = append(m.rules, m.set.users[n]...)
+		if m.known[n] != no {
+			for _, rule := range m.set.users[n] {
+				m.rules[rule/64] |= 1 << (rule % 64)
+			}
+		}
 	}
-	slices.Sort(m.rules)
-	m.rules = slices.Compact(m.rules)
-	return m.rules
 }
 
-// look finds the patterns that stand in one text.
+// The bounds of what is kept for later, about; beyond them all that may be there is found out at once.
+const (
+	maxKept = 1 << 20 // octets of foldings
+	maxSeen = 1 << 16 // sightings
+)
+
+// look finds the phrases that stand in one text, and where expressions may match.
 func (m *matcher) look(i int, t Text) {
 	at, asked := m.set.places[t.Place]
 	if !asked {
 		return
 	}
-	content := clip(t)
 	var padding [pad]byte
-	m.text, m.marks = foldMarked(m.text[:0], content, i, m.marks)
-	padded := append(m.text, padding[:]...)
-	m.text = padded[:len(padded)-pad]
-	m.ascii = isASCII(m.text)
+	start := len(m.buf)
+	m.buf, m.marks = foldMarked(m.buf, clip(t), i, m.marks)
+	end := len(m.buf)
+	m.buf = append(m.buf, padding[:]...)
+	text := m.buf[start:end]
+	m.folds[i] = folding{int32(start), int32(end), at, isASCII(text)}
 	f := m.set.finders[at]
-	m.runner.work += f.scan(padded, func(word int32, start int) {
-		for _, n := range f.owners[word] {
-			if m.found[n].text < 0 {
-				m.candidate(i, n, start)
+	m.runner.work += f.scan(m.buf[start:], func(word int32, start int) {
+		o, end := &f.words[word], f.words[word+1].phrases
+		for _, n := range f.owners[o.phrases:o.expression] {
+			if m.known[n] != yes {
+				m.phrase(i, n, text, start)
 			}
 		}
-	})
-	for _, n := range m.tries {
-		m.try(i, n)
-		m.near[n] = m.near[n][:0]
-	}
-	m.tries = m.tries[:0]
-	for _, n := range m.set.direct[at] {
-		if m.found[n].text < 0 {
-			m.whole(i, n, content)
+		if o.expression < end {
+			m.see(f.owners[o.expression:end], o.number, int32(i), int32(start))
 		}
+	})
+	for _, n := range m.set.direct[at] {
+		if m.known[n] != yes {
+			m.possible(n)
+			m.wholly[n] = append(m.wholly[n], int32(i))
+		}
+	}
+	if len(m.buf) > maxKept || len(m.seen) > maxSeen {
+		m.settle()
+	}
+}
+
+// phrase is called where the beginning of a phrase, pattern n, stands.
+func (m *matcher) phrase(i int, n int32, text []byte, start int) {
+	p := &m.set.patterns[n]
+	m.runner.work++
+	if p.places.has(m.folds[i].place) && p.stands(text, start) {
+		m.note(n, place{text: int32(i), start: int32(start), end: int32(start + len(p.phrase))})
+	}
+}
+
+// see notes where a word of expressions stands.
+func (m *matcher) see(expressions []int32, word, text, start int32) {
+	m.runner.work++
+	before := m.last[word]
+	if before == 0 || m.seen[before-1].text != text {
+		for _, n := range expressions {
+			m.possible(n)
+		}
+	} else if s := &m.seen[before-1]; s.last+1 == start {
+		s.last = start
+		return
+	}
+	m.seen = append(m.seen, sighting{word, text, start, start, before})
+	m.last[word] = int32(len(m.seen))
+}
+
+// unsee forgets where words stand.
+func (m *matcher) unsee() {
+	for i := range m.seen {
+		m.last[m.seen[i].word] = 0
+	}
+	if m.seen = m.seen[:0]; cap(m.seen) > 2*maxSeen {
+		m.seen = nil
+	}
+}
+
+// settle finds out all that may be there.
+func (m *matcher) settle() {
+	m.touched = slices.DeleteFunc(m.touched, func(n int32) bool { return !m.is(n) })
+	m.buf = m.buf[:0]
+	m.unsee()
+}
+
+// note notes that pattern n was found.
+func (m *matcher) note(n int32, p place) {
+	if m.known[n] == no {
+		m.touched = append(m.touched, n)
+	}
+	m.found[n], m.known[n] = p, yes
+}
+
+// possible notes that pattern n may be there.
+func (m *matcher) possible(n int32) {
+	if m.known[n] == no {
+		m.touched = append(m.touched, n)
+		m.known[n] = maybe
 	}
 }
 
@@ -173,36 +287,9 @@ func clip(t Text) string {
 	return t.Content[:most]
 }
 
-func (m *matcher) note(n int32, p place) {
-	m.found[n] = p
-	m.touched = append(m.touched, n)
-}
-
-// candidate is called where a fixed text of pattern n begins.
-func (m *matcher) candidate(i int, n int32, start int) {
-	p := &m.set.patterns[n]
-	m.runner.work++
-	if p.phrase != "" {
-		if p.stands(m.text, start) {
-			m.note(n, place{text: int32(i), start: int32(start), end: int32(start + len(p.phrase))})
-		}
-		return
-	}
-	w := window{int32(max(start-p.needs.lead.in(m.ascii), 0)), int32(start)}
-	list := m.near[n]
-	if len(list) == 0 {
-		m.tries = append(m.tries, n)
-	} else if last := &list[len(list)-1]; len(list) == maxWindows || w.first >= last.first && w.first <= last.last+1 {
-		last.first, last.last = min(last.first, w.first), max(last.last, w.last)
-		return
-	}
-	m.runner.work += perWindow
-	m.near[n] = append(list, w)
-}
-
 const (
 	perWindow  = 4       // steps that a window costs
-	maxWindows = 4 << 10 // of one pattern in one text; then the last grows
+	maxWindows = 4 << 10 // of one pattern; if there are more, those of a text become one
 )
 
 // stands reports whether the phrase stands at start.
@@ -222,25 +309,88 @@ func wordy(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b == '_'
 }
 
-// try looks for pattern n where its matches may begin.
-func (m *matcher) try(i int, n int32) {
+// is reports whether pattern n is there.
+func (m *matcher) is(n int32) bool {
+	if m.known[n] != maybe {
+		return m.known[n] == yes
+	}
+	if m.runner.work > maxWork {
+		m.spent = true
+	}
+	if m.set.patterns[n].local() && !m.spent {
+		for list := m.places(n); len(list) > 0 && m.known[n] == maybe; {
+			same := 1
+			for same < len(list) && list[same].text == list[0].text {
+				same++
+			}
+			m.runner.forget()
+			m.try(n, list[:same])
+			list = list[same:]
+		}
+	}
+	for _, i := range m.wholly[n] {
+		m.runner.forget()
+		if m.whole(n, int(i)); m.known[n] == yes {
+			break
+		}
+	}
+	m.wholly[n] = m.wholly[n][:0]
+	if m.known[n] == maybe {
+		m.known[n] = no
+	}
+	return m.known[n] == yes
+}
+
+// places are where matches of pattern n may begin, in the order of texts and in them of their beginnings.
+func (m *matcher) places(n int32) []window {
 	p := &m.set.patterns[n]
-	reach := p.reach.in(m.ascii)
-	// Words of a pattern are found a little out of the order in which they stand.
-	list := m.near[n]
-	slices.SortFunc(list, func(a, b window) int { return cmp.Compare(a.first, b.first) })
-	m.runner.forget()
-	next := int32(0) // places before it were tried
+	list, most := m.windows[:0], maxWindows
+	for _, word := range p.words {
+		for at := m.last[word]; at > 0; {
+			s := &m.seen[at-1]
+			at = s.before
+			f := &m.folds[s.text]
+			if !p.places.has(f.place) {
+				continue
+			}
+			if m.runner.work += perWindow; len(list) == most {
+				list = joined(list, maxLong*growth)
+				most = len(list) + maxWindows
+			}
+			list = append(list, window{s.text, max(s.first-int32(p.needs.lead.in(f.ascii)), 0), s.last})
+		}
+	}
+	m.windows = joined(list, 1)
+	return m.windows
+}
+
+// joined puts windows in order, and makes one of those in a text that are less than so many places apart.
+func joined(list []window, apart int32) []window {
+	slices.SortFunc(list, func(a, b window) int { return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.first, b.first)) })
+	out := list[:0]
 	for _, w := range list {
-		w.first = max(w.first, next)
-		if w.first > w.last {
+		if n := len(out); n > 0 && out[n-1].text == w.text && w.first <= out[n-1].last+apart {
+			out[n-1].last = max(out[n-1].last, w.last)
+		} else {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// folded is a text, folded.
+func (m *matcher) folded(i int) []byte { return m.buf[m.folds[i].start:m.folds[i].end] }
+
+// try looks for pattern n where its matches may begin in a text.
+func (m *matcher) try(n int32, list []window) {
+	p := &m.set.patterns[n]
+	i := int(list[0].text)
+	text, reach := m.folded(i), p.reach.in(m.folds[i].ascii)
+	for _, w := range list {
+		if !m.within(p, text[w.first:min(int(w.last)+reach, len(text))]) {
 			continue
 		}
-		next = w.last + 1
-		if !m.within(p, m.text[w.first:min(int(w.last)+reach, len(m.text))]) {
-			continue
-		}
-		if start, end := m.search(p, m.text, w, reach); end >= 0 {
+		if start, end := m.search(p, text, w, reach); end >= 0 {
 			m.note(n, place{text: int32(i), start: int32(start), end: int32(end)})
 			return
 		}
@@ -290,11 +440,12 @@ func (m *matcher) within(p *pattern, piece []byte) bool {
 }
 
 // whole looks for pattern n in a whole short text.
-func (m *matcher) whole(i int, n int32, content string) {
+func (m *matcher) whole(n int32, i int) {
 	p := &m.set.patterns[n]
-	text := m.text
+	text := m.folded(i)
 	if p.exact {
-		text = append(m.text[len(m.text):], content...)
+		m.spare = append(m.spare[:0], clip(m.texts[i])...)
+		text = m.spare
 	}
 	m.runner.work += len(text) / 8
 	if p.phrase != "" {
@@ -309,61 +460,137 @@ func (m *matcher) whole(i int, n int32, content string) {
 			}
 		}
 	}
-	w := window{0, int32(len(text))}
+	w := window{int32(i), 0, int32(len(text))}
 	if p.program.begin {
 		w.last = 0
 	}
-	m.runner.forget()
 	if start, end := m.search(p, text, w, len(text)); end >= 0 {
 		m.note(n, place{int32(i), int32(start), int32(end), p.exact})
 	}
 }
 
-// holds reports whether a condition does, and by which patterns.
-func (m *matcher) holds(c *condition, proof []int32) ([]int32, bool) {
-	count := 0
-	for _, n := range c.match {
-		if m.found[n].text >= 0 {
-			count++
-			proof = append(proof, n)
+// seems is what is known about a condition while no expression is tried.
+func (m *matcher) seems(c *condition) verdict {
+	out := yes
+	if len(c.match) > 0 {
+		sure, possible := 0, 0
+		for _, n := range c.match {
+			switch m.known[n] {
+			case yes:
+				sure++
+			case maybe:
+				possible++
+			}
 		}
-	}
-	if len(c.match) > 0 && count < c.least {
-		return nil, false
-	}
-	for i := range c.all {
-		var ok bool
-		if proof, ok = m.holds(&c.all[i], proof); !ok {
-			return nil, false
+		switch {
+		case sure+possible < c.least:
+			return no
+		case sure < c.least:
+			out = maybe
 		}
 	}
 	for i := range c.not {
-		if _, ok := m.holds(&c.not[i], proof[len(proof):]); ok { // behind what is kept
-			return nil, false
+		if out = min(out, yes-m.seems(&c.not[i])); out == no {
+			return no
+		}
+	}
+	for i := range c.all {
+		if out = min(out, m.seems(&c.all[i])); out == no {
+			return no
 		}
 	}
 	if len(c.any) == 0 {
-		return proof, true
+		return out
 	}
+	some := no
 	for i := range c.any {
-		if more, ok := m.holds(&c.any[i], proof); ok {
-			return more, true
+		some = max(some, m.seems(&c.any[i]))
+	}
+	return min(out, some)
+}
+
+// holds reports whether a condition does. It tries no expression that cannot change the answer, and those of a condition's
+// match until enough are there or too few are left.
+func (m *matcher) holds(c *condition) bool {
+	if v := m.seems(c); v != maybe {
+		return v == yes
+	}
+	if !m.enough(c) {
+		return false
+	}
+	for i := range c.all {
+		if !m.holds(&c.all[i]) {
+			return false
 		}
 	}
-	return nil, false
+	for i := range c.not {
+		if m.holds(&c.not[i]) {
+			return false
+		}
+	}
+	some := len(c.any) == 0
+	for i := range c.any {
+		some = some || m.holds(&c.any[i])
+	}
+	return some
+}
+
+// enough reports whether enough of what a condition is to match is there.
+func (m *matcher) enough(c *condition) bool {
+	sure, possible := 0, 0
+	for _, n := range c.match {
+		switch m.known[n] {
+		case yes:
+			sure++
+		case maybe:
+			possible++
+		}
+	}
+	for _, n := range c.match {
+		if sure >= c.least || sure+possible < c.least {
+			break
+		}
+		if m.known[n] == maybe {
+			possible--
+			if m.is(n) {
+				sure++
+			}
+		}
+	}
+	return len(c.match) == 0 || sure >= c.least
+}
+
+// prove adds the patterns by which a condition that holds does, in their order, until there are maxProof.
+func (m *matcher) prove(c *condition, proof []int32) []int32 {
+	for _, n := range c.match {
+		if len(proof) == maxProof {
+			return proof
+		}
+		if m.is(n) {
+			proof = append(proof, n)
+		}
+	}
+	for i := range c.all {
+		proof = m.prove(&c.all[i], proof)
+	}
+	for i := range c.any {
+		if len(proof) < maxProof && m.holds(&c.any[i]) {
+			return m.prove(&c.any[i], proof)
+		}
+	}
+	return proof
 }
 
 // show finds what was matched as it is written.
-func (m *matcher) show(texts []Text, patterns []int32) []Proof {
+func (m *matcher) show(patterns []int32) []Proof {
+	m.proof = patterns
 	var list []Proof
 	for _, n := range patterns {
-		if len(list) == maxProof {
-			break
-		}
 		f := m.found[n]
 		start, end := int(f.start), int(f.end)
 		if !f.exact {
-			start, end = unfold(m.text, clip(texts[f.text]), m.before(f), start, end)
+			m.spare = slices.Grow(m.spare[:0], end+pad)
+			start, end = unfold(m.spare, clip(m.texts[f.text]), m.before(f), start, end)
 		}
 		list = append(list, Proof{Text: int(f.text), Start: start, End: end})
 	}

@@ -91,6 +91,61 @@ func expressionOf(p *pattern) *regexp.Regexp {
 	return re
 }
 
+// provedBy is hits in a form to compare.
+func provedBy(hits []Hit) string { return fmt.Sprint(hits) }
+
+// allProofs is provedBy of what the rules make of patterns that were all tried.
+func allProofs(s *Set, found []place, texts []Text) string {
+	var hits []Hit
+	for n := range s.asks {
+		patterns, ok := plainly(&s.asks[n], found)
+		if !ok {
+			continue
+		}
+		h := Hit{Rule: n}
+		for _, p := range patterns[:min(len(patterns), maxProof)] {
+			f := found[p]
+			start, end := int(f.start), int(f.end)
+			if !f.exact {
+				start, end = unfold(nil, clip(texts[f.text]), mark{}, start, end)
+			}
+			h.Proof = append(h.Proof, Proof{Text: int(f.text), Start: start, End: end})
+		}
+		hits = append(hits, h)
+	}
+	return provedBy(hits)
+}
+
+// plainly says whether a condition holds, and by which patterns, where it is known of every pattern whether it is there.
+func plainly(c *condition, found []place) (proof []int32, ok bool) {
+	for _, n := range c.match {
+		if found[n].text >= 0 {
+			proof = append(proof, n)
+		}
+	}
+	if len(c.match) > 0 && len(proof) < c.least {
+		return nil, false
+	}
+	for i := range c.all {
+		more, ok := plainly(&c.all[i], found)
+		if !ok {
+			return nil, false
+		}
+		proof = append(proof, more...)
+	}
+	for i := range c.not {
+		if _, ok := plainly(&c.not[i], found); ok {
+			return nil, false
+		}
+	}
+	for i := range c.any {
+		if more, ok := plainly(&c.any[i], found); ok {
+			return append(proof, more...), true
+		}
+	}
+	return proof, len(c.any) == 0
+}
+
 // wholeWord finds a phrase letter by letter.
 func wholeWord(text string, p *pattern) []int {
 	for i := range len(text) - len(p.phrase) + 1 {
@@ -109,16 +164,25 @@ func wholeWord(text string, p *pattern) []int {
 func agree(t *testing.T, s *Set, texts []Text) {
 	t.Helper()
 	want := naive(s, texts)
-	m := newMatcher(s)
-	for i, x := range texts {
-		m.look(i, x)
-	}
-	for n := range want {
-		if got := m.found[n]; got.text != want[n].text || got.text >= 0 && got != want[n] {
-			t.Fatalf("pattern %s: found %v, one by one %v\nin %q", s.patterns[n].source, got, want[n], texts)
+	for _, often := range []bool{false, true} {
+		m := newMatcher(s)
+		m.reset(texts)
+		for i, x := range texts {
+			if m.look(i, x); often {
+				m.settle()
+			}
+		}
+		m.settle()
+		for n := range want {
+			if there := want[n].text >= 0; there != (m.known[n] == yes) || there && m.found[n] != want[n] {
+				t.Fatalf("pattern %s: %d, found %v, one by one %v\nin %q", s.patterns[n].source, m.known[n], m.found[n], want[n], texts)
+			}
 		}
 	}
 	hits, _ := s.Match(context.Background(), texts)
+	if got, want := provedBy(hits), allProofs(s, want, texts); got != want {
+		t.Fatalf("found %s, where every pattern is tried %s\nin %q", got, want, texts)
+	}
 	for _, h := range hits {
 		for _, p := range h.Proof {
 			if p.Start < 0 || p.End < p.Start || p.End > len(texts[p.Text].Content) {
@@ -222,15 +286,15 @@ func FuzzFold(f *testing.F) {
 		}
 		long := strings.Repeat("x", between-1) + s + strings.Repeat(" ", 2*between) + s
 		m := matcher{}
-		m.text, m.marks = foldMarked(nil, long, 0, nil)
-		if string(m.text) != Fold(long) {
-			t.Fatalf("with marks %q folds to %q", long, m.text)
+		m.buf, m.marks = foldMarked(nil, long, 0, nil)
+		if string(m.buf) != Fold(long) {
+			t.Fatalf("with marks %q folds to %q", long, m.buf)
 		}
-		for _, at := range []int{start, between + start, len(m.text) - 1} {
-			at, end := min(at, len(m.text)-1), min(at+end-start, len(m.text))
+		for _, at := range []int{start, between + start, len(m.buf) - 1} {
+			at, end := min(at, len(m.buf)-1), min(at+end-start, len(m.buf))
 			f1, t1 := unfold(nil, long, mark{}, at, end)
 			if f2, t2 := unfold(nil, long, m.before(place{start: int32(at)}), at, end); f1 != f2 || t1 != t2 {
-				t.Fatalf("[%d, %d) of %q is [%d, %d), by its marks [%d, %d)", at, end, m.text, f1, t1, f2, t2)
+				t.Fatalf("[%d, %d) of %q is [%d, %d), by its marks [%d, %d)", at, end, m.buf, f1, t1, f2, t2)
 			}
 		}
 	})
@@ -360,10 +424,10 @@ func TestAThousandRulesCostLessThanTwiceAHundred(t *testing.T) {
 			t.Fatal(problems[0])
 		}
 		m := newMatcher(s)
-		for k, x := range texts {
-			m.look(k, x)
+		for _, x := range texts {
 			cost[i] += len(x.Content)
 		}
+		m.match(context.Background(), texts)
 		cost[i] += m.runner.work
 		t.Logf("%s: %d", s, cost[i])
 	}

@@ -39,7 +39,7 @@ type pattern struct {
 	needs list
 	also  []list // other such texts, which are rarely there
 
-	words []int32 // of needs, by number, while the set is compiled
+	words []int32 // of needs, by number
 }
 
 // newPattern compiles what a rule wrote: /a regular expression/, or a phrase.

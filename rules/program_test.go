@@ -76,7 +76,7 @@ func FuzzProgramsMatchAsPackageRegexpDoes(f *testing.F) {
 		want := regexp.MustCompile(source).FindStringIndex(text)
 		for _, memory := range []bool{false, true} {
 			m := &matcher{}
-			w := window{0, int32(len(text))}
+			w := window{0, 0, int32(len(text))}
 			if memory {
 				m.runner.remember(p.program, len(text), len(text), 0)
 				m.runner.until = len(text) + 1
@@ -101,7 +101,7 @@ func TestTheWorkOfAProgramIsLinear(t *testing.T) {
 		}
 		text := []byte(strings.Repeat("a", maxShort) + "-")
 		m := &matcher{}
-		if _, end := m.search(p, text, window{0, int32(len(text))}, len(text)); end != noMatch || m.spent {
+		if _, end := m.search(p, text, window{0, 0, int32(len(text))}, len(text)); end != noMatch || m.spent {
 			t.Fatalf("%s: %d %v", source, end, m.spent)
 		}
 		if most := 16 * size(mustParse(t, source)) * len(text); m.runner.work > most {

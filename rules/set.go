@@ -25,6 +25,7 @@ type Set struct {
 	asks     []condition // of rules, in their order
 	places   map[string]int
 	patterns []pattern
+	words    int       // that are looked for, in all finders
 	finders  []*finder // by place
 	direct   [][]int32 // by place: the patterns that are tried on every text
 	users    [][]int32 // by pattern: the rules that ask for it
@@ -268,8 +269,22 @@ func (s *Set) link() {
 	}
 	list := lookFor(words)
 	s.finders, s.direct = make([]*finder, len(s.places)), make([][]int32, len(s.places))
-	for at := range s.finders {
-		s.finders[at] = s.finder(at, list)
+	var wide *finder
+	for at, words := range s.wordsAt(len(list)) {
+		for n := range s.patterns {
+			if p := &s.patterns[n]; p.places.has(at) && !p.local() {
+				s.direct[at] = append(s.direct[at], int32(n))
+			}
+		}
+		if words*4 < len(list)*3 {
+			s.finders[at] = s.finder(list, func(p *pattern) bool { return p.places.has(at) })
+			continue
+		}
+		// Nearly all words are looked for here, as in subject and body: once is enough, and stays nearer to the processor.
+		if wide == nil {
+			wide = s.finder(list, func(*pattern) bool { return true })
+		}
+		s.finders[at] = wide
 	}
 	s.users = make([][]int32, len(s.patterns))
 	for n := range s.asks {
@@ -279,39 +294,55 @@ func (s *Set) link() {
 			}
 		})
 	}
-	for n := range s.patterns {
-		s.patterns[n].words = nil
-	}
+	s.words = len(words)
 	s.scratch.New = func() any { return newMatcher(s) }
 }
 
-// finder makes the finder for a place out of the words of all, and notes the patterns that it cannot find.
-func (s *Set) finder(place int, all []lookedFor) *finder {
+// wordsAt is how many of so many words are looked for at each place.
+func (s *Set) wordsAt(words int) []int {
+	counts := make([]int, len(s.places))
+	for at := range counts {
+		there := make([]bool, words)
+		for n := range s.patterns {
+			if p := &s.patterns[n]; p.places.has(at) {
+				for _, w := range p.words {
+					if !there[w] {
+						there[w] = true
+						counts[at]++
+					}
+				}
+			}
+		}
+	}
+	return counts
+}
+
+// finder makes the finder of some patterns out of the words of all.
+func (s *Set) finder(all []lookedFor, asked func(*pattern) bool) *finder {
 	local := make([]int32, len(all)) // by word: its number in this finder, and one more; 0: it is not there yet
 	var words []lookedFor
-	var owners [][]int32
+	var numbers []int32
+	var phrases, expressions [][2]int32
 	for n := range s.patterns {
 		p := &s.patterns[n]
-		switch {
-		case !p.places.has(place):
-			continue
-		case !p.local():
-			s.direct[place] = append(s.direct[place], int32(n))
+		if !asked(p) {
 			continue
 		}
 		for _, w := range p.words {
 			if local[w] == 0 {
-				words, owners = append(words, all[w]), append(owners, nil)
+				words, numbers = append(words, all[w]), append(numbers, w)
 				local[w] = int32(len(words))
 			}
-			at := local[w] - 1
-			if own := owners[at]; len(own) == 0 || own[len(own)-1] != int32(n) {
-				owners[at] = append(own, int32(n))
+			pair := [2]int32{local[w] - 1, int32(n)}
+			if p.phrase != "" {
+				phrases = append(phrases, pair)
+			} else {
+				expressions = append(expressions, pair)
 			}
 		}
 	}
 	f := newFinder(words)
-	f.owners = owners
+	f.own(numbers, phrases, expressions)
 	return f
 }
 
