@@ -276,7 +276,7 @@ func (s *Set) link() {
 				s.direct[at] = append(s.direct[at], int32(n))
 			}
 		}
-		if words*4 < len(list)*3 {
+		if words*10 < len(list)*9 {
 			s.finders[at] = s.finder(list, func(p *pattern) bool { return p.places.has(at) })
 			continue
 		}
