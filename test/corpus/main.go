@@ -95,7 +95,8 @@ const preface = "# How well spam is told from wanted mail\n\n" +
 	"2019-26, phishing-pot of 2019-24. One half of each set, by a hash of the file name, is learnt from; the other is judged. What collecting servers wrote\n" +
 	"is removed first. Every message comes in the same envelope, and no list is asked. Percentages are of the messages held or worse.\n\n" +
 	"Rules and weights were chosen on the halves that are learnt from (`go run ./test/corpus -folds`), but the other halves were looked at more than once while that was\n" +
-	"done, so their figures flatter a little; mail of other years and sources is the better judge.\n\n```\n"
+	"done, so their figures flatter a little; mail of other years and sources is the better judge. Each site has a secret, by which its lessons are hashed\n" +
+	"and put in order: two runs differ by about one percent of what is caught where something was taught.\n\n```\n"
 
 // judged is the mail that is judged: the second halves.
 func (b *bench) judged() []sample { return b.pick(func(m sample) bool { return m.half == 1 }) }
