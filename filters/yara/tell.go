@@ -49,7 +49,7 @@ func (q *inquiry) hit(h *hit, s filters.Stream) {
 	name := mail.Printable(s.Name, 80)
 	switch {
 	case name != "":
-	case s.Where == "part ": // the message has one part
+	case s.Where == "body": // the message has one part
 		name = "the body"
 	default:
 		name = s.Where

@@ -155,7 +155,7 @@ func TestABodyOfOnePartIsScannedDecoded(t *testing.T) {
 	f := made(t, settings(t, testRules))
 	m := &mail.Mail{Message: mail.Parse(mail.Memory("From: a@a.example\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.StdEncoding.EncodeToString([]byte("fifty points")) + "\r\n"))}
 	facts, err := f.Check(context.Background(), m)
-	if got := told(facts); err != nil || len(got) != 1 || got[0] != "yara.suspicious|body|Scored in body: $a at 0" {
+	if got := told(facts); err != nil || len(got) != 1 || got[0] != "yara.suspicious|body|Scored in the body: $a at 0" {
 		t.Errorf("%q, %v", got, err)
 	}
 }
