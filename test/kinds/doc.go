@@ -1,0 +1,15 @@
+// Package kinds holds letters of the kinds that the public sets of mail lack, and judges them by all that is shipped: other
+// years, sources and languages, unwanted and wanted. They were written for this test, half of them before the rules that
+// they judge (testdata/judged-*) and half to write rules by (testdata/open-*).
+//
+// A file holds letters after each other. The line "== NAME MARKS" begins one; its header and its text follow as a reader
+// sees them, and what a mail program adds is added when it is read. Marks:
+//
+//	2008                 the year of its date; without one, 2020
+//	gb2312, koi8-r …     the character set it is sent in; without one, UTF-8
+//	html, alt            an HTML part alone; one and plain text beside it. A text that begins with < is html without a mark
+//	gif                  a picture inside, named by cid:pic@1
+//	file=NAME            a file is attached
+//	oe                   the header fields of Outlook Express
+//	U, L, R              a newsletter's way out; a mailing list's name; an answer to another letter
+package kinds
