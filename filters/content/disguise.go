@@ -27,9 +27,33 @@ func (g *gathered) disguise() {
 	if n := splitLetters(visible); n >= 3 {
 		g.sign("split_words", "text", fmt.Sprintf("%d times", n))
 	}
+	g.masks(visible)
 	if n := len(g.m.Addresses("To")); n > 5 {
 		g.sign("many_recipients", "header To", strconv.Itoa(n))
 	}
+}
+
+// masks looks for words that are written so that only a reader knows them, and for words that nobody is meant to read.
+func (g *gathered) masks(visible string) {
+	for _, in := range [...]struct{ where, text string }{{"header Subject", g.subject}, {"header From", g.name()}, {"text", visible}} {
+		if w := cmp.Or(maskedWord(in.text), spacedWord(in.text)); w != "" {
+			g.sign("masked_word", in.where, w)
+			break
+		}
+	}
+	if g.language == "" || g.language == "en" {
+		if w := wordRow(visible); w != "" {
+			g.sign("word_row", "text", w)
+		}
+	}
+}
+
+// name is the first author's display name.
+func (g *gathered) name() string {
+	if authors := g.m.Authors(); len(authors) > 0 {
+		return authors[0].Name
+	}
+	return ""
 }
 
 // needlesslyEncoded reports whether a field's words are encoded in base64 though they are ASCII (RFC 2047 section 4 leaves

@@ -60,6 +60,8 @@ func Signs() []Sign {
 		{"encoded_ascii", "the subject or the author is encoded in base64 though it is plain ASCII"},
 		{"mixed_script", "two words or more mix Latin letters with Cyrillic ones or those of mathematics"},
 		{"split_words", "what nobody sees stands between the letters of words"},
+		{"masked_word", "a ware or a firm is written so that only a reader knows it: V1agra, R o l e x, PayPaI"},
+		{"word_row", "many long words stand in a row with no small word among them"},
 		{"many_recipients", "To names more than five"},
 	}
 }
@@ -142,7 +144,7 @@ func (g *gathered) form() {
 	for _, p := range g.html {
 		hidden += countWords(proseOf(p.View().Hidden))
 	}
-	if hidden >= 40 && hidden*2 > g.words {
+	if hidden >= 20 && hidden*2 > g.words {
 		g.sign("hidden_words", "HTML", fmt.Sprintf("%d words are hidden, %d are shown", hidden, g.words))
 	}
 }

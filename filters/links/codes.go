@@ -29,6 +29,7 @@ func Codes() []filters.Code {
 		{Name: "links.image-ip", Meaning: "The message fetches pictures from an IP address rather than from a name.", Chinese: "邮件从 IP 地址而非域名加载图片。"},
 		{Name: "links.elsewhere", Meaning: "Every link to click leads away from the author's domain, and all to one place.", Chinese: "所有可点击链接都指向作者域以外的同一处。"},
 		{Name: "links.foreign", Meaning: "Links to click lead to several places, none of which is the author's or a known mailing service.", Chinese: "可点击的链接指向多处，均不属于作者或已知的群发服务。"},
+		{Name: "links.away", Meaning: "Nothing leads to the author's domain, neither a link nor an address in the text, and all lead to a few other places.", Chinese: "邮件中没有任何链接或网址指向作者的域，全部指向少数其他网站。"},
 		{Name: "links.borrowed", Meaning: "The message shows pictures of a well-known firm's site, and its links lead to neither that firm nor the author.", Chinese: "邮件显示知名公司网站的图片，但链接既不指向该公司也不指向作者。"},
 		{Name: "links.data", Meaning: "A link to click holds a whole page or script instead of leading to one.", Chinese: "可点击的链接内含整个网页或脚本。"},
 		{Name: "links.program", Meaning: "A link starts a program or opens a share on the reader's machine.", Chinese: "链接会在读者电脑上启动程序或打开共享文件夹。"},

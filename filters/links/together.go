@@ -1,6 +1,7 @@
 package links
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 // together looks at all links at once.
 func (c *check) together() {
 	c.elsewhere()
+	c.away()
 	c.shelters()
 	c.borrowed()
 	c.recipients()
@@ -33,7 +35,7 @@ func (c *check) elsewhere() {
 			place = l.Host
 		}
 		places[place] = true
-		if place == c.author || sameName(place, c.author) {
+		if c.home(place) {
 			home = true
 			continue
 		}
@@ -54,6 +56,41 @@ func (c *check) elsewhere() {
 		c.found("links.elsewhere", fmt.Sprintf("Every link to click leads to %s; the author's domain is %s.", first.Host, c.author), first)
 	case !counted:
 		c.found("links.foreign", fmt.Sprintf("No link to click leads to the author's domain, %s.", c.author), first)
+	}
+}
+
+// home reports whether a place is the author's: his domain, one of his name, or one of the firm that his domain is of.
+func (c *check) home(place string) bool {
+	if place == c.author || sameName(place, c.author) {
+		return true
+	}
+	b := c.Brands.Owner(place)
+	return b != nil && b.Owns(c.author)
+}
+
+// away looks whether anything leads to the author at all, be it only written in the text: who asks for something in a firm's
+// name gives its address beside his own. Answers, lists and what mailing services count tell nothing.
+func (c *check) away() {
+	if c.author == "" || len(c.m.Fields("In-Reply-To"))+len(c.m.Fields("References"))+len(c.m.Fields("List-Id"))+len(c.m.Fields("List-Post")) > 0 {
+		return
+	}
+	var first *web.Link
+	places := map[string]bool{}
+	for i := range c.links {
+		l := &c.links[i]
+		class := c.host(l).class
+		if l.Use != web.Click || !l.Web() || l.Where == "pdf" || class.Is(sites.Social|sites.Machinery) {
+			continue
+		}
+		place := cmp.Or(l.Domain, l.Host)
+		if c.home(place) || class.Is(sites.Tracker) {
+			return
+		}
+		places[place] = true
+		first = cmp.Or(first, l)
+	}
+	if first != nil && len(places) <= maxFew {
+		c.found("links.away", fmt.Sprintf("No link leads to the author's domain, %s, nor is one to it written in the text.", c.author), first)
 	}
 }
 

@@ -133,7 +133,7 @@ func (d *draft) fields(date time.Time) []string {
 	id := fmt.Sprintf("<%s.%08x@%s>", date.Format("20060102150405"), uint32(d.hash), host)
 	if d.marks["oe"] { // its identifiers hold the time in units of Windows
 		ticks := uint64(date.UnixNano()/100) + 116444736000000000
-		id = fmt.Sprintf("<%06x%04x%02x$%08x$0a00a8c0@%s>", d.hash&0xfff, ticks>>48, ticks>>40&0xff, ticks>>8&0xffffffff, "home")
+		id = fmt.Sprintf("<%04x%08x$%08x$0a00a8c0@home>", d.hash&0xfff, ticks>>32, ticks&0xffffffff)
 		all = append(all, "X-Priority: 3", "X-MSMail-Priority: Normal", "X-Mailer: Microsoft Outlook Express 6.00.2900.2180", "X-MimeOLE: Produced By Microsoft MimeOLE V6.00.2900.2180")
 	}
 	all = append(all, "Date: "+date.Format(time.RFC1123Z))
