@@ -28,6 +28,7 @@ func (g *gathered) disguise() {
 		g.sign("split_words", "text", fmt.Sprintf("%d times", n))
 	}
 	g.masks(visible)
+	g.numbers(visible)
 	if n := len(g.m.Addresses("To")); n > 5 {
 		g.sign("many_recipients", "header To", strconv.Itoa(n))
 	}
@@ -42,7 +43,11 @@ func (g *gathered) masks(visible string) {
 		}
 	}
 	if g.language == "" || g.language == "en" {
-		if w := wordRow(visible); w != "" {
+		w := wordRow(visible)
+		for _, p := range g.html {
+			w = cmp.Or(w, wordRow(sample(proseOf(p.View().Hidden))))
+		}
+		if w != "" {
 			g.sign("word_row", "text", w)
 		}
 	}

@@ -61,6 +61,9 @@ func Signs() []Sign {
 		{"mixed_script", "two words or more mix Latin letters with Cyrillic ones or those of mathematics"},
 		{"split_words", "what nobody sees stands between the letters of words"},
 		{"masked_word", "a ware or a firm is written so that only a reader knows it: V1agra, R o l e x, PayPaI"},
+		{"china_phone", "the text tells a Chinese mobile number"},
+		{"masked_phone", "the digits of a Chinese mobile number stand apart or are written out"},
+		{"other_address", "the text names an address of another organisation than the author's and the recipient's"},
 		{"word_row", "many long words stand in a row with no small word among them"},
 		{"many_recipients", "To names more than five"},
 	}
