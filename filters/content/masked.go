@@ -15,7 +15,7 @@ var (
 func skeletons(words string) map[string]string {
 	m := map[string]string{}
 	for w := range strings.FieldsSeq(words) {
-		s, _ := skeleton(w)
+		s, _, _ := skeleton(w)
 		m[s] = w
 	}
 	return m
@@ -27,16 +27,16 @@ const looks = "1i|i!ili0o@a3e5s$s4a8b7t"
 // maxMasked is how long a word may be that hides another.
 const maxMasked = 24
 
-// skeleton is a word of ASCII as a reader takes it: look-alike letters as one, what stands between letters left out. odd is
-// how many signs and digits stood in it.
-func skeleton(w string) (s string, odd int) {
+// skeleton is a word of ASCII as a reader takes it: look-alike letters as one, what stands between letters left out. swaps is
+// how many digits and signs stand for letters, between how many stand between them; a word of other signs has no skeleton.
+func skeleton(w string) (s string, swaps, between int) {
 	var b [maxMasked]byte
 	n := 0
 	for i := 0; i < len(w) && n < len(b); i++ {
 		c := w[i] | 0x20*bit(w[i] >= 'A' && w[i] <= 'Z')
 		for k := 0; k < len(looks); k += 2 {
 			if looks[k] == c {
-				odd += int(bit(c != 'l'))
+				swaps += int(bit(c != 'l'))
 				c = looks[k+1]
 				break
 			}
@@ -45,11 +45,13 @@ func skeleton(w string) (s string, odd int) {
 		case c >= 'a' && c <= 'z':
 			b[n] = c
 			n++
+		case strings.IndexByte(".*_-'`~^|", c) >= 0:
+			between++
 		default:
-			odd++
+			return "", 0, 0
 		}
 	}
-	return string(b[:n]), odd
+	return string(b[:n]), swaps, between
 }
 
 // bit is 1 for true.
@@ -64,16 +66,14 @@ func bit(yes bool) byte {
 func maskedWord(text string) string {
 	for w := range strings.FieldsSeq(text) {
 		w = strings.Trim(w, `.,;:!?"'()[]<>*-`)
-		if len(w) < 4 || len(w) > maxMasked || strings.ContainsAny(w, "/@") && !strings.Contains(w, "@g") || !ascii(w) {
+		if len(w) < 4 || len(w) > maxMasked || strings.IndexByte(w, '/') >= 0 || strings.IndexByte(w, '@') >= 0 && strings.IndexByte(w, '.') >= 0 || !ascii(w) {
 			continue
 		}
-		s, odd := skeleton(w)
-		if plain, ok := wares[s]; ok && !strings.EqualFold(w, plain) && !strings.EqualFold(w, plain[:len(plain)-1]+"-"+plain[len(plain)-1:]) {
-			if odd > 0 || mixedCase(w) {
-				return w
-			}
+		s, swaps, between := skeleton(w)
+		if plain, ok := wares[s]; ok && !strings.EqualFold(w, plain) && (swaps > 0 || between > 1 || mixedCase(w)) {
+			return w
 		}
-		if plain, ok := names[s]; ok && !strings.EqualFold(w, plain) && strings.Trim(w, "-._'") == w && !strings.ContainsAny(w, "-._'") && (odd > 0 || mixedCase(w)) {
+		if plain, ok := names[s]; ok && between == 0 && !strings.EqualFold(w, plain) && (swaps > 0 || mixedCase(w)) {
 			return w
 		}
 	}
