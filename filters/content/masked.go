@@ -15,8 +15,8 @@ var (
 func skeletons(words string) map[string]string {
 	m := map[string]string{}
 	for w := range strings.FieldsSeq(words) {
-		s, _, _ := skeleton(w)
-		m[s] = w
+		s := skeleton(w)
+		m[string(s.text[:s.n])] = w
 	}
 	return m
 }
@@ -27,57 +27,73 @@ const looks = "1i|i!ili0o@a3e5s$s4a8b7t"
 // maxMasked is how long a word may be that hides another.
 const maxMasked = 24
 
-// skeleton is a word of ASCII as a reader takes it: look-alike letters as one, what stands between letters left out. swaps is
-// how many digits and signs stand for letters, between how many stand between them; a word of other signs has no skeleton.
-func skeleton(w string) (s string, swaps, between int) {
-	var b [maxMasked]byte
-	n := 0
-	for i := 0; i < len(w) && n < len(b); i++ {
-		c := w[i] | 0x20*bit(w[i] >= 'A' && w[i] <= 'Z')
+// A bones is a word of ASCII as a reader takes it: look-alike letters as one, what stands between letters left out.
+type bones struct {
+	text    [maxMasked]byte
+	n       int
+	swaps   int // digits and signs that stand for letters
+	between int // signs that stand between letters
+}
+
+// skeleton makes a word's. One of other signs than those that hide letters has none.
+func skeleton(w string) (s bones) {
+	for i := 0; i < len(w) && s.n < maxMasked; i++ {
+		c := w[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
 		for k := 0; k < len(looks); k += 2 {
 			if looks[k] == c {
-				swaps += int(bit(c != 'l'))
+				if c != 'l' {
+					s.swaps++
+				}
 				c = looks[k+1]
 				break
 			}
 		}
 		switch {
 		case c >= 'a' && c <= 'z':
-			b[n] = c
-			n++
+			s.text[s.n] = c
+			s.n++
 		case strings.IndexByte(".*_-'`~^|", c) >= 0:
-			between++
+			s.between++
 		default:
-			return "", 0, 0
+			return bones{}
 		}
 	}
-	return string(b[:n]), swaps, between
-}
-
-// bit is 1 for true.
-func bit(yes bool) byte {
-	if yes {
-		return 1
-	}
-	return 0
+	return s
 }
 
 // maskedWord is the first word of a text that a reader takes for another, such as V1agra, C.i.a.l.i.s or PayPaI; empty if there is none.
 func maskedWord(text string) string {
 	for w := range strings.FieldsSeq(text) {
+		if len(w) < 4 || len(w) > 2*maxMasked || plainWord(w) {
+			continue
+		}
 		w = strings.Trim(w, `.,;:!?"'()[]<>*-`)
 		if len(w) < 4 || len(w) > maxMasked || strings.IndexByte(w, '/') >= 0 || strings.IndexByte(w, '@') >= 0 && strings.IndexByte(w, '.') >= 0 || !ascii(w) {
 			continue
 		}
-		s, swaps, between := skeleton(w)
-		if plain, ok := wares[s]; ok && !strings.EqualFold(w, plain) && (swaps > 0 || between > 1 || mixedCase(w)) {
+		s := skeleton(w)
+		if plain, ok := wares[string(s.text[:s.n])]; ok && !strings.EqualFold(w, plain) && (s.swaps > 0 || s.between > 1 || mixedCase(w)) {
 			return w
 		}
-		if plain, ok := names[s]; ok && between == 0 && !strings.EqualFold(w, plain) && (swaps > 0 || mixedCase(w)) {
+		if plain, ok := names[string(s.text[:s.n])]; ok && s.between == 0 && !strings.EqualFold(w, plain) && (s.swaps > 0 || mixedCase(w)) {
 			return w
 		}
 	}
 	return ""
+}
+
+// plainWord reports whether a word is small letters behind a first letter of any size, maybe with a mark at its end: nothing is
+// masked so.
+func plainWord(w string) bool {
+	for i := 1; i < len(w); i++ {
+		if c := w[i]; (c < 'a' || c > 'z') && (i < len(w)-1 || c != '.' && c != ',') {
+			return false
+		}
+	}
+	return letterKind(w[0]) != 'd' && letterKind(w[0]) != '-'
 }
 
 // mixedCase reports whether an l stands among capitals or a capital I among small letters, as where one is meant to be taken for the
@@ -99,23 +115,28 @@ func mixedCase(w string) bool {
 // spacedWord is the first word of a text whose letters stand apart, small ones among them: R o l e x. Headings are spaced
 // in capitals.
 func spacedWord(text string) string {
-	fields := strings.Fields(text)
-	for from := 0; from < len(fields); from++ {
-		n, small := 0, 0
-		for from+n < len(fields) && len(strings.TrimRight(fields[from+n], ":,.!?")) == 1 {
-			switch letterKind(fields[from+n][0]) {
-			case 'a':
-				small++
-			case 'A':
-			default:
-				small -= 100
+	from, end, n, small := 0, 0, 0, 0
+	at := 0
+	for w := range strings.FieldsSeq(text) {
+		at += strings.Index(text[at:], w)
+		kind := letterKind(w[0])
+		if kind != 'd' && kind != '-' && (len(w) == 1 || len(w) == 2 && letterKind(w[1]) == '-') {
+			if n == 0 {
+				from = at
 			}
-			n++
+			if n++; kind == 'a' {
+				small++
+			}
+			end = at + len(w)
+		} else if n >= 4 && small >= 3 {
+			break
+		} else {
+			n, small = 0, 0
 		}
-		if n >= 4 && small >= 3 {
-			return strings.Join(fields[from:from+n], " ")
-		}
-		from += n
+		at += len(w)
+	}
+	if n >= 4 && small >= 3 {
+		return text[from:end]
 	}
 	return ""
 }

@@ -134,6 +134,10 @@ func TestEachCodeIsStatedForItsReasonAndNotForOneThatComesNear(t *testing.T) {
 		{"links.foreign", "", a("https://evil.net/1", "x") + a("https://other.net/", "y"), a("https://sender.net/1", "x") + a("https://other.net/", "y")},
 		{"links.foreign", "", a("https://evil.net/1", "x") + a("https://other.net/", "y"), a("https://evil.net/1", "https://evil.net/") + " www.other.net"},
 		{"links.elsewhere", "", a("https://evil.net/1", "x"), a("https://evil.net/1", "x") + a("https://other.net/", "y")},
+		{"links.away", "", "see https://evil.net/1 and www.other.net", "see https://evil.net/1 or www.sender.com"},
+		{"links.away", "", a("https://evil.net/1", "x"), a("https://evil.net/1", "x") + home},
+		{"links.away", "", a("https://evil.net/1", "x"), a("https://u1.ct.sendgrid.net/ls/click?upn=1", "x")},
+		{"links.away", "", a("https://evil.net/1", "x"), a("https://a.net/", "x") + a("https://b.net/", "x") + a("https://c.net/", "x") + a("https://d.net/", "x") + a("https://e.net/", "x")},
 		{"links.borrowed", "", `<img src="https://www.paypalobjects.com/logo.png">` + a("https://evil.net/", "x"), `<img src="https://www.paypalobjects.com/logo.png">` + a("https://www.paypal.com/", "x")},
 		{"links.data", "", a("data:text/html,&lt;script>", "x"), `<img src="data:text/html,x">` + a("data:image/png;base64,AA", "x")},
 		{"links.data", "", a("javascript:alert(1)", "x"), a("mailto:x@y.net", "x")},
@@ -154,6 +158,21 @@ func TestEachCodeIsStatedForItsReasonAndNotForOneThatComesNear(t *testing.T) {
 		}
 		if got := codes(run(t, f, letter(t, c.extra, c.near))); slices.Contains(got, c.code) {
 			t.Errorf("%s is stated for %.90s, which only comes near", c.code, c.near)
+		}
+	}
+}
+
+// What a firm links to of its own is not elsewhere, whichever of its domains it writes from; answers and lists lead anywhere.
+func TestAFirmsDomainsAreOneHome(t *testing.T) {
+	f := filter(t, nil)
+	text := "From: Microsoft <x@accountprotection.microsoft.com>\r\nTo: reader@ours-office.com\r\nSubject: x\r\n%sContent-Type: text/html\r\n\r\n" + a("https://%s/activity", "Review") + "\r\n"
+	for _, c := range []struct {
+		extra, host string
+		away        bool
+	}{{"", "account.live.com", false}, {"", "live.evil.net", true}, {"In-Reply-To: <1@ours-office.com>\r\n", "live.evil.net", false}, {"List-Id: <a.b.net>\r\n", "live.evil.net", false}} {
+		got := codes(run(t, f, &mail.Mail{Envelope: &mail.Envelope{}, Message: mail.Parse(mail.Memory(fmt.Sprintf(text, c.extra, c.host)))}))
+		if slices.Contains(got, "links.away") != c.away || !c.away && c.extra == "" && slices.Contains(got, "links.elsewhere") {
+			t.Errorf("%s %s: %v", c.extra, c.host, got)
 		}
 	}
 }
