@@ -43,9 +43,9 @@ func (g *gathered) masks(visible string) {
 		}
 	}
 	if g.language == "" || g.language == "en" {
-		w := wordRow(visible)
+		w := wordRow(visible, rowOfWords)
 		for _, p := range g.html {
-			w = cmp.Or(w, wordRow(sample(proseOf(p.View().Hidden))))
+			w = cmp.Or(w, wordRow(sample(proseOf(p.View().Hidden)), hiddenRow))
 		}
 		if w != "" {
 			g.sign("word_row", "text", w)

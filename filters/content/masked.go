@@ -142,18 +142,21 @@ func spacedWord(text string) string {
 }
 
 // A rowOfWords counts words of a text that stand in a row with nothing but blanks between them, all of four small letters and
-// more: no sentence of English has so many without a small word. Lists of keywords have commas.
-const rowOfWords = 13
+// more: no sentence of English has so many without a small word. Lists of keywords have commas. Of words that are hidden fewer do.
+const (
+	rowOfWords = 13
+	hiddenRow  = 8
+)
 
-// wordRow is the beginning of the first such row; empty if there is none.
-func wordRow(text string) string {
+// wordRow is the beginning of the first row of so many words; empty if there is none.
+func wordRow(text string, most int) string {
 	row := 0
 	for w := range strings.FieldsSeq(text) {
 		if len(w) < 4 || len(w) > 16 || !small(w) {
 			row = 0
 			continue
 		}
-		if row++; row == rowOfWords {
+		if row++; row == most {
 			at := strings.Index(text, w)
 			return text[max(0, at-60) : at+len(w)]
 		}

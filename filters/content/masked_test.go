@@ -32,7 +32,7 @@ func TestSpacedWordsAreFoundAndHeadingsAreNot(t *testing.T) {
 }
 
 func TestARowOfWordsIsNoSentence(t *testing.T) {
-	if wordRow("click catalytic dulse oblique maharani stutter brisk agouti cadence filmy horsefly lummox pious vermeil quartz") == "" {
+	if wordRow("click catalytic dulse oblique maharani stutter brisk agouti cadence filmy horsefly lummox pious vermeil quartz", rowOfWords) == "" {
 		t.Error("a row of words is not found")
 	}
 	for _, s := range []string{
@@ -40,7 +40,7 @@ func TestARowOfWordsIsNoSentence(t *testing.T) {
 		"keywords: spam, filter, mail, gateway, security, network, server, client, message, header, folder, attachment, signature",
 		strings.Repeat("Every Word Begins With Capitals Like Headings Often ", 3),
 	} {
-		if w := wordRow(s); w != "" {
+		if w := wordRow(s, rowOfWords); w != "" {
 			t.Errorf("%q is a row of words: %q", s, w)
 		}
 	}
