@@ -34,6 +34,9 @@ func (c *check) elsewhere() {
 		if place == "" {
 			place = l.Host
 		}
+		if c.firms(l, place) {
+			continue
+		}
 		places[place] = true
 		if c.home(place) {
 			home = true
@@ -68,6 +71,12 @@ func (c *check) home(place string) bool {
 	return b != nil && b.Owns(c.author)
 }
 
+// firms reports whether a link leads to a well-known firm's own site, where others cannot put what they like: whoever is paid
+// or sends a parcel sends his customers there.
+func (c *check) firms(l *web.Link, place string) bool {
+	return c.Brands.Owner(place) != nil && l.Inside == "" && !c.host(l).class.Is(sites.Hosting|sites.Bucket|sites.Redirector|sites.Shortener|sites.Image|sites.Freemail)
+}
+
 // away looks whether anything leads to the author at all, be it only written in the text: who asks for something in a firm's
 // name gives its address beside his own. Answers, lists and what mailing services count tell nothing.
 func (c *check) away() {
@@ -83,7 +92,7 @@ func (c *check) away() {
 			continue
 		}
 		place := cmp.Or(l.Domain, l.Host)
-		if c.home(place) || class.Is(sites.Tracker) {
+		if c.home(place) || c.firms(l, place) || class.Is(sites.Tracker) {
 			return
 		}
 		places[place] = true
