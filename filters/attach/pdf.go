@@ -22,12 +22,9 @@ const (
 )
 
 var (
-	pdfURI      = regexp.MustCompile(`/URI\s*\(([^()\\]{1,1000})\)`)
-	pdfEmbedded = regexp.MustCompile(`/(?:F|UF|DOS|Mac|Unix)\s+(\d{1,10})\s+\d{1,5}\s+R`)
-	pdfFilter   = regexp.MustCompile(`/Filter\s*(\[[^\]]*\]|/[A-Za-z0-9]+)`)
-	pdfLength   = regexp.MustCompile(`/Length\s+(\d{1,9})\b`)
-	pdfName     = regexp.MustCompile(`/[A-Za-z0-9]+`)
-	pdfFileName = regexp.MustCompile(`/(?:UF|F)\s*\(([^()\\]{1,255})\)`)
+	pdfFilter = regexp.MustCompile(`/Filter\s*(\[[^\]]*\]|/[A-Za-z0-9]+)`)
+	pdfLength = regexp.MustCompile(`/Length\s+(\d{1,9})\b`)
+	pdfName   = regexp.MustCompile(`/[A-Za-z0-9]+`)
 )
 
 // A pdfFacts is what the names of a PDF say that a viewer would do.
@@ -41,22 +38,7 @@ type pdfFacts struct {
 // look finds the names that make a viewer act (ISO 32000-1 section 12.6). Names may spell any character as #xx (7.3.5).
 func (f *pdfFacts) look(b []byte) {
 	b = spelledOut(b)
-	f.names(b)
-	for _, m := range pdfURI.FindAllSubmatch(b, maxLinks) {
-		f.urls = append(f.urls, string(m[1]))
-	}
-	if bytes.Contains(b, []byte("/EF")) {
-		for _, m := range pdfEmbedded.FindAllSubmatch(b, maxEntries) {
-			f.files[string(m[1])] = true
-		}
-		if m := pdfFileName.FindSubmatch(b); m != nil && f.name == "" {
-			f.name = string(m[1])
-		}
-	}
-}
-
-// names looks at each name once.
-func (f *pdfFacts) names(b []byte) {
+	files := bytes.Contains(b, []byte("/EF"))
 	for {
 		i := bytes.IndexByte(b, '/')
 		if i < 0 {
@@ -80,9 +62,47 @@ func (f *pdfFacts) names(b []byte) {
 			f.embedded = true
 		case "Encrypt":
 			f.crypt = true
+		case "URI":
+			if s := pdfString(b[n:], 1000); s != "" && len(f.urls) < maxLinks {
+				f.urls = append(f.urls, s)
+			}
+		case "F", "UF", "DOS", "Mac", "Unix":
+			if files {
+				f.file(string(b[:n]), b[n:])
+			}
 		}
 		b = b[n:]
 	}
+}
+
+// file takes what stands behind a name that leads to a file: the number of the object that is one, or its name.
+func (f *pdfFacts) file(name string, b []byte) {
+	if ref := bytes.TrimLeft(b[:min(len(b), 64)], blankOctets); len(ref) > 0 && isBlank(b[0]) && digits(ref[:1]) {
+		if words := bytes.Fields(ref); len(words) > 2 && digits(words[0]) && digits(words[1]) && words[2][0] == 'R' && len(f.files) < maxEntries {
+			f.files[string(words[0])] = true
+		}
+		return
+	}
+	if f.name == "" && (name == "F" || name == "UF") {
+		f.name = pdfString(b, 255)
+	}
+}
+
+func digits(b []byte) bool {
+	return len(b) <= 10 && bytes.IndexFunc(b, func(r rune) bool { return r < '0' || r > '9' }) < 0
+}
+
+// pdfString is the string in parentheses at the start of b, without escapes and of at most so many octets; empty if none is there.
+func pdfString(b []byte, most int) string {
+	b = bytes.TrimLeft(b[:min(len(b), most+100)], blankOctets)
+	if len(b) == 0 || b[0] != '(' {
+		return ""
+	}
+	end := bytes.IndexAny(b[1:], "()\\")
+	if end < 0 || b[1+end] != ')' || end > most {
+		return ""
+	}
+	return string(b[1 : 1+end])
 }
 
 // spelledOut is b with each #xx as the octet that it stands for.
