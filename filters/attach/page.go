@@ -26,7 +26,7 @@ func readSigns(b []byte) (s pageSigns) {
 		switch c {
 		case ':':
 			if before|0x20 == 'a' && endsIn(b[:i], "data") {
-				s.dataLink = refersTo(b[:i-len("data")]) && holdsFile(b[i+1:])
+				s.dataLink = holdsFile(b[i+1:]) && refersTo(b[:i-len("data")])
 			}
 			continue
 		case '=':
@@ -95,16 +95,16 @@ func refersTo(b []byte) bool {
 
 // holdsFile reports whether the type at the start of b, of a data URL, is that of a file or of a page.
 func holdsFile(b []byte) bool {
-	kind := strings.ToLower(string(b[:min(len(b), 64)]))
-	if strings.HasPrefix(kind, "application") || strings.HasPrefix(kind, "text/html") {
+	end := 0
+	for end < len(b) && end < 64 && (b[end]|0x20 >= 'a' && b[end]|0x20 <= 'z' || strings.IndexByte("/.+-", b[end]) >= 0) {
+		end++
+	}
+	kind := b[:end]
+	if endsIn(kind[:min(end, len("application"))], "application") || endsIn(kind[:min(end, len("text/html"))], "text/html") {
 		return true
 	}
-	end := strings.IndexFunc(kind, func(r rune) bool { return (r < 'a' || r > 'z') && !strings.ContainsRune("/.+-", r) })
-	if end < 0 {
-		end = len(kind)
-	}
-	_, name, ok := strings.Cut(kind[:end], "/")
-	return ok && strings.Contains(name, "zip")
+	slash := bytes.IndexByte(kind, '/')
+	return slash >= 0 && bytes.Contains(bytes.ToLower(kind[slash:]), []byte("zip"))
 }
 
 // decodes reports whether a page makes octets: by atob(, fromCharCode, Uint8Array or new Blob.
