@@ -99,8 +99,8 @@ func TestPicturesThatWereNotLookedAtAreTold(t *testing.T) {
 	}
 	code := `<img src="data:image/png;base64,` + picture(t, "https://evil.net/x") + `">`
 	for what, c := range map[string]struct{ shows, near string }{
-		"many":  {strings.Repeat(blank(40), 100) + code, strings.Repeat(blank(40), 99) + code},
-		"large": {blank(3000) + code, blank(2800) + code},
+		"many":  {strings.Repeat(blank(40), 101), strings.Repeat(blank(40), 3) + code},
+		"large": {blank(3000), blank(300) + code},
 	} {
 		if got := codes(run(t, filter(t, nil), letter(t, "", c.shows))); !slices.Contains(got, "links.pictures") {
 			t.Errorf("%s: %v", what, got)
