@@ -26,6 +26,9 @@ func toUTF8(name string, b []byte) (text string, known bool) {
 	case "utf-16", "utf16", "utf-16le", "utf-16be", "ucs-2", "iso-10646-ucs-2", "unicode":
 		return utf16Text(name, b), true
 	}
+	if text, ok := rareText(name, b); ok {
+		return text, true
+	}
 	if isPlain(b) && !strings.HasPrefix(name, "iso-2022") && !strings.HasPrefix(name, "hz") && !strings.Contains(name, "32") {
 		return string(b), true
 	}
