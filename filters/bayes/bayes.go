@@ -46,7 +46,7 @@ type band struct {
 
 // bands are from the outside in, spam before ham.
 var bands = [...]band{
-	{"bayes.spam-999", 0.999, true}, {"bayes.spam-99", 0.99, true}, {"bayes.spam-95", 0.95, true}, {"bayes.spam-80", 0.80, true},
+	{"bayes.spam-999", 0.999, true}, {"bayes.spam-99", 0.99, true}, {"bayes.spam-98", 0.98, true}, {"bayes.spam-95", 0.95, true}, {"bayes.spam-90", 0.90, true}, {"bayes.spam-80", 0.80, true},
 	{"bayes.ham-99", 0.99, false}, {"bayes.ham-95", 0.95, false}, {"bayes.ham-80", 0.80, false},
 }
 
