@@ -37,6 +37,7 @@ var (
 	errEntryWide = &problem{status: http.StatusForbidden, key: "error.wide"}
 	errMoved     = &problem{status: http.StatusConflict, key: "error.moved"}
 	errProve     = &problem{status: http.StatusForbidden, key: "error.prove"}
+	errAgain     = &problem{status: http.StatusForbidden, key: "error.again"}
 )
 
 // A refusal is problems of a policy that was not changed.

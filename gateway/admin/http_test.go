@@ -226,7 +226,10 @@ func TestPeopleAreManagedOnPages(t *testing.T) {
 	if w := b.do(bob, get, "/quarantine/m2", nil); w.Code != 200 {
 		t.Errorf("bob's own message: %d", w.Code)
 	}
-	if w := b.do(ada, post, "/people/bob/remove", url.Values{}); w.Code != 303 {
+	if w := b.do(ada, post, "/people/bob/remove", url.Values{}); w.Code != 200 || b.do(bob, get, "/quarantine", nil).Code != 200 {
+		t.Errorf("removal is not asked about first: %d", w.Code)
+	}
+	if w := b.do(ada, post, "/people/bob/remove", url.Values{"sure": {"1"}}); w.Code != 303 {
 		t.Errorf("remove: %d", w.Code)
 	}
 	if w := b.do(bob, get, "/quarantine", nil); w.Code != 303 || !strings.HasPrefix(w.Header().Get("Location"), "/login") {
