@@ -115,7 +115,12 @@ func TestEntriesAreSeenAndRemovedByTheirOwners(t *testing.T) { // O-05
 	}
 	for who, may := range map[string][]string{"alice": {"alice"}, "rev": {"rev"}} {
 		for owner, k := range key {
+			n := len(b.rooms.Made())
 			w := b.do(b.as(who), post, "/lists/"+k+"/remove", url.Values{})
+			if want := map[bool]int{true: 200, false: 404}[slices.Contains(may, owner)]; w.Code != want || len(b.rooms.Made()) != n {
+				t.Errorf("%s is not asked before %s's is removed: %d, want %d", who, owner, w.Code, want)
+			}
+			w = b.do(b.as(who), post, "/lists/"+k+"/remove", url.Values{"sure": {"1"}})
 			if want := map[bool]int{true: 303, false: 404}[slices.Contains(may, owner)]; w.Code != want {
 				t.Errorf("%s removes %s's: %d, want %d", who, owner, w.Code, want)
 			}
@@ -125,7 +130,7 @@ func TestEntriesAreSeenAndRemovedByTheirOwners(t *testing.T) { // O-05
 	if strings.Contains(page, "partner.example") || strings.Contains(page, "open proxy range") || strings.Contains(page, "vips") {
 		t.Error("a user sees entries of others")
 	}
-	if w := b.do(b.as("ada"), post, "/lists/"+key["ada"]+"/remove", url.Values{}); w.Code != 303 {
+	if w := b.do(b.as("ada"), post, "/lists/"+key["ada"]+"/remove", url.Values{"sure": {"1"}}); w.Code != 303 {
 		t.Errorf("an administrator: %d", w.Code)
 	}
 }
@@ -279,7 +284,8 @@ func TestFlowIsLookedAfter(t *testing.T) {
 		{"/hold/cancel", url.Values{"id": {"0m9w0001a"}}, ""},
 		{"/hold/cancel", url.Values{"id": {"0m9w0001a"}, "sure": {"1"}}, "cancel 0m9w0001a by ada"},
 		{"/waiting/let", url.Values{"key": {"w1"}, "sender": {"x"}}, "let w1"},
-		{"/known/forget", url.Values{"address": {"@supplier.example"}}, "forget @supplier.example"},
+		{"/known/forget", url.Values{"address": {"@supplier.example"}}, ""},
+		{"/known/forget", url.Values{"address": {"@supplier.example"}, "sure": {"1"}}, "forget @supplier.example"},
 	}
 	for _, s := range steps {
 		n := len(b.rooms.Asked())
@@ -290,7 +296,7 @@ func TestFlowIsLookedAfter(t *testing.T) {
 			t.Errorf("%s did %q, want %q", s.path, got, s.done)
 		}
 	}
-	for path, form := range map[string]url.Values{"/hold/cancel": {"id": {"gone"}, "sure": {"1"}}, "/waiting/let": {"key": {"gone"}}, "/known/forget": {"address": {"gone"}}} {
+	for path, form := range map[string]url.Values{"/hold/cancel": {"id": {"gone"}, "sure": {"1"}}, "/waiting/let": {"key": {"gone"}}, "/known/forget": {"address": {"gone"}, "sure": {"1"}}} {
 		if w := b.do(ada, post, path, form); w.Code != 404 {
 			t.Errorf("%s of what is not there: %d", path, w.Code)
 		}

@@ -29,6 +29,7 @@ func site(t *testing.T) (*House, string) {
 			t.Fatal(err)
 		}
 	}
+	h.Accounts = accounts
 	h.Meter = admin.NewMeter()
 	h.Day(h.Meter)
 	r := h.Rooms

@@ -33,6 +33,7 @@ type House struct {
 	Checks   []admin.Check
 	Meter    *admin.Meter
 	Rooms    *rooms.Rooms
+	Accounts *admin.Accounts
 	now      time.Time
 }
 

@@ -128,5 +128,89 @@ func TestTheOverviewKeepsItselfFresh(t *testing.T) {
 	until("what had to wait", func() bool { return figure() != was })
 }
 
+// What the overview shows is said to be old once the gateway does not answer or the person is logged out, and is fresh again
+// after that without a word.
+func TestAnOverviewThatIsNotFreshSaysSo(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	tab, err := b.Open(Look{Width: 360, Height: 740, Phone: true, Language: "zh-CN"})
+	must(t, err)
+	must(t, tab.Do("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": fastClock}, nil))
+	enter(t, tab, url, "ada")
+	must(t, tab.Go(url+"/"))
+	note := func() (text string) {
+		must(t, tab.Eval(`document.querySelector(".stale") ? document.querySelector(".stale").textContent : ""`, &text))
+		return text
+	}
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for range 400 {
+			if ok() {
+				return
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		t.Fatalf("%s did not come about: %q", what, note())
+	}
+	offline := func(is bool) {
+		must(t, tab.Do("Network.emulateNetworkConditions", map[string]any{"offline": is, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}, nil))
+	}
+	offline(true)
+	until("a word that it is old", func() bool { return strings.Contains(note(), "网关没有响应") && !strings.Contains(note(), "{") })
+	offline(false)
+	until("a fresh page", func() bool { return note() == "" })
+	must(t, h.Accounts.SetPassword(t.Context(), "ada", password+"2", false)) // ends the session
+	until("a word that the person is logged out", func() bool { return strings.Contains(note(), "您已退出登录") })
+	must(t, tab.Submit(".stale a"))
+	var at string
+	must(t, tab.Eval(`location.pathname`, &at))
+	if at != "/login" {
+		t.Errorf("the way to log in leads to %s", at)
+	}
+}
+
+// A form that is pressed twice is sent once: the second answer would be that nothing is left to do, and the first, what the
+// mail server said, would never be seen.
+func TestAFormIsSentOnce(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	tab, err := b.Open(Look{Width: 1280, Height: 900, Language: "en"})
+	must(t, err)
+	enter(t, tab, url, "ada")
+	must(t, tab.Go(url+"/quarantine/0m9xspoofk/release"))
+	must(t, tab.Eval(`window.presses = 0; document.addEventListener("click", () => window.presses++); document.querySelector(".buttons button").click(); document.querySelector(".buttons button").click(); window.presses`, nil))
+	var text string
+	for range 200 {
+		if tab.Eval(`document.querySelector("h1").textContent + document.body.textContent`, &text) == nil && !strings.Contains(text, "Look once more") {
+			break
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	if len(h.Released) != 2 || !strings.HasPrefix(text, "Released") || !strings.Contains(text, "queued as 4F2A9C1B") {
+		t.Errorf("released %q\n%s", h.Released, text)
+	}
+}
+
+// What somebody wrote into a draft of the policy is not lost with the session, with scripts or without.
+func TestADraftOutlivesTheSession(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	tab, err := b.Open(Look{Width: 360, Height: 740, Phone: true, Language: "en", NoScript: true})
+	must(t, err)
+	enter(t, tab, url, "ada")
+	must(t, tab.Go(url+"/policy/draft"))
+	must(t, tab.Eval(`document.getElementById("text").value = "# an hour of work </textarea>\n"`, nil))
+	must(t, h.Accounts.SetPassword(t.Context(), "ada", password, false)) // ends the session
+	must(t, tab.Submit(".buttons button"))
+	var got struct {
+		Text, Login string
+		Wide        bool
+	}
+	must(t, tab.Eval(`({Text: document.querySelector("textarea").value, Login: document.querySelector(".buttons .primary").getAttribute("href"), Wide: document.documentElement.scrollWidth > innerWidth})`, &got))
+	if got.Text != "# an hour of work </textarea>\n" || got.Login != "/login?next=%2Fpolicy%2Fdraft" || got.Wide {
+		t.Errorf("%+v", got)
+	}
+}
+
 // fastClock makes the page's seconds a hundredth as long.
 const fastClock = `{ const later = window.setTimeout; window.setTimeout = (f, ms, ...more) => later(f, ms / 100, ...more); }`
