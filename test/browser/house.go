@@ -29,7 +29,8 @@ type House struct {
 	content  map[string][]byte
 	records  []journal.Record // newest first
 	Refuse   map[string]string
-	Released []string // "id address", in order
+	Released []string      // "id address", in order
+	Pause    time.Duration // how long the next hop takes for a message
 	Checks   []admin.Check
 	Meter    *admin.Meter
 	Rooms    *rooms.Rooms
@@ -153,6 +154,7 @@ func (h *House) Open(_ context.Context, id string) (quarantine.Content, error) {
 func (h *House) Release(_ context.Context, id string, rcpts []string, actor string) ([]admin.ReleaseOutcome, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	time.Sleep(h.Pause)
 	var out []admin.ReleaseOutcome
 	rec := journal.Record{V: journal.Version, Kind: journal.Disposal, ID: id, Time: h.now, Actor: actor, Action: "release"}
 	for _, a := range rcpts {
