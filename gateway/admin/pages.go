@@ -102,6 +102,7 @@ func (d *desk) funcs(lang string) template.FuncMap {
 		"visible": func(s string) []piece { return escapeHidden(s, "") },
 		"clip":    clip,
 		"plain":   mail.Printable,
+		"promise": func(s string) promise { return d.promise(lang, s) },
 		"join":    strings.Join,
 		"add":     func(a, b int) int { return a + b },
 		"num":     func(n any) string { return groupDigits(fmt.Sprint(n)) },
