@@ -151,3 +151,50 @@ func TestEveryPageLooksRight(t *testing.T) {
 		})
 	}
 }
+
+// The head of the pages is one line and fits on every width between a phone's and a wide desk's, in both languages, also for
+// somebody whose name is long.
+func TestTheHeadFitsEveryWidth(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	const name = "someone.with.a.rather.long.name@department.example.com"
+	_, err := h.Accounts.Create(t.Context(), admin.AccountSpec{Name: name, Roles: []admin.Role{admin.Admin}, Password: password})
+	must(t, err)
+	for _, lang := range []string{"en", "zh-CN"} {
+		tab, err := b.Open(Look{Width: 1280, Height: 900, Language: lang})
+		must(t, err)
+		enter(t, tab, url, name)
+		for _, page := range []string{"/tls", "/lists"} {
+			must(t, tab.Go(url+page))
+			for _, width := range []int{320, 360, 600, 704, 706, 768, 832, 834, 900, 960, 1024, 1056, 1150, 1154, 1280, 1920} {
+				must(t, tab.Do("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil))
+				var got struct{ Head, Label, Over float64 }
+				must(t, tab.Eval(`({Head: document.querySelector(".top").getBoundingClientRect().height, Over: document.documentElement.scrollWidth - innerWidth,
+					Label: Math.max(...[...document.querySelectorAll(".nav a span, .lang button, .pill, .who")].map(e => e.getBoundingClientRect().height))})`, &got))
+				if got.Head > 64 || got.Label > 46 || got.Over > 0 {
+					t.Errorf("%s in %s at %d px: the head is %v px high, a label %v, and the page %v px too wide", page, lang, width, got.Head, got.Label, got.Over)
+				}
+			}
+		}
+	}
+}
+
+// On paper a message is dark on white whatever the screen is, without what only a screen can do.
+func TestPaperIsWhite(t *testing.T) {
+	b := chromium(t)
+	_, url := site(t)
+	tab, err := b.Open(Look{Width: 1280, Height: 900, Dark: true, Language: "en"})
+	must(t, err)
+	enter(t, tab, url, "ada")
+	must(t, tab.Go(url+"/quarantine/0m9xspoofk"))
+	must(t, tab.Do("Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil))
+	var got struct {
+		Ink, Scheme string
+		Buttons     int
+	}
+	must(t, tab.Eval(`({Ink: getComputedStyle(document.querySelector("h1")).color, Scheme: getComputedStyle(document.documentElement).colorScheme,
+		Buttons: [...document.querySelectorAll("button, .button, .nav, form")].filter(e => e.checkVisibility() && e.getBoundingClientRect().height > 0).length})`, &got))
+	if got.Ink != "rgb(29, 35, 32)" || got.Scheme != "light" || got.Buttons != 0 {
+		t.Errorf("%+v", got)
+	}
+}
