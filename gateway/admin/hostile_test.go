@@ -156,3 +156,30 @@ func FuzzPasswordHash(f *testing.F) {
 		}
 	})
 }
+
+// N-11: an address that is made long so that its end is not seen shows its end all the same, on every page that lists,
+// asks or decides, and in digests.
+func TestTheEndOfALongAddressIsShown(t *testing.T) {
+	const long = "security@yourbank.example.login-session-0123456789-0123456789-0123456789-0123456789-0123456789.evil-host.example"
+	for in, want := range map[string]string{"a@b.example": "a@b.example", long: "security@yourba…789-0123456789.evil-host.example", strings.Repeat("盒", 60): strings.Repeat("盒", 15) + "…" + strings.Repeat("盒", 32)} {
+		if got := elide(in, 48); got != want {
+			t.Errorf("%q is shown as %q", in, got)
+		}
+	}
+	if got := shortAddress(long); !strings.HasSuffix(got, ".evil-host.example") || !strings.HasPrefix(got, "security@") || len(got) > 90 {
+		t.Errorf("a digest shows %q", got)
+	}
+	b := newBench(t)
+	b.house.put("long", "hello", "spam", "alice@example.com")
+	for i := range b.house.entries {
+		if e := &b.house.entries[i]; e.ID == "long" {
+			e.Author, e.MailFrom = long, long
+		}
+	}
+	for _, path := range []string{"/quarantine", "/quarantine/long", "/quarantine/long/release", "/quarantine/long/delete", "/quarantine/long/sender?verb=allow", "/quarantine/long/sender?verb=deny"} {
+		page := b.do(b.as("ada"), get, path, nil).Body.String()
+		if shown, cut := strings.Count(page, ".evil-host.example"), strings.Count(page, "login-session-…"); shown == 0 || cut > 0 {
+			t.Errorf("%s shows its end %d times, and cuts it off %d times", path, shown, cut)
+		}
+	}
+}

@@ -101,6 +101,7 @@ func (d *desk) funcs(lang string) template.FuncMap {
 		"meaning": func(code string) string { return d.meanings[lang][code] },
 		"visible": func(s string) []piece { return escapeHidden(s, "") },
 		"clip":    clip,
+		"elide":   elide,
 		"plain":   mail.Printable,
 		"promise": func(s string) promise { return d.promise(lang, s) },
 		"join":    strings.Join,

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,5 +197,53 @@ func TestPaperIsWhite(t *testing.T) {
 		Buttons: [...document.querySelectorAll("button, .button, .nav, form")].filter(e => e.checkVisibility() && e.getBoundingClientRect().height > 0).length})`, &got))
 	if got.Ink != "rgb(29, 35, 32)" || got.Scheme != "light" || got.Buttons != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A message of a hundred attachments, four hundred recipients and words without end fits on every screen, and what is to be
+// pressed stays near its top.
+func TestAMessageOfExtremesFits(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	l := extreme()
+	h.put(l)
+	dir := os.Getenv("GATEPOST_SCREENSHOTS")
+	for name, look := range map[string]Look{
+		"phone":  {Width: 360, Height: 740, Phone: true, Language: "zh-CN"},
+		"tablet": {Width: 768, Height: 1024, Dark: true, Language: "en"},
+		"desk":   {Width: 1440, Height: 900, Language: "en"},
+	} {
+		tab, err := b.Open(look)
+		must(t, err)
+		enter(t, tab, url, "ada")
+		for _, page := range []string{"", "/release", "/delete", "/sender?verb=allow", "/sender?verb=deny", "/test"} {
+			must(t, tab.Go(url+"/quarantine/"+l.id+page))
+			var got struct {
+				Over, High int
+				Wide       []string
+			}
+			must(t, tab.Eval(`({Over: document.documentElement.scrollWidth - innerWidth, High: document.documentElement.scrollHeight,
+				Wide: [...document.querySelectorAll("main *")].filter(e => !e.closest(".scroll, pre, svg, .sr") && e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map(e => e.outerHTML.slice(0, 150))})`, &got))
+			if got.Over > 0 || len(got.Wide) > 0 {
+				t.Errorf("%s on a %s is %d px too wide: %q", page, name, got.Over, got.Wide)
+			}
+			if most := map[string]int{"": 70000, "/release": 4000, "/delete": 4000}[page]; most > 0 && got.High > most {
+				t.Errorf("%s on a %s is %d px high", page, name, got.High)
+			}
+			var small []string
+			if look.Phone {
+				must(t, tab.Eval(tooSmall, &small))
+			}
+			var top float64
+			must(t, tab.Eval(`document.querySelector(".primary, .danger, main").getBoundingClientRect().top`, &top))
+			if len(small) > 0 || page == "" && top > float64(look.Height) {
+				t.Errorf("%s on a %s: too small for a finger: %q; the first thing to press is at %v px", page, name, small, top)
+			}
+			if dir != "" {
+				png, err := tab.Picture(false)
+				must(t, err)
+				must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("extreme-%s-%s.png", name, strings.NewReplacer("/", "", "?", "-", "=", "-").Replace(page))), png, 0o644))
+			}
+		}
 	}
 }

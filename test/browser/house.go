@@ -339,3 +339,10 @@ func (h *House) put(l letter) {
 	h.content[l.id] = []byte(raw)
 	h.records = append(h.records, rec)
 }
+
+// newest puts what was stored last where its time is, first.
+func (h *House) newest() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	slices.SortStableFunc(h.entries, func(a, b quarantine.Entry) int { return b.Time.Compare(a.Time) })
+}

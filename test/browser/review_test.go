@@ -169,6 +169,33 @@ func TestAnOverviewThatIsNotFreshSaysSo(t *testing.T) {
 	}
 }
 
+// N-11: the end of an address, which tells whose it is, is seen in the list on every screen, however long the address and the
+// name before it are.
+func TestTheEndOfAnAddressIsSeenInTheList(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	l := long
+	l.id, l.age, l.author = "0m9xendsck", time.Minute, "security@yourbank.example.login-session-0123456789-0123456789-0123456789-0123456789.evil-host.example"
+	h.put(l)
+	h.newest()
+	for _, width := range []int{320, 360, 768, 1440} {
+		tab, err := b.Open(Look{Width: width, Height: 800, Phone: width < 700, Language: "en"})
+		must(t, err)
+		enter(t, tab, url, "ada")
+		must(t, tab.Go(url+"/quarantine"))
+		var got struct {
+			Text   string
+			Hidden float64
+		}
+		must(t, tab.Eval(`(() => { const a = document.querySelector("[href$=\"0m9xendsck\"] .addr"), r = document.createRange(), row = a.closest(".open").getBoundingClientRect();
+			r.setStart(a.firstChild, a.firstChild.length - 1); r.setEnd(a.firstChild, a.firstChild.length);
+			return {Text: a.textContent, Hidden: Math.max(r.getBoundingClientRect().right - row.right, r.getBoundingClientRect().right - a.getBoundingClientRect().right, r.getBoundingClientRect().bottom - row.bottom)} })()`, &got))
+		if !strings.HasSuffix(got.Text, ".evil-host.example") || got.Hidden > 1 {
+			t.Errorf("at %d px: %+v", width, got)
+		}
+	}
+}
+
 // A form that is pressed twice is sent once: the second answer would be that nothing is left to do, and the first, what the
 // mail server said, would never be seen.
 func TestAFormIsSentOnce(t *testing.T) {
