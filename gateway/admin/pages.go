@@ -103,6 +103,7 @@ func (d *desk) funcs(lang string) template.FuncMap {
 		"clip":    clip,
 		"elide":   elide,
 		"plain":   mail.Printable,
+		"reason":  func(s string) string { return d.reason(lang, s) },
 		"promise": func(s string) promise { return d.promise(lang, s) },
 		"join":    strings.Join,
 		"add":     func(a, b int) int { return a + b },

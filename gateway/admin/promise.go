@@ -1,6 +1,11 @@
 package admin
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+
+	"gatepost/policy"
+)
 
 // A promise is one of the things of which each alone would have let a message pass, as people read it.
 type promise struct {
@@ -38,4 +43,15 @@ func (d *desk) promise(lang, s string) promise {
 		return promise{Text: d.texts.say(lang, "would.code", "what", m), Code: what}
 	}
 	return promise{Text: d.texts.say(lang, "would.code", "what", what)}
+}
+
+// reached is the reason that policy gives where a threshold decides.
+var reached = regexp.MustCompile(`^The score (-?[0-9.]+) reaches the ([a-z]+) threshold of (-?[0-9.]+)\.$`)
+
+// reason is a sentence of the policy in the reader's language, where it is one of ours.
+func (d *desk) reason(lang, s string) string {
+	if m := reached.FindStringSubmatch(s); m != nil {
+		return d.texts.say(lang, "reason.score", "score", m[1], "what", d.texts.say(lang, actionKey(policy.Action(m[2]))), "points", m[3])
+	}
+	return d.texts.word(lang, s)
 }

@@ -32,6 +32,17 @@ func TestPromisesAreSaidInTheReadersLanguage(t *testing.T) {
 			}
 		}
 	}
+	for s, want := range map[string][2]string{
+		"The score 9.1 reaches the quarantine threshold of 8.": {"The score 9.1 reaches the threshold of 8: Held.", "总分 9.1 达到阈值 8：已隔离。"},
+		"Malware was found.": {"Malware was found.", "发现恶意软件。"},
+		"A site's own words": {"A site's own words", "A site's own words"},
+	} {
+		for i, lang := range []string{"en", "zh"} {
+			if got := d.reason(lang, s); got != want[i] {
+				t.Errorf("%q in %s: %q", s, lang, got)
+			}
+		}
+	}
 	if got := d.promise("zh", "without attach.executable"); got.Code != "attach.executable" {
 		t.Errorf("%+v names no code", got)
 	}
