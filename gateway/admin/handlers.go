@@ -134,6 +134,7 @@ type accountView struct {
 	Second     bool     // a code is asked for at login
 	Passkeys   []passkey
 	Keys       bool // passkeys can be made here
+	Setup      bool // the person is told how they could be
 	Prove      bool
 	MustSecure bool
 	Digests    bool // they are sent, and the person gets one
@@ -157,7 +158,7 @@ func (d *desk) showAccount(v *visit, status int, p accountView) error {
 		return err
 	}
 	host, _ := d.passkeyHost(v)
-	p.Keys, p.Prove = host != "", d.asks(v)
+	p.Keys, p.Prove, p.Setup = host != "", d.asks(v), v.visitor.may(RightPeople)
 	if own := p.Account.Addresses; d.deps.Digests != nil && len(own) > 0 && slices.Contains(p.Account.Roles, User) {
 		p.Digests = true
 		if p.Choice, err = d.deps.Accounts.digestChoice(v.r.Context(), own[0]); err != nil {

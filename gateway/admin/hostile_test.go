@@ -157,6 +157,24 @@ func FuzzPasswordHash(f *testing.F) {
 	})
 }
 
+// A user sees nothing that only administrators understand, and the id that an administrator asks for stands where it is asked
+// for.
+func TestAUserIsToldOnlyWhatConcernsUsers(t *testing.T) {
+	b := newBench(t)
+	alice := b.as("alice")
+	for path, words := range map[string]string{"/lists": "entries.yaml", "/account": "admin.base_url"} {
+		if page := b.do(alice, get, path, nil).Body.String(); strings.Contains(page, words) {
+			t.Errorf("%s says %s to a user", path, words)
+		}
+		if page := b.do(b.as("ada"), get, path, nil).Body.String(); !strings.Contains(page, words) {
+			t.Errorf("%s does not say %s to an administrator", path, words)
+		}
+	}
+	if page := b.do(alice, get, "/quarantine/m4", nil).Body.String(); !strings.Contains(page, "Give them this id: <code>m4</code>") {
+		t.Error("a user is not told which id to give to an administrator")
+	}
+}
+
 // N-11: an address that is made long so that its end is not seen shows its end all the same, on every page that lists,
 // asks or decides, and in digests.
 func TestTheEndOfALongAddressIsShown(t *testing.T) {
