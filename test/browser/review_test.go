@@ -240,5 +240,65 @@ func TestADraftOutlivesTheSession(t *testing.T) {
 	}
 }
 
+// What was said of a draft is taken back when a later text cannot be checked.
+func TestAnUncheckedDraftIsNotCalledGood(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	tab, err := b.Open(Look{Width: 1280, Height: 900, Language: "en"})
+	must(t, err)
+	enter(t, tab, url, "ada")
+	must(t, tab.Go(url+"/policy/draft"))
+	verdict := func(want string) {
+		t.Helper()
+		var text string
+		for range 200 {
+			must(t, tab.Eval(`document.querySelector("[data-verdict]").textContent`, &text))
+			if strings.Contains(text, want) {
+				return
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		t.Fatalf("the verdict is %q, want %q", text, want)
+	}
+	write := `{ const e = document.getElementById("text"); e.value += "# more\n"; e.dispatchEvent(new Event("input")); }`
+	must(t, tab.Eval(write, nil))
+	verdict("No problems.")
+	must(t, h.Accounts.SetPassword(t.Context(), "ada", password, false)) // ends the session
+	must(t, tab.Eval(write, nil))
+	verdict("could not be checked just now")
+}
+
+// A filter that the keyboard passes over options in waits for Enter; one that was chosen with a finger is looked up at once.
+func TestTheKeyboardMayPassOverOptions(t *testing.T) {
+	b := chromium(t)
+	_, url := site(t)
+	tab, err := b.Open(Look{Width: 1280, Height: 900, Language: "en"})
+	must(t, err)
+	enter(t, tab, url, "ada")
+	must(t, tab.Go(url+"/quarantine"))
+	at := func() (search string) {
+		must(t, tab.Eval(`location.search`, &search))
+		return search
+	}
+	must(t, tab.Eval(`document.getElementById("class").focus()`, nil))
+	for range 2 {
+		for _, k := range []string{"keyDown", "keyUp"} {
+			must(t, tab.Do("Input.dispatchKeyEvent", map[string]any{"type": k, "key": "ArrowDown", "code": "ArrowDown", "windowsVirtualKeyCode": 40}, nil))
+		}
+		must(t, tab.Eval(`document.getElementById("class").dispatchEvent(new Event("change", {bubbles: true}))`, nil)) // as where the options are not in a window of their own
+	}
+	time.Sleep(300 * time.Millisecond) // for a page that should not come
+	if at() != "" {
+		t.Errorf("the keyboard led to %s", at())
+	}
+	must(t, tab.Eval(`{ const e = document.getElementById("class"); e.value = "spam"; e.dispatchEvent(new PointerEvent("pointerdown", {bubbles: true})); e.dispatchEvent(new Event("change", {bubbles: true})); }`, nil))
+	for range 200 {
+		if time.Sleep(25 * time.Millisecond); strings.Contains(at(), "class=spam") {
+			return
+		}
+	}
+	t.Errorf("a choice is not looked up: %s", at())
+}
+
 // fastClock makes the page's seconds a hundredth as long.
 const fastClock = `{ const later = window.setTimeout; window.setTimeout = (f, ms, ...more) => later(f, ms / 100, ...more); }`

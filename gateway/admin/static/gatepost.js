@@ -21,8 +21,12 @@
   };
   localTimes(document);
 
+  // A choice of the mouse or a finger is looked up at once. The keyboard passes by every option on its way, and has Enter.
   for (const el of document.querySelectorAll(".filters select")) {
-    el.addEventListener("change", () => el.form.requestSubmit());
+    let pointed = false;
+    el.addEventListener("pointerdown", () => { pointed = true; });
+    el.addEventListener("keydown", () => { pointed = false; });
+    el.addEventListener("change", () => { if (pointed) el.form.requestSubmit(); });
   }
 
   // A form is sent once: a second press while the answer is on its way would find everything done, and hide what came of
@@ -238,8 +242,12 @@
         const csrf = form.querySelector("[name=csrf]").value;
         try {
           const r = await fetch("/api/v1/policy/check", {method: "POST", headers: {"Content-Type": "application/json", "X-Csrf-Token": csrf}, body: JSON.stringify({text: last})});
-          if (r.ok && mine === asked) show(await r.json());
-        } catch { /* the button still asks */ }
+          if (!r.ok) throw new Error(String(r.status));
+          const c = await r.json();
+          if (mine === asked) show(c);
+        } catch { // what was said of an earlier text is not left standing; the button still asks
+          if (mine === asked) out.replaceChildren(el("p", "note", say("away")));
+        }
       }, 400);
     });
   }
