@@ -146,9 +146,9 @@ func TestAFailureHasTheStatedAction(t *testing.T) {
 	}{
 		{"clamd", "", Defer, 451, "4.7.1"},
 		{"auth", "", Defer, 451, "4.4.3"},
-		{"attach", "", Quarantine, 250, "2.6.0"},
-		{"dnsbl", "", Accept, 250, "2.6.0"},
-		{"clamd", "failures: {clamd: accept}", Accept, 250, "2.6.0"},
+		{"attach", "", Quarantine, 250, "2.0.0"},
+		{"dnsbl", "", Accept, 250, "2.0.0"},
+		{"clamd", "failures: {clamd: accept}", Accept, 250, "2.0.0"},
 		{"clamd", "failures: {clamd: reject}", Reject, 550, "5.7.1"},
 		{"never-heard-of", "", Defer, 451, "4.3.0"}, // what nobody classified is temporary
 	} {
@@ -184,7 +184,7 @@ func TestRepliesFitWhatDecided(t *testing.T) {
 	}{
 		{"DMARC asks to reject", "", dmarc, 550, "5.7.26", Phish},
 		{"EICAR", "rules: [{name: malware, then: reject}]", report("attach.eicar"), 554, "5.7.1", Malware},
-		{"EICAR, held by default", "", report("attach.eicar"), 250, "2.6.0", Malware},
+		{"EICAR, held by default", "", report("attach.eicar"), 250, "2.0.0", Malware},
 		{"a scanner's find", "rules: [{name: malware, then: reject}]", report("clamd.found"), 554, "5.7.1", Malware},
 		{"D-07 two From fields", "", report("defect.header.from-twice"), 550, "5.6.0", ByRule},
 		{"spam", "", report("content.gtube"), 550, "5.7.1", Spam},

@@ -45,7 +45,8 @@ func newWorld(seed uint64) *world {
 	}
 	w.weights += "}\n"
 	matchers := []string{`when: 'score > 6'`, `when: 'auth.dmarc == "fail"'`, `when: 'message.size > 500'`, `when: 'has("links.*")'`, `finding: bayes.spam-99`,
-		`when: '!has("dkim.pass") && score >= 3'`, `from: "@b.example"`, `when: 'attachments.exists(a, a.macro)'`, `finding: class:phish`, `for: "*@one.example"`}
+		`when: '!has("dkim.pass") && score >= 3'`, `from: "@b.example"`, `when: 'attachments.exists(a, a.macro)'`, `when: 'attachments.exists(a, a.macro && has("attach.*"))'`,
+		`finding: class:phish`, `for: "*@one.example"`}
 	thens := []string{"tag", "quarantine", "reject", "accept", "defer", "{score: 2.5}", "{score: -3}", "{at_least: quarantine}", "{score: 6}", "{at_least: reject}"}
 	for i := range r.IntN(6) {
 		name := fmt.Sprintf("r%d", i)

@@ -29,10 +29,14 @@ const (
 	maxExpression = 8192 // characters
 )
 
+// hasFinding is the function behind has("code"), the only one by which an expression sees findings.
+const hasFinding = "@has"
+
 // An expression is a compiled when.
 type expression struct {
 	program cel.Program
 	score   bool     // it reads the score, so its value may differ between recipients and steps
+	found   bool     // it reads findings, which may be put aside
 	headers []string // names of header fields that it asks for, in lower case
 }
 
@@ -60,7 +64,7 @@ func (c *compiler) newEnv() (*cel.Env, error) {
 		cel.ParserExpressionSizeLimit(maxExpression), cel.ParserRecursionLimit(64),
 		cel.CustomTypeProvider(provider{registry}), cel.CustomTypeAdapter(registry),
 		cel.Variable(self, selfType),
-		cel.Function("@has", cel.Overload("@has_facts_string", []*cel.Type{selfType, cel.StringType}, cel.BoolType,
+		cel.Function(hasFinding, cel.Overload("@has_facts_string", []*cel.Type{selfType, cel.StringType}, cel.BoolType,
 			cel.BinaryBinding(func(f, code ref.Val) ref.Val { return f.(*facts).has(string(code.(types.String))) }))),
 		cel.Function("@header", cel.Overload("@header_facts_string", []*cel.Type{selfType, cel.StringType}, cel.StringType,
 			cel.BinaryBinding(func(f, name ref.Val) ref.Val { return f.(*facts).header(string(name.(types.String))) }))),
@@ -119,7 +123,7 @@ func (c *compiler) expandHas(m cel.MacroExprFactory, _ ast.Expr, args []ast.Expr
 	if hint, known := c.knownCode(code); !known {
 		return nil, m.NewError(args[0].ID(), "there is no finding "+quoted(code)+asHint(hint))
 	}
-	return m.NewCall("@has", m.NewIdent(self), args[0]), nil
+	return m.NewCall(hasFinding, m.NewIdent(self), args[0]), nil
 }
 
 func (c *compiler) expandHasFact(m cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
@@ -230,6 +234,7 @@ func (e *expression) survey(checked *cel.Ast) {
 		switch x.Kind() {
 		case ast.CallKind:
 			e.headers = append(e.headers, askedHeader(x.AsCall())...)
+			e.found = e.found || x.AsCall().FunctionName() == hasFinding
 		case ast.IdentKind, ast.SelectKind:
 			name, _ := dotted(x)
 			e.score = e.score || name == "score"

@@ -99,9 +99,14 @@ func (j *judge) isWeighed(code string) bool {
 	return false
 }
 
-// reset forgets what was remembered and passes over what is put aside.
+// reset forgets what was remembered and passes over what is put aside. What rules say that look at no findings is kept: to put
+// aside findings, entries or failures changes nothing that they see, and expressions are what judging costs.
 func (j *judge) reset(a aside) {
-	clear(j.memo)
+	for i, r := range j.p.rules {
+		if r.hasFindings() || r.when != nil && r.when.found {
+			j.memo[i] = memo{}
+		}
+	}
 	j.aside = a
 	j.facts.gone = a.codes
 }

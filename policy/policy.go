@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,7 +57,7 @@ type failure struct {
 type Options struct {
 	Codes    []filters.Code               // every finding code there is; nil: codes are not checked
 	Filters  []string                     // every filter that may run; each needs an action for its failure
-	ReadFile func(string) ([]byte, error) // nil: os.ReadFile
+	ReadFile func(string) ([]byte, error) // nil: conf.ReadFile
 	Entries  string                       // file of the entries that people made on the review pages; it need not exist
 	Weights  map[string]float64           // points that findings bring along, by code: over the families of the shipped policy, under what it says of a code
 }
@@ -87,7 +86,7 @@ func Shipped() (*Policy, error) {
 // Load reads a policy file and the files that its lists name. There is a Policy only if there are no problems.
 func Load(file string, opts Options) (*Policy, []conf.Problem) {
 	if opts.ReadFile == nil {
-		opts.ReadFile = os.ReadFile
+		opts.ReadFile = conf.ReadFile
 	}
 	data, err := opts.ReadFile(file)
 	if err != nil {
@@ -99,7 +98,7 @@ func Load(file string, opts Options) (*Policy, []conf.Problem) {
 // Parse compiles data, which came from file, over the shipped policy. Paths in it are relative to file.
 func Parse(file string, data []byte, opts Options) (*Policy, []conf.Problem) {
 	if opts.ReadFile == nil {
-		opts.ReadFile = os.ReadFile
+		opts.ReadFile = conf.ReadFile
 	}
 	c := &compiler{opts: opts, file: file, p: &Policy{
 		file: file, lists: map[string]*list{}, weights: map[string]weight{}, classes: map[string]Class{}, failures: map[string]failure{},

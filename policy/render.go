@@ -79,8 +79,12 @@ func (r *Result) explainRecipients(b *strings.Builder) {
 			fmt.Fprintf(b, ", redirected to %s", v.Redirect)
 		}
 		b.WriteByte('\n')
+		width := 0
+		for i := range v.Because {
+			width = min(max(width, len(v.Because[i].name())), widestName)
+		}
 		for _, reason := range v.Because {
-			b.WriteString("│    " + reason.line() + "\n")
+			b.WriteString("│    " + reason.line(width) + "\n")
 		}
 	}
 }
@@ -97,12 +101,14 @@ func sameReasons(a, b *Verdict) bool {
 	return true
 }
 
-// line is a reason in one line.
-func (r *Reason) line() string {
-	name := r.Code
-	if name == "" {
-		name = r.Rule
-	}
+// widestName bounds the column of names; a longer name moves its own line alone.
+const widestName = 40
+
+// name is the code or the rule that speaks.
+func (r *Reason) name() string { return cmp.Or(r.Code, r.Rule) }
+
+// line is a reason in one line, its name in a column of a width.
+func (r *Reason) line(width int) string {
 	weight := ""
 	if r.Weight != 0 {
 		weight = r.Weight.String()
@@ -110,7 +116,7 @@ func (r *Reason) line() string {
 			weight = "+" + weight
 		}
 	}
-	s := fmt.Sprintf("%7s  %-22s %s", weight, name, r.Text)
+	s := fmt.Sprintf("%7s  %-*s  %s", weight, width, r.name(), r.Text)
 	if r.At != "" {
 		s += "  [" + r.At + "]"
 	}
@@ -127,12 +133,16 @@ func branch(b *strings.Builder, title string, list []string) {
 func (r *Result) explainFindings(b *strings.Builder) {
 	for _, f := range r.Findings {
 		fmt.Fprintf(b, "├─ %s  %s\n", f.Code, f.Text)
+		said := make(map[string]bool) // places that prove the same in the same words are one line
 		for _, p := range f.Proof {
 			where := p.Where
 			if p.At != nil {
 				where += fmt.Sprintf(" at %d", p.At[0])
 			}
-			fmt.Fprintf(b, "│    %s: %s\n", where, p.What)
+			if line := fmt.Sprintf("│    %s: %s\n", where, p.What); !said[line] {
+				said[line] = true
+				b.WriteString(line)
+			}
 		}
 	}
 }

@@ -4,7 +4,9 @@ import "strings"
 
 // The replies of policy. The text says why in general, then what to do; the reference is added. Codes follow RFC 3463,
 // RFC 7372 and RFC 5321.
-func takenReply() Reply { return Reply{250, "2.6.0", "Message accepted"} }
+
+// takenReply is what the gateway says of every message that somebody durable has, delivered or held alike.
+func takenReply() Reply { return Reply{250, "2.0.0", "Accepted"} }
 
 // denyReply is the reply for a deny entry that is known at a moment.
 func denyReply(m Moment, id string) Reply {

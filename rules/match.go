@@ -24,6 +24,9 @@ const (
 	maxProof = 5         // proofs of one rule
 )
 
+// MostOfAText is how many octets of one text rules look at.
+const MostOfAText = maxLong
+
 // A Hit is a rule that holds, and what proves it.
 type Hit struct {
 	Rule  int // its place in Rules

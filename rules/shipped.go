@@ -46,10 +46,10 @@ func Load(paths []string, read func(string) ([]byte, error)) (*Set, []conf.Probl
 }
 
 // Read reads the shipped packs and those at paths: files, or directories whose files *.yaml are packs, in the order of their
-// names. read gives a file's content; nil is os.ReadFile.
+// names. read gives a file's content; nil is conf.ReadFile.
 func Read(paths []string, read func(string) ([]byte, error)) ([]Pack, []conf.Problem) {
 	if read == nil {
-		read = os.ReadFile
+		read = conf.ReadFile
 	}
 	packs, err := Shipped()
 	if err != nil {

@@ -137,6 +137,9 @@ func (s *site) askReload(a *app) error {
 		case err != nil:
 			return err
 		case rec == nil:
+			if now, ok := disk.Holder(string(s.cfg.DataDir)); !ok || now != pid {
+				return fmt.Errorf("process %d ended instead of reading it; its log says why", pid)
+			}
 		case rec.Note != "":
 			return fmt.Errorf("process %d %s", pid, rec.Note)
 		default:
@@ -245,7 +248,10 @@ func (c *rollbackCmd) Run(a *app) error {
 		return t.Flush()
 	}
 	if c.Steps < 1 || c.Steps >= len(list) {
-		return fmt.Errorf("%d policies back is nothing: earlier policies kept: %d; gatepost rollback --list shows them", c.Steps, max(0, len(list)-1))
+		if len(list) < 2 {
+			return errors.New("there is no earlier policy to put back: none was replaced yet")
+		}
+		return fmt.Errorf("there is no policy %d steps back: 1 to %d can be put back, and gatepost rollback --list shows them", c.Steps, len(list)-1)
 	}
 	b, _, err := s.kept(list[c.Steps].Name)
 	if err != nil {

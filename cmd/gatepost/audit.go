@@ -34,9 +34,7 @@ func (c *auditListCmd) Run(a *app) error {
 		return err
 	}
 	t := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
-	if !c.JSON {
-		fmt.Fprintln(t, "TIME\tWHO\tDID\tTO\tNOTE")
-	}
+	n := 0
 	err = r.Audit(func(rec *journal.Record) error {
 		switch {
 		case rec.Time.Before(since):
@@ -44,13 +42,15 @@ func (c *auditListCmd) Run(a *app) error {
 		case c.JSON:
 			return writeLine(a.out, rec)
 		}
-		to := strings.Join(rec.Rcpts, " ")
-		if to == "" {
-			to = rec.ID
+		if n++; n == 1 {
+			fmt.Fprintln(t, "TIME\tWHO\tDID\tMESSAGE\tTO\tNOTE")
 		}
-		_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", rec.Time.UTC().Format(time.DateTime), mail.Printable(rec.Actor, 40), mail.Printable(rec.Action, 40), mail.Printable(to, 80), mail.Printable(rec.Note, 120))
+		_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", rec.Time.UTC().Format(time.DateTime), mail.Printable(rec.Actor, 40), mail.Printable(rec.Action, 40), orDash(mail.Printable(messageOf(rec), 40)), orDash(mail.Printable(strings.Join(rec.Rcpts, " "), 80)), mail.Printable(rec.Note, 120))
 		return err
 	})
+	if n == 0 && !c.JSON && err == nil {
+		_, err = fmt.Fprintln(a.out, "nobody did anything in that time")
+	}
 	return errors.Join(err, t.Flush())
 }
 
@@ -87,4 +87,14 @@ func (c *auditVerifyCmd) Run(a *app) error {
 		return exit(1)
 	}
 	return nil
+}
+
+// messageOf is the id of the message that a record of the audit is about; empty: about none, and the id is the
+// record's own.
+func messageOf(rec *journal.Record) string {
+	switch rec.Action {
+	case "reload", "train", "greylist pass":
+		return ""
+	}
+	return rec.ID
 }

@@ -9,9 +9,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -62,10 +64,48 @@ func (c *demoCmd) Run(a *app) error {
 	if c.Once {
 		return nil
 	}
-	fmt.Fprintf(a.out, "\nThe review pages are at http://%s/\n  login: %s   password: %s\nSMTP is at %s. Stop with Ctrl-C; nothing is left behind.\n",
-		d.service.webAddr, demoLogin, d.password, d.service.listeners[0].Addr())
-	_, err = d.service.tend(a.ctx, nil)
+	fmt.Fprintf(a.out, "\nThe review pages are at http://%s/\n  login: %s   password: %s\nSMTP is at %s. Every command can look in from another shell:\n  gatepost explain -c %s %s\nStop with Ctrl-C; nothing is left behind.\n",
+		d.service.webAddr, demoLogin, d.password, d.service.listeners[0].Addr(), filepath.Join(dir, "gatepost.yaml"), d.example)
+	return d.stay(a.ctx)
+}
+
+// stay keeps everything up until ctx ends or the terminal that the demonstration was started from is gone. Without that,
+// SIGHUP asks for a reload, as it does of serve.
+func (d *demo) stay(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	hangups, asked := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	had := terminal()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case s := <-hangups:
+				if had && !terminal() {
+					stop()
+				}
+				select {
+				case asked <- s:
+				default: // one is waiting already
+				}
+			}
+		}
+	}()
+	_, err := d.service.tend(ctx, asked)
 	return err
+}
+
+// terminal reports whether the process has a terminal that is still there.
+func terminal() bool {
+	f, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
 }
 
 // demoLogin is the reviewer's account.
@@ -80,6 +120,7 @@ type demo struct {
 	sink     *sink
 	service  *service
 	password string
+	example  string // id of a held message
 }
 
 // start brings the world up.
@@ -156,6 +197,9 @@ func (d *demo) show(ctx context.Context) error {
 	held, err := d.service.quarantine.List(ctx, quarantine.Query{})
 	if err != nil {
 		return err
+	}
+	if len(held) > 0 {
+		d.example = held[0].ID
 	}
 	return printEntries(d.out, held)
 }

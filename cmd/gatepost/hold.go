@@ -121,7 +121,7 @@ func (c *holdShowCmd) Run(a *app) error {
 	}
 	h, src, closer, err := view.Show(c.ID)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", mail.Printable(c.ID, 100), err)
 	}
 	defer closer.Close()
 	l := lineOf(h)

@@ -109,8 +109,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(errs, "gatepost: %v\nTry: gatepost help\n", err)
-		return 2
+		return misunderstood(errs, err)
 	}
 	err = k.Run(&app{ctx: ctx, out: out, errs: errs, config: c.Config, parser: parser})
 	var e exit
@@ -128,6 +127,46 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 		return 1
 	}
 	return 0
+}
+
+// misunderstood says what of a command line makes no sense, and which help is about it.
+func misunderstood(errs io.Writer, err error) int {
+	words, command, named := err.Error(), "", []string(nil)
+	var p *kong.ParseError
+	if errors.As(err, &p) {
+		for _, step := range p.Context.Path {
+			if step.Command != nil {
+				command, named = step.Command.Path(), namesOf(step.Command)
+			}
+		}
+	}
+	missing, needs := strings.CutPrefix(words, `expected "<`)
+	argument, unknown := strings.CutPrefix(words, "unexpected argument ")
+	flag, valueless := strings.CutSuffix(words, `: expected string value but got "EOL" (<EOL>)`)
+	switch oneOf := strings.HasPrefix(words, "expected one of"); {
+	case oneOf && command == "":
+		words = "name a command"
+	case oneOf:
+		words = command + " does one of " + strings.Join(named, ", ") + ": name it"
+	case unknown && command == "":
+		words = "there is no command " + argument
+	case valueless:
+		words = flag + " needs a value"
+	case needs:
+		words = command + " needs <" + strings.TrimSuffix(missing, `"`)
+	}
+	fmt.Fprintf(errs, "gatepost: %s\nTry: %s\n", words, strings.TrimSpace("gatepost help "+command))
+	return 2
+}
+
+// namesOf are the commands of a group that help names.
+func namesOf(group *kong.Node) (names []string) {
+	for _, n := range group.Children {
+		if !n.Hidden {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 // notAllowed says who may, to somebody who is not root.

@@ -154,10 +154,30 @@ func TestACommandLineThatMakesNoSenseIsToldAsSuch(t *testing.T) {
 	letter := letterIn(t, t.TempDir(), "m.eml")
 	for _, args := range [][]string{
 		{"scan"}, {"scan", "--batch", "x", letter}, {"scan", "--client-ip", "here", letter}, {"scan", "--time", "noon", letter}, {"scan", "--rcpt", "b@@", letter},
-		{"eval"}, {"eval", "--ham", letter, "--rcpt", "b@@"}, {"hold", "retry"}, {"nosuch"}, {"help", "nosuch"}, {"help", "quarantine", "nosuch"}, {"train"},
+		{"eval"}, {"eval", "--ham", letter, "--rcpt", "b@@"}, {"hold", "retry"}, {"nosuch"}, {"help", "nosuch"}, {"help", "quarantine", "nosuch"}, {"train"}, {}, {"explain"}, {"quarantine"}, {"quarantine", "list", "--since"},
 	} {
 		if _, errs, code := gatepost(args...); code != 2 || !strings.Contains(errs, "Try: gatepost help") {
 			t.Errorf("%v: exit %d %q", args, code, errs)
+		}
+	}
+}
+
+// What is missing is named as help names it, with the help of the very command.
+func TestWhatIsMissingOnACommandLineIsNamed(t *testing.T) {
+	for want, args := range map[string][]string{
+		"gatepost: name a command\nTry: gatepost help\n":                                                                         {},
+		"gatepost: there is no command nosuch\nTry: gatepost help\n":                                                             {"nosuch"},
+		"gatepost: there is no command quarantin, did you mean \"quarantine\"?\nTry: gatepost help\n":                            {"quarantin"},
+		"gatepost: quarantine does one of list, show, release, delete, export, verify: name it\nTry: gatepost help quarantine\n": {"quarantine"},
+		"gatepost: quarantine show needs <id>\nTry: gatepost help quarantine show\n":                                             {"quarantine", "show"},
+		"gatepost: greylist pass needs <id> ...\nTry: gatepost help greylist pass\n":                                             {"greylist", "pass"},
+		"gatepost: missing flags: --policy=FILE\nTry: gatepost help replay\n":                                                    {"replay"},
+		"gatepost: --since needs a value\nTry: gatepost help quarantine list\n":                                                  {"quarantine", "list", "--since"},
+		"gatepost: unknown flag --jsno, did you mean \"--json\"?\nTry: gatepost help explain\n":                                  {"explain", "--jsno", "x"},
+		"gatepost: unexpected argument relase, did you mean \"release\"?\nTry: gatepost help quarantine\n":                       {"quarantine", "relase"},
+	} {
+		if _, errs, code := gatepost(args...); code != 2 || errs != want {
+			t.Errorf("%v: exit %d %q, want %q", args, code, errs, want)
 		}
 	}
 }

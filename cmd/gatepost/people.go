@@ -157,6 +157,10 @@ func (c *peopleListCmd) Run(a *app) error {
 		if c.JSON {
 			return writeLine(a.out, list)
 		}
+		if len(list) == 0 {
+			_, err := fmt.Fprintln(a.out, "nobody was learnt, or nobody of the kind")
+			return err
+		}
 		t := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(t, "WHO\tNAME\tFIRST\tLAST\tMESSAGES\tAUTHENTICATED\tUSED")
 		for _, e := range list {

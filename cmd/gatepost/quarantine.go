@@ -135,7 +135,7 @@ func (w *works) show(a *app, e *quarantine.Entry) error {
 		fmt.Fprintln(a.out, "refused: its sender was told no, and may have written again; a release delivers this copy all the same")
 	}
 	for _, r := range e.Rcpts {
-		fmt.Fprintf(a.out, "  %s: %s %s\n", mail.Printable(r.Address, 320), r.State, mail.Printable(r.Reply, 300))
+		fmt.Fprintln(a.out, strings.TrimRight(fmt.Sprintf("  %s: %s %s", mail.Printable(r.Address, 320), r.State, mail.Printable(r.Reply, 300)), " "))
 	}
 	if err := explainStored(a.out, e.Result); err != nil {
 		return err

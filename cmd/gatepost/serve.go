@@ -85,6 +85,7 @@ func serve(a *app) error {
 		return err
 	}
 	debug.FreeOSMemory() // what starting took: hashing the first password alone takes 64 MiB
+	unread()
 	again, err := s.tend(a.ctx, asked)
 	if again && err == nil {
 		return s.handOver()

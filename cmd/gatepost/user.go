@@ -119,6 +119,10 @@ func (c *userListCmd) Run(a *app) error {
 			}
 			return writeLine(a.out, shown)
 		}
+		if len(list) == 0 {
+			_, err := fmt.Fprintln(a.out, "there are no accounts; the first start of the gateway makes one, admin")
+			return err
+		}
 		t := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(t, "NAME\tROLES\tADDRESSES")
 		for _, u := range list {

@@ -312,9 +312,6 @@ func (w *works) openCerts() error {
 	for _, n := range notes {
 		w.log.Warn(n)
 	}
-	if store.SelfSigned() && w.authority == nil {
-		w.log.Warn("no certificate is configured: the listeners show a self-signed one, which protects against listening but proves nothing; set tls.certificates or tls.acme")
-	}
 	w.certs = store
 	w.leastTLS.Store(uint32(w.cfg.TLS.Oldest()))
 	return nil

@@ -65,6 +65,9 @@ func (b *budget) read(r io.Reader, packed int64) ([]byte, error) {
 	if n := maxInflated - b.inflated; n < most {
 		most, limit = n, "inflated-size"
 	}
+	if most < 0 { // whatever is left of the message costs nothing more
+		return nil, limitError(limit)
+	}
 	const step = 256 << 10
 	for {
 		if err := b.alive(); err != nil {

@@ -78,12 +78,16 @@ func (w *walk) rtf(it *item) {
 	if i := bytes.Index(lower, []byte(`\*\template`)); i >= 0 && rtfRemote.Match(lower[i:min(len(lower), i+1000)]) {
 		w.find(it, "attach.remote-template", "An office document loads something from elsewhere when it is opened.", "RTF template")
 	}
-	if bytes.Contains(lower, []byte("fldinst")) && bytes.Contains(lower, []byte("dde")) && ddeField.Match(lower) {
+	if bytes.Contains(lower, []byte("fldinst")) && hasDDE(lower) {
 		w.find(it, "attach.dde", "An office document starts a program by DDE.", "RTF field")
 	}
 	for at := 0; ; {
 		i := bytes.Index(lower[at:], []byte(`\objdata`))
-		if i < 0 || w.budget.entry() != nil {
+		if i < 0 {
+			return
+		}
+		if err := w.budget.entry(); err != nil {
+			w.blind(it, "RTF", err)
 			return
 		}
 		at += i + len(`\objdata`)

@@ -15,6 +15,9 @@ import (
 // officePart looks at one part of an OOXML document.
 func (w *walk) officePart(it *item, name string, data []byte) {
 	name = strings.ToLower(strings.ReplaceAll(name, `\`, "/"))
+	if strings.HasSuffix(name, ".xml") || strings.HasSuffix(name, ".rels") {
+		data = utf8Of(data)
+	}
 	switch {
 	case strings.HasSuffix(name, "vbaproject.bin"), strings.Contains(name, "/macrosheets/"):
 		w.find(it, "attach.macro", "An office document holds macros.", name)
@@ -32,7 +35,7 @@ func (w *walk) officePart(it *item, name string, data []byte) {
 
 // relations finds what a document loads from elsewhere when it is opened (ISO/IEC 29500-2). A hyperlink or a picture is none.
 func (w *walk) relations(it *item, name string, data []byte) {
-	d := xml.NewDecoder(bytes.NewReader(data))
+	d := xmlDecoder(data)
 	for {
 		t, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -61,17 +64,66 @@ func (w *walk) relations(it *item, name string, data []byte) {
 	}
 }
 
-var ddeField = regexp.MustCompile(`(?i)(^|[\s"\x13{])DDE(AUTO)?[\s"\x14]`)
+// xmlDecoder reads XML in whatever charset it says it is in: the words that are looked for are ASCII in all of them.
+func xmlDecoder(data []byte) *xml.Decoder {
+	d := xml.NewDecoder(bytes.NewReader(data))
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	return d
+}
+
+// hasDDE reports whether a field of b is DDE or DDEAUTO.
+func hasDDE(b []byte) bool {
+	for i := 0; ; i += 3 {
+		n := indexDDE(b[i:])
+		if n < 0 {
+			return false
+		}
+		i += n
+		rest := b[i+3:]
+		if len(rest) >= 4 && strings.EqualFold(string(rest[:4]), "AUTO") {
+			rest = rest[4:]
+		}
+		if (i == 0 || strings.IndexByte(" \t\r\n\f\"\x13{", b[i-1]) >= 0) && len(rest) > 0 && strings.IndexByte(" \t\r\n\f\"\x14", rest[0]) >= 0 {
+			return true
+		}
+	}
+}
+
+// indexDDE is where "DDE" stands in b, in any case; negative if it does not.
+func indexDDE(b []byte) int {
+	for i := 2; i < len(b); i++ {
+		switch b[i] | 0x20 {
+		case 'e':
+			if b[i-1]|0x20 == 'd' && b[i-2]|0x20 == 'd' {
+				return i - 2
+			}
+		case 'd':
+		default:
+			i += 2 // no octet of it is in the word
+		}
+	}
+	return -1
+}
+
+// maxFieldCode is how many octets of field codes one part of a document may hold.
+const maxFieldCode = 1 << 20
 
 // fields finds DDE among the field codes of a text document, however they are cut into runs.
 func (w *walk) fields(it *item, name string, data []byte) {
-	d := xml.NewDecoder(bytes.NewReader(data))
+	d := xmlDecoder(data)
 	d.Strict = false
-	var code strings.Builder
+	var code bytes.Buffer
 	inside := false
 	for {
 		t, err := d.RawToken()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil && code.Len() > maxFieldCode {
+			err = limitError("field codes")
+		}
 		if err != nil {
+			w.blind(it, name, err)
 			break
 		}
 		switch t := t.(type) {
@@ -88,12 +140,13 @@ func (w *walk) fields(it *item, name string, data []byte) {
 		case xml.EndElement:
 			inside = false
 		case xml.CharData:
-			if inside && code.Len() < 1<<20 {
+			if inside {
 				code.Write(t)
 			}
 		}
 	}
-	if ddeField.MatchString(code.String() + " ") {
+	code.WriteByte(' ')
+	if hasDDE(code.Bytes()) {
 		w.find(it, "attach.dde", "An office document starts a program by DDE.", name)
 	}
 }
@@ -182,9 +235,13 @@ func (w *walk) slides(it *item, b []byte) {
 		}
 		i += n
 		size := len(b) - i - 6
-		if size < 8 || int(le.Uint32(b[i+2:])) > size || le.Uint16(b[i-2:]) > 0x10 || w.budget.entry() != nil {
+		if size < 8 || int(le.Uint32(b[i+2:])) > size || le.Uint16(b[i-2:]) > 0x10 {
 			i += 2
 			continue
+		}
+		if err := w.budget.entry(); err != nil {
+			w.blind(it, "presentation", err)
+			return
 		}
 		inner := b[i+6 : i+6+int(le.Uint32(b[i+2:]))]
 		if b[i-2] == 0x10 && len(inner) > 4 {

@@ -22,19 +22,9 @@ const (
 )
 
 var (
-	pdfScript   = regexp.MustCompile(`/(JavaScript|JS)\b`)
-	pdfLaunch   = regexp.MustCompile(`/Launch\b`)
-	pdfFile     = regexp.MustCompile(`/EmbeddedFile\b`)
-	pdfCrypt    = regexp.MustCompile(`/Encrypt\b`)
-	pdfOpen     = regexp.MustCompile(`/(OpenAction|AA)\b`)
-	pdfRemote   = regexp.MustCompile(`/(GoToR|GoToE|SubmitForm|ImportData)\b`)
-	pdfHex      = regexp.MustCompile(`#[0-9A-Fa-f]{2}`)
-	pdfURI      = regexp.MustCompile(`/URI\s*\(([^()\\]{1,1000})\)`)
-	pdfEmbedded = regexp.MustCompile(`/(?:F|UF|DOS|Mac|Unix)\s+(\d{1,10})\s+\d{1,5}\s+R`)
-	pdfFilter   = regexp.MustCompile(`/Filter\s*(\[[^\]]*\]|/[A-Za-z0-9]+)`)
-	pdfLength   = regexp.MustCompile(`/Length\s+(\d{1,9})\b`)
-	pdfName     = regexp.MustCompile(`/[A-Za-z0-9]+`)
-	pdfFileName = regexp.MustCompile(`/(?:UF|F)\s*\(([^()\\]{1,255})\)`)
+	pdfFilter = regexp.MustCompile(`/Filter\s*(\[[^\]]*\]|/[A-Za-z0-9]+)`)
+	pdfLength = regexp.MustCompile(`/Length\s+(\d{1,9})\b`)
+	pdfName   = regexp.MustCompile(`/[A-Za-z0-9]+`)
 )
 
 // A pdfFacts is what the names of a PDF say that a viewer would do.
@@ -47,27 +37,94 @@ type pdfFacts struct {
 
 // look finds the names that make a viewer act (ISO 32000-1 section 12.6). Names may spell any character as #xx (7.3.5).
 func (f *pdfFacts) look(b []byte) {
-	if pdfHex.Match(b) {
-		b = pdfHex.ReplaceAllFunc(b, func(m []byte) []byte { return []byte{unhex(m[1])<<4 | unhex(m[2])} })
-	}
-	f.script = f.script || pdfScript.Match(b)
-	f.launch = f.launch || pdfLaunch.Match(b)
-	f.open = f.open || pdfOpen.Match(b)
-	f.remote = f.remote || pdfRemote.Match(b)
-	f.embedded = f.embedded || pdfFile.Match(b)
-	f.crypt = f.crypt || pdfCrypt.Match(b)
-	for _, m := range pdfURI.FindAllSubmatch(b, maxLinks) {
-		f.urls = append(f.urls, string(m[1]))
-	}
-	if bytes.Contains(b, []byte("/EF")) {
-		for _, m := range pdfEmbedded.FindAllSubmatch(b, maxEntries) {
-			f.files[string(m[1])] = true
+	b = spelledOut(b)
+	files := bytes.Contains(b, []byte("/EF"))
+	for {
+		i := bytes.IndexByte(b, '/')
+		if i < 0 {
+			return
 		}
-		if m := pdfFileName.FindSubmatch(b); m != nil && f.name == "" {
-			f.name = string(m[1])
+		b = b[i+1:]
+		n := 0
+		for n < len(b) && isWord(b[n]) {
+			n++
 		}
+		switch string(b[:n]) {
+		case "JavaScript", "JS":
+			f.script = true
+		case "Launch":
+			f.launch = true
+		case "OpenAction", "AA":
+			f.open = true
+		case "GoToR", "GoToE", "SubmitForm", "ImportData":
+			f.remote = true
+		case "EmbeddedFile":
+			f.embedded = true
+		case "Encrypt":
+			f.crypt = true
+		case "URI":
+			if s := pdfString(b[n:], 1000); s != "" && len(f.urls) < maxLinks {
+				f.urls = append(f.urls, s)
+			}
+		case "F", "UF", "DOS", "Mac", "Unix":
+			if files {
+				f.file(string(b[:n]), b[n:])
+			}
+		}
+		b = b[n:]
 	}
 }
+
+// file takes what stands behind a name that leads to a file: the number of the object that is one, or its name.
+func (f *pdfFacts) file(name string, b []byte) {
+	if ref := bytes.TrimLeft(b[:min(len(b), 64)], blankOctets); len(ref) > 0 && isBlank(b[0]) && digits(ref[:1]) {
+		if words := bytes.Fields(ref); len(words) > 2 && digits(words[0]) && digits(words[1]) && words[2][0] == 'R' && len(f.files) < maxEntries {
+			f.files[string(words[0])] = true
+		}
+		return
+	}
+	if f.name == "" && (name == "F" || name == "UF") {
+		f.name = pdfString(b, 255)
+	}
+}
+
+func digits(b []byte) bool {
+	return len(b) <= 10 && bytes.IndexFunc(b, func(r rune) bool { return r < '0' || r > '9' }) < 0
+}
+
+// pdfString is the string in parentheses at the start of b, without escapes and of at most so many octets; empty if none is there.
+func pdfString(b []byte, most int) string {
+	b = bytes.TrimLeft(b[:min(len(b), most+100)], blankOctets)
+	if len(b) == 0 || b[0] != '(' {
+		return ""
+	}
+	end := bytes.IndexAny(b[1:], "()\\")
+	if end < 0 || b[1+end] != ')' || end > most {
+		return ""
+	}
+	return string(b[1 : 1+end])
+}
+
+// spelledOut is b with each #xx as the octet that it stands for.
+func spelledOut(b []byte) []byte {
+	i := bytes.IndexByte(b, '#')
+	if i < 0 {
+		return b
+	}
+	out := append(make([]byte, 0, len(b)), b[:i]...)
+	for i < len(b) {
+		if b[i] == '#' && i+2 < len(b) && isHex(b[i+1]) && isHex(b[i+2]) {
+			out = append(out, unhex(b[i+1])<<4|unhex(b[i+2]))
+			i += 3
+			continue
+		}
+		out = append(out, b[i])
+		i++
+	}
+	return out
+}
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
 
 // pdf states what a PDF does by itself and examines the files in it.
 func (w *walk) pdf(it *item) {
@@ -105,9 +162,11 @@ func (w *walk) pdf(it *item) {
 		if f.name == "" {
 			f.name = "file"
 		}
-		if w.budget.entry() == nil {
-			w.member(it, f.name, w.pdfInflate(it, s))
+		if err := w.budget.entry(); err != nil {
+			w.blind(it, "PDF", err)
+			return
 		}
+		w.member(it, f.name, w.pdfInflate(it, s))
 	}
 }
 
@@ -139,9 +198,7 @@ func pdfStreams(b []byte) (list []pdfStream, more bool) {
 			continue
 		}
 		s := pdfStream{number: objectNumber(head[:o]), dict: head[o+3:]}
-		if bytes.IndexByte(s.dict, '#') >= 0 {
-			s.dict = pdfHex.ReplaceAllFunc(s.dict, func(m []byte) []byte { return []byte{unhex(m[1])<<4 | unhex(m[2])} })
-		}
+		s.dict = spelledOut(s.dict)
 		from := at
 		if bytes.HasPrefix(b[from:], []byte("\r\n")) {
 			from += 2

@@ -326,7 +326,10 @@ func (z *zipFile) locals(known map[int64]bool) {
 			return
 		}
 		p += i
-		if l, ok := z.local(int64(p)); ok && !known[int64(p)] && l.method < 100 {
+		if p+10 > len(z.raw) || le.Uint16(z.raw[p+8:]) >= 100 { // no header: its name need not be kept
+			continue
+		}
+		if l, ok := z.local(int64(p)); ok && !known[int64(p)] {
 			z.hidden = append(z.hidden, l)
 		}
 	}

@@ -46,7 +46,7 @@ type band struct {
 
 // bands are from the outside in, spam before ham.
 var bands = [...]band{
-	{"bayes.spam-999", 0.999, true}, {"bayes.spam-99", 0.99, true}, {"bayes.spam-95", 0.95, true}, {"bayes.spam-80", 0.80, true},
+	{"bayes.spam-999", 0.999, true}, {"bayes.spam-99", 0.99, true}, {"bayes.spam-98", 0.98, true}, {"bayes.spam-95", 0.95, true}, {"bayes.spam-90", 0.90, true}, {"bayes.spam-80", 0.80, true},
 	{"bayes.ham-99", 0.99, false}, {"bayes.ham-95", 0.95, false}, {"bayes.ham-80", 0.80, false},
 }
 
@@ -65,6 +65,10 @@ func (f *Filter) Check(_ context.Context, m *mail.Mail) (filters.Facts, error) {
 	if model == nil || err != nil {
 		return filters.Facts{}, err
 	}
+	taught := model.spam >= f.config.MinSpam && model.ham >= f.config.MinHam
+	if !taught && len(model.twins) == 0 {
+		return filters.Facts{}, nil // whatever the tokens are, nothing can be said of them: a new site need not collect them
+	}
 	r, ok := f.readers.Get().(*reader)
 	if !ok {
 		r = &reader{}
@@ -75,7 +79,7 @@ func (f *Filter) Check(_ context.Context, m *mail.Mail) (filters.Facts, error) {
 	if twin, ok := model.twin(tokens); ok {
 		facts.Findings = append(facts.Findings, twin)
 	}
-	if model.spam < f.config.MinSpam || model.ham < f.config.MinHam {
+	if !taught {
 		return facts, nil
 	}
 	p := model.Probability(tokens)

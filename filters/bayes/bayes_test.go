@@ -132,6 +132,18 @@ func TestNothingIsSaidBeforeEnoughOfBothKindsWasTaught(t *testing.T) {
 	}
 }
 
+func TestAModelOfNoLessonsCostsNothing(t *testing.T) {
+	f := New(Config{MinSpam: 200, MinHam: 200}, fixed{m: fitted(t, nil)})
+	m := &mail.Mail{Envelope: &mail.Envelope{}, Message: message("news", "claim the million of the lottery")}
+	if n := testing.AllocsPerRun(10, func() {
+		if facts, err := f.Check(context.Background(), m); err != nil || len(facts.Findings) > 0 {
+			t.Errorf("%+v, %v", facts, err)
+		}
+	}); n > 0 {
+		t.Errorf("it collects the tokens of a message of which it can say nothing: %.0f allocations", n)
+	}
+}
+
 func TestAModelThatCannotBeHadIsAFailureAndNoOpinion(t *testing.T) {
 	f := New(Config{}, fixed{err: ErrModel})
 	facts, err := f.Check(context.Background(), &mail.Mail{Envelope: &mail.Envelope{}, Message: message("a", "b")})

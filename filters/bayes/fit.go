@@ -9,7 +9,8 @@ import (
 
 // How a model is fitted; measured, see README.md.
 const (
-	rounds  = 10   // through all lessons
+	orders  = 5    // in which all lessons are gone through; the model is the mean of what each leads to
+	rounds  = 10   // through all lessons, of each order
 	rate    = 0.5  // of learning, in the manner of AdaGrad
 	decay   = 4e-5 // of every weight at each step
 	seldom  = 2    // lessons that a token must be in: what one message alone says is never learnt
@@ -160,7 +161,8 @@ func newFit(n int) *fit {
 	return &fit{weights: make([]float32, n), past: make([]float32, n), before: 1e-8}
 }
 
-// run goes through the lessons for which use says so, in an order that depends on nothing but their number.
+// run goes through the lessons for which use says so. What comes first teaches most, so a single order would be a
+// matter of luck; the orders depend on nothing but the number of the lessons.
 func (f *fit) run(ctx context.Context, t *table, use func(int) bool) error {
 	var order []int
 	for i := range t.rows {
@@ -169,16 +171,28 @@ func (f *fit) run(ctx context.Context, t *table, use func(int) bool) error {
 		}
 	}
 	dice := rand.New(rand.NewPCG(1, 2))
-	for range rounds {
-		if err := ctx.Err(); err != nil {
-			return err
+	for range orders {
+		one := newFit(len(f.weights))
+		for range rounds {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			dice.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+			for _, i := range order {
+				one.step(t.rows[i], t.spam[i])
+			}
 		}
-		dice.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		for _, i := range order {
-			f.step(t.rows[i], t.spam[i])
-		}
+		f.add(one, 1.0/orders)
 	}
 	return nil
+}
+
+// add adds a part of another model in the making.
+func (f *fit) add(one *fit, part float32) {
+	for i, w := range one.weights {
+		f.weights[i] += part * w
+	}
+	f.bias += float64(part) * one.bias
 }
 
 // score is what the model in the making says of a row.

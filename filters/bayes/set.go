@@ -2,8 +2,7 @@ package bayes
 
 // A set holds the tokens of one message.
 type set struct {
-	slots []uint32 // 0: free
-	held  []uint32 // places in slots
+	slots *[setSize]uint32 // 0: free
 	zero  bool
 }
 
@@ -18,7 +17,7 @@ func (s *set) add(v uint32) bool {
 		return !was
 	}
 	if s.slots == nil {
-		s.slots = make([]uint32, setSize)
+		s.slots = new([setSize]uint32)
 	}
 	for i := v % setSize; ; i = (i + 1) % setSize {
 		switch s.slots[i] {
@@ -26,16 +25,15 @@ func (s *set) add(v uint32) bool {
 			return false
 		case 0:
 			s.slots[i] = v
-			s.held = append(s.held, i)
 			return true
 		}
 	}
 }
 
-// clear empties the set for the next message.
+// clear empties the set for the next message: all of it at once, which costs less than to remember what is taken.
 func (s *set) clear() {
-	for _, i := range s.held {
-		s.slots[i] = 0
+	if s.slots != nil {
+		clear(s.slots[:])
 	}
-	s.held, s.zero = s.held[:0], false
+	s.zero = false
 }

@@ -14,31 +14,24 @@ import (
 // shape adds sizes and proportions of the visible text.
 func (r *reader) shape(m *mail.Message, text string) {
 	text = limit(text, maxText)
-	var upper, lower, digit, other, wide, lines int
+	var octets [utf8.RuneSelf]int // how often each of ASCII stands there
+	var other, wide int
 	for i := 0; i < len(text); {
 		c := text[i]
-		if c >= utf8.RuneSelf {
-			ru, n := utf8.DecodeRuneInString(text[i:])
-			if classOf(ru) == ideo {
-				wide++
-			} else {
-				other++
-			}
-			i += n
+		if c < utf8.RuneSelf {
+			octets[c]++
+			i++
 			continue
 		}
-		switch {
-		case c >= 'A' && c <= 'Z':
-			upper++
-		case c >= 'a' && c <= 'z':
-			lower++
-		case c >= '0' && c <= '9':
-			digit++
-		case c == '\n':
-			lines++
+		ru, n := utf8.DecodeRuneInString(text[i:])
+		if classOf(ru) == ideo {
+			wide++
+		} else {
+			other++
 		}
-		i++
+		i += n
 	}
+	upper, lower, digit, lines := sum(octets['A':'Z'+1]), sum(octets['a':'z'+1]), sum(octets['0':'9'+1]), octets['\n']
 	r.count(inShape, "text", len(text))
 	r.count(inShape, "lines", lines)
 	all := max(upper+lower+digit+other+wide, 1)
@@ -51,6 +44,14 @@ func (r *reader) shape(m *mail.Message, text string) {
 	if strings.ToUpper(subject) == subject && strings.ToLower(subject) != subject {
 		r.pair(inShape, "subject", "capitals")
 	}
+}
+
+// sum is that of numbers.
+func sum(numbers []int) (n int) {
+	for _, v := range numbers {
+		n += v
+	}
+	return n
 }
 
 // share adds a token of a proportion: none, or a power of two below one.
@@ -161,9 +162,9 @@ func (r *reader) links(m *mail.Message) {
 		}
 		if !hosts[host] {
 			hosts[host] = true
-			r.domain(inHost, host)
+			org := r.domain(inHost, host)
 			r.count(inHost, "labels", strings.Count(host, "."))
-			if mail.OrganizationalDomain(host) == author {
+			if org == author {
 				r.pair(inHost, "link", "to the author")
 			} else {
 				r.pair(inHost, "link", "elsewhere")
@@ -200,18 +201,18 @@ func (r *reader) runs(m *mail.Message) {
 			break
 		}
 	}
-	begin := start(r.seed, inSource)
+	begin, group := start(r.seed, inSource), inSource.group()
 	for i := 0; i+run <= len(r.source) && len(r.list) < r.most; i++ {
 		s := r.source[i : i+run]
 		h := begin
 		for _, c := range s {
 			h = (h ^ uint64(c)) * fnvPrime
 		}
-		text := ""
-		if r.wanted != nil {
-			text = string(s)
+		if v := tokenOf(h, group); r.wanted == nil {
+			r.add(v)
+		} else {
+			r.want(v, inSource, string(s), "")
 		}
-		r.token(inSource, h, text, "")
 	}
 }
 
@@ -224,17 +225,19 @@ const (
 // squeezed adds the words of s to the source: lower case, digits alike, one blank between them, and a sign in place of
 // each that is an address.
 func (r *reader) squeezed(s string) {
+	out := slices.Grow(r.source, len(s)+1)
 	for w := range strings.FieldsSeq(s) {
 		if strings.IndexByte(w, '@') >= 0 {
 			w = "@"
 		}
 		for i := 0; i < len(w); i++ {
-			if c := w[i]; c < utf8.RuneSelf {
-				r.source = append(r.source, folded[c])
-			} else {
-				r.source = append(r.source, c)
+			c := w[i]
+			if c < utf8.RuneSelf {
+				c = folded[c]
 			}
+			out = append(out, c)
 		}
-		r.source = append(r.source, ' ')
+		out = append(out, ' ')
 	}
+	r.source = out
 }

@@ -90,6 +90,7 @@ type reader struct {
 	seen   set
 	source []byte           // what runs are read from
 	own    map[uint64]bool  // words of the recipients' addresses: they tell whose mail was learnt, not what it is
+	owned  uint64           // a bit for the low six of each of own: nearly all words are told apart from them by that
 	wanted map[uint32]*word // nil: collect hashes; else: find how these are written
 }
 
@@ -109,15 +110,28 @@ func (r *reader) words(s Seed, m *mail.Message, wanted map[uint32]*word) {
 
 // token adds one token; a and b are how it is written.
 func (r *reader) token(k place, h uint64, a, b string) {
-	v := uint32(finish(h)>>32)&^groupBits | k.group()
+	v := tokenOf(h, k.group())
 	if r.wanted != nil {
-		if w := r.wanted[v]; w != nil && w.text == "" {
-			w.place, w.text = k, strings.TrimSpace(a+" "+b)
-		}
+		r.want(v, k, a, b)
 		return
 	}
+	r.add(v)
+}
+
+// tokenOf is the token of a group with a hash.
+func tokenOf(h uint64, group uint32) uint32 { return uint32(finish(h)>>32)&^groupBits | group }
+
+// add adds a token that is not there yet.
+func (r *reader) add(v uint32) {
 	if len(r.list) < r.most && r.seen.add(v) {
 		r.list = append(r.list, v)
+	}
+}
+
+// want notes how a token is written, if that is wanted.
+func (r *reader) want(v uint32, k place, a, b string) {
+	if w := r.wanted[v]; w != nil && w.text == "" {
+		w.place, w.text = k, strings.TrimSpace(a+" "+b)
 	}
 }
 
@@ -155,7 +169,7 @@ func (r *reader) text(k place, s string) {
 			continue
 		}
 		h := fold(r.seed, w)
-		if r.own[h] {
+		if r.owned>>(h%64)&1 != 0 && r.own[h] {
 			r.pair(inShape, "recipient", "named")
 			last = ""
 			continue
@@ -235,12 +249,12 @@ func (r *reader) people(m *mail.Message) {
 	}
 }
 
-// domain adds a domain, its organisation and the name under which it is registered.
-func (r *reader) domain(k place, d string) {
+// domain adds a domain, its organisation, which it returns, and the name under which it is registered.
+func (r *reader) domain(k place, d string) (org string) {
 	if d == "" {
-		return
+		return ""
 	}
-	org := mail.OrganizationalDomain(d)
+	org = mail.OrganizationalDomain(d)
 	r.word(k, limit(d, 253))
 	if org != d {
 		r.word(k, limit(org, 253))
@@ -248,6 +262,7 @@ func (r *reader) domain(k place, d string) {
 	if dot := strings.IndexByte(org, '.'); dot >= 0 {
 		r.word(k, limit(org[dot:], 64))
 	}
+	return org
 }
 
 // fields adds the fields that authors' programs write; what servers on the way or at the end add is not looked at.
@@ -270,6 +285,7 @@ func (r *reader) recipients(to, cc []mail.Mailbox) {
 		r.own = map[uint64]bool{}
 	}
 	clear(r.own)
+	r.owned = 0
 	for _, list := range [2][]mail.Mailbox{to, cc} {
 		for _, b := range list[:min(len(list), 20)] {
 			for t := (scanner{s: limit(b.Address, 320)}); ; {
@@ -277,7 +293,9 @@ func (r *reader) recipients(to, cc []mail.Mailbox) {
 				if !ok {
 					break
 				}
-				r.own[fold(r.seed, w)] = true
+				h := fold(r.seed, w)
+				r.own[h] = true
+				r.owned |= 1 << (h % 64)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ const Prefix = "content."
 func Codes() []filters.Code {
 	return []filters.Code{
 		{Name: "content.limit", Meaning: "Rules would have cost too much, so some were not applied to all of the message.", Chinese: "规则匹配的计算量超出上限，部分规则未应用于整封邮件。"},
+		{Name: "content.long", Meaning: "The message is longer than rules look at, so they were applied to its beginning.", Chinese: "邮件长度超过规则检查上限，规则仅应用于其开头部分。"},
 	}
 }
 

@@ -64,6 +64,12 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 			Proof: []filters.Evidence{{Where: "message", What: fmt.Sprintf("%d octets", m.Size())}},
 		})
 	}
+	if g.more != "" {
+		facts.Findings = append(facts.Findings, filters.Finding{
+			Code: "content.long", Text: "The message is longer than rules look at; they were applied to its beginning.",
+			Proof: []filters.Evidence{{Where: "message", What: g.more}},
+		})
+	}
 	return facts, nil
 }
 

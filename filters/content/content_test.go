@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -110,8 +111,31 @@ func TestEveryFindingIsDocumentedInBothLanguagesAndHasAWeight(t *testing.T) {
 			t.Errorf("%s is documented badly or twice", c.Name)
 		}
 		seen[c.Name] = true
-		if _, ok := weights[c.Name]; !ok && c.Name != "content.limit" {
+		if _, ok := weights[c.Name]; !ok && c.Name != "content.limit" && c.Name != "content.long" {
 			t.Errorf("%s has no weight", c.Name)
+		}
+	}
+}
+
+// H-10: what rules did not see is told, and what they saw whole is not.
+func TestAMessageThatIsLongerThanRulesLookAtSaysSo(t *testing.T) {
+	const head, page = "From: a@b.example\n", "MIME-Version: 1.0\nContent-Type: text/html\n\n"
+	links := func(n int) (s string) {
+		for i := range n {
+			s += fmt.Sprintf("<a href='https://b.example/%d'>x</a>\n", i)
+		}
+		return s
+	}
+	for _, c := range []struct{ shows, near string }{
+		{"\n" + strings.Repeat("wxyz ", 60_000), "\n" + strings.Repeat("wxyz ", 50_000)},
+		{page + strings.Repeat("<wbr>", 60_000), page + strings.Repeat("<wbr>", 50_000)},
+		{page + links(301), page + links(300)},
+	} {
+		if !has(look(t, shipped(t), head+c.shows), "content.long") {
+			t.Errorf("%.60q: nothing is said", c.shows)
+		}
+		if has(look(t, shipped(t), head+c.near), "content.long") {
+			t.Errorf("%.60q: it is said", c.near)
 		}
 	}
 }

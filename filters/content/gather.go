@@ -2,6 +2,7 @@ package content
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"gatepost/filters"
 	"gatepost/filters/mail"
@@ -27,6 +28,7 @@ type gathered struct {
 	html     []*mail.Part
 	seen     map[string]bool // URLs
 	plain    bool            // there is a text part that is not HTML
+	more     string          // what rules were not shown whole; empty if nothing
 	words    int
 	language string
 }
@@ -72,6 +74,9 @@ func (g *gathered) gather(m *mail.Mail, headers []field) {
 		g.add("from", a.Name+" <"+a.Address+">", origin{where: "header From", span: a.Span})
 	}
 	g.add("body", g.body, origin{where: "text"})
+	if n := len(g.body); n > rules.MostOfAText-utf8.UTFMax { // Text is cut there, between letters
+		g.more = "text"
+	}
 	g.parts()
 	g.links()
 	for _, h := range headers {
@@ -127,6 +132,9 @@ func (g *gathered) parts() {
 			g.plain = g.plain || p.Role == mail.RolePart && strings.TrimSpace(v.Text) != ""
 			continue
 		}
+		if len(g.html) == maxHTML || len(v.Source) > rules.MostOfAText {
+			g.more = "markup"
+		}
 		if len(g.html) < maxHTML {
 			g.html = append(g.html, p)
 			g.add("html", v.Source, where)
@@ -138,11 +146,12 @@ func (g *gathered) parts() {
 // links adds where the message leads and what readers see of it.
 func (g *gathered) links() {
 	for _, l := range g.m.Links() {
-		if len(g.seen) == maxURLs {
-			break
-		}
 		if g.seen[l.URL] {
 			continue
+		}
+		if len(g.seen) == maxURLs {
+			g.more = "links"
+			break
 		}
 		g.seen[l.URL] = true
 		g.add("url", l.URL, origin{where: "link"})

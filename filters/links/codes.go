@@ -37,6 +37,8 @@ func Codes() []filters.Code {
 		{Name: "links.download", Meaning: "A link leads directly to a file that runs.", Chinese: "链接直接指向可执行文件。"},
 		{Name: "links.never-seen", Meaning: "A link leads to a domain that was in no message to this site before.", Chinese: "链接指向本站此前从未见过的域。"},
 		{Name: "links.qr", Meaning: "A picture or document holds a QR code with a link.", Chinese: "图片或文档中含有带链接的二维码。"},
-		{Name: "links.limit", Meaning: "There are more links than are looked at.", Chinese: "链接数量超过检查上限。"},
+		{Name: "links.pictures", Meaning: "There are more or larger pictures than are looked at for QR codes.", Chinese: "图片数量或尺寸超过二维码检查上限。"},
+		{Name: "links.limit", Meaning: "There are more links, or there is more text, than is listed and looked at.", Chinese: "链接数量或文本长度超过列出与检查的上限。"},
+		{Name: "links.unscannable.limit", Meaning: "A page is larger, or holds more links, than is looked at.", Chinese: "网页过大或链接过多，未能完整检查。"},
 	}
 }

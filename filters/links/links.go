@@ -86,7 +86,25 @@ func (f *Filter) Check(ctx context.Context, m *mail.Mail) (filters.Facts, error)
 		c.link(&c.links[i])
 	}
 	c.together()
+	c.unread()
 	return c.facts, err
+}
+
+// unread states which texts were not looked at to their end. A page that is, as mail, larger than anybody writes hides from
+// every filter what stands behind the bound; a long plain text, such as a log, is only told.
+func (c *check) unread() {
+	for _, p := range c.m.Unread() {
+		where := filters.Evidence{Where: "part " + p.Path(), At: &[2]int64{p.Body.Start, p.Body.End - p.Body.Start}}
+		if p.Path() == "" {
+			where.Where = "body"
+		}
+		where.What = fmt.Sprintf("%s of %d octets", mail.Printable(p.Type, 60), p.Body.End-p.Body.Start)
+		code, text := "links.limit", "A text is larger, or holds more links, than is looked at."
+		if p.View().HTML {
+			code, text = "links.unscannable.limit", "A page is larger, or holds more links, than is looked at, so not all of it was seen."
+		}
+		c.state(code, text, where)
+	}
 }
 
 // maxListed is how many URLs are stated as facts and kept in the journal.
@@ -152,14 +170,17 @@ const maxProofs = 3
 
 // found states a finding with a link as proof, or adds a proof to one that was stated.
 func (c *check) found(code, text string, l *web.Link) {
-	i, have := c.at[code]
-	if have && len(c.facts.Findings[i].Proof) == maxProofs {
+	if i, have := c.at[code]; have && len(c.facts.Findings[i].Proof) == maxProofs {
 		return
 	}
-	proof := c.proof(l)
-	if have {
+	c.state(code, text, c.proof(l))
+}
+
+// state states a finding, or adds a proof to one that was stated.
+func (c *check) state(code, text string, proof filters.Evidence) {
+	if i, have := c.at[code]; have {
 		f := &c.facts.Findings[i]
-		if f.Proof[len(f.Proof)-1].What != proof.What {
+		if len(f.Proof) < maxProofs && f.Proof[len(f.Proof)-1].What != proof.What {
 			f.Proof = append(f.Proof, proof)
 		}
 		return

@@ -146,6 +146,10 @@ func TestEachCodeIsStatedForItsReasonAndNotForOneThatComesNear(t *testing.T) {
 		{"links.download", "", a("https://evil.net/setup.msi", "x") + home, a("https://evil.net/setup.html", "x") + home},
 		{"links.never-seen", "", a("https://unseen.net/", "x") + home, a("https://known.net/", "x") + home},
 		{"links.limit", "", many(maxListed + 1), many(maxListed)},
+		{"links.unscannable.limit", "", hosts(1001), hosts(1000)},
+		{"links.unscannable.limit", "", strings.Repeat(home, 5001), strings.Repeat(home, 5000)},
+		{"links.unscannable.limit", "", strings.Repeat("<a><b>\n", 700_000), strings.Repeat("<wbr>\n", 400_000) + home},
+		{"links.unscannable.limit", "", strings.Repeat("<!--[if mso]>x<![endif]-->", 10_001), strings.Repeat("<!--[if mso]>x<![endif]-->", 10_000)},
 	} {
 		var f *Filter
 		if c.code == "links.never-seen" {
@@ -184,6 +188,32 @@ func many(n int) string {
 		b.WriteString(a(fmt.Sprintf("https://www.sender.com/%d", i), "x"))
 	}
 	return b.String()
+}
+
+// hosts is a link to each of so many sites.
+func hosts(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(a(fmt.Sprintf("https://www%d.sender.com/", i), "x"))
+	}
+	return b.String()
+}
+
+// H-10: what stands behind a bound was not looked at, and is never taken for clean.
+func TestALinkBehindABoundIsNotTakenForNone(t *testing.T) {
+	evil := a("http://203.0.113.9/login", "https://www.paypal.com/signin")
+	for what, html := range map[string]string{
+		"tokens":   strings.Repeat("<wbr>\n", 100_001) + evil,
+		"octets":   "<!--" + strings.Repeat(strings.Repeat("x", 70)+"\n", 60_000) + "-->" + evil,
+		"links":    many(5000) + evil,
+		"hosts":    hosts(1000) + evil,
+		"comments": strings.Repeat("<!--[if mso]><![endif]-->", 10_000) + "<!--[if mso]>" + evil + "<![endif]-->",
+	} {
+		got := codes(run(t, filter(t, nil), letter(t, "", html)))
+		if !slices.Contains(got, "links.bare-ip") && !slices.Contains(got, "links.unscannable.limit") {
+			t.Errorf("%s: nobody saw the link, and nobody says so: %v", what, got)
+		}
+	}
 }
 
 func TestALinkThatResemblesAPartnerIsToldAndThePartnerIsNot(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/filters"
 	"gatepost/filters/mail"
 	"gatepost/filters/qr"
 	"gatepost/filters/web"
@@ -28,6 +29,9 @@ func (c *check) pictures(ctx context.Context) error {
 		case strings.HasPrefix(part.Type, "image/"), part.Type == "application/pdf", part.Type == "application/octet-stream":
 			p.file(part)
 		}
+	}
+	if p.reader.Missed {
+		c.state("links.pictures", "There are more or larger pictures than are looked at for QR codes.", filters.Evidence{Where: "message", What: "pictures and documents"})
 	}
 	return p.err
 }
@@ -80,9 +84,13 @@ func (p *pictures) text(part *mail.Part) {
 		return
 	}
 	rest := v.Source
-	for range maxInText {
+	for n := 0; ; n++ {
 		_, after, ok := strings.Cut(rest, "data:image/")
 		if !ok {
+			return
+		}
+		if n == maxInText {
+			p.reader.Missed = true
 			return
 		}
 		rest = after
@@ -105,7 +113,7 @@ func (p *pictures) text(part *mail.Part) {
 }
 
 // maxInText is how many pictures of one HTML text are looked at.
-const maxInText = 30
+const maxInText = 100
 
 // note keeps the first crash.
 func (p *pictures) note(err error) {

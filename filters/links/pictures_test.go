@@ -3,6 +3,8 @@ package links
 import (
 	"bytes"
 	"encoding/base64"
+	"image"
+	"image/color"
 	"image/png"
 	"slices"
 	"strings"
@@ -83,5 +85,28 @@ func TestManyPicturesEnd(t *testing.T) {
 	m := letter(t, "", strings.Repeat(`<img src="data:image/png;base64,`+p+`">`, 500))
 	if got := len(run(t, filter(t, nil), m).URLs); got != 1 {
 		t.Errorf("%d", got)
+	}
+}
+
+// A code behind more pictures than are looked at, or in a larger one, may be there: that is told.
+func TestPicturesThatWereNotLookedAtAreTold(t *testing.T) {
+	blank := func(side int) string {
+		var b bytes.Buffer
+		if err := png.Encode(&b, image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.White, color.Black})); err != nil {
+			t.Fatal(err)
+		}
+		return `<img src="data:image/png;base64,` + base64.StdEncoding.EncodeToString(b.Bytes()) + `">`
+	}
+	code := `<img src="data:image/png;base64,` + picture(t, "https://evil.net/x") + `">`
+	for what, c := range map[string]struct{ shows, near string }{
+		"many":  {strings.Repeat(blank(40), 101), strings.Repeat(blank(40), 3) + code},
+		"large": {blank(3000), blank(300) + code},
+	} {
+		if got := codes(run(t, filter(t, nil), letter(t, "", c.shows))); !slices.Contains(got, "links.pictures") {
+			t.Errorf("%s: %v", what, got)
+		}
+		if got := codes(run(t, filter(t, nil), letter(t, "", c.near))); slices.Contains(got, "links.pictures") || !slices.Contains(got, "links.qr") {
+			t.Errorf("%s, which only comes near: %v", what, got)
+		}
 	}
 }

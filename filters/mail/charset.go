@@ -20,11 +20,14 @@ func toUTF8(name string, b []byte) (text string, known bool) {
 	case "utf-8", "utf8":
 		return labelledUTF8(b), true
 	case "", "us-ascii", "ascii", "ansi_x3.4-1968":
-		return guess(b), true
+		return unlabelled(b), true
 	case "utf-7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7":
 		return utf7(b), true
 	case "utf-16", "utf16", "utf-16le", "utf-16be", "ucs-2", "iso-10646-ucs-2", "unicode":
 		return utf16Text(name, b), true
+	}
+	if text, ok := rareText(name, b); ok {
+		return text, true
 	}
 	if isPlain(b) && !strings.HasPrefix(name, "iso-2022") && !strings.HasPrefix(name, "hz") && !strings.Contains(name, "32") {
 		return string(b), true
@@ -34,7 +37,7 @@ func toUTF8(name string, b []byte) (text string, known bool) {
 	}
 	r, err := charset.Reader(name, bytes.NewReader(b))
 	if err != nil {
-		return guess(b), false
+		return unlabelled(b), false
 	}
 	out, err := io.ReadAll(r)
 	if err != nil {
@@ -153,7 +156,7 @@ func labelledUTF8(b []byte) string {
 			return strings.ToValidUTF8(string(b), "\uFFFD")
 		}
 	}
-	return guess(b)
+	return unlabelled(b)
 }
 
 // mostlyUTF8 reports whether invalid sequences are the exception in b, as after a cut in the middle of a character.

@@ -140,7 +140,7 @@ func (r *htmlReader) run(text io.Reader) {
 	z.SetMaxBuf(maxViewed)
 	for ; ; r.tokens++ {
 		if r.tokens >= maxTokens {
-			r.view.Truncated = true
+			r.view.unread()
 			return
 		}
 		switch z.Next() {
@@ -303,7 +303,7 @@ func (r *htmlReader) conditional(s []byte) {
 		return
 	}
 	if r.comments++; r.comments > maxComment {
-		r.view.Truncated = true
+		r.view.unread()
 		return
 	}
 	_, inner, ok := bytes.Cut(s, []byte(">"))

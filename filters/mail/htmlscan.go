@@ -20,7 +20,7 @@ func (r *htmlReader) scan(b []byte) {
 			return
 		}
 		if r.tokens >= maxTokens {
-			r.view.Truncated = true
+			r.view.unread()
 			return
 		}
 		var more bool

@@ -137,6 +137,8 @@ func TestTreeLimitsAreExact(t *testing.T) {
 		{"mime.too-deep", depth(maxDepth), depth(maxDepth + 1)},
 		{"mime.messages-too-deep", times(maxMessages, "Content-Type: message/rfc822\n\n") + "\nx\n", times(maxMessages+1, "Content-Type: message/rfc822\n\n") + "\nx\n"},
 		{"mime.too-many-parameters", "Content-Type: a/b" + times(maxParams, ";a=b") + "\n\n", "Content-Type: a/b" + times(maxParams+1, ";a=b") + "\n\n"},
+		{"mime.too-many-parameters", "Content-Disposition: attachment" + times(maxParams, ";a=b") + "\n\n", "Content-Disposition: attachment" + times(maxParams, ";a=b") + ";filename=a.exe\n\n"},
+		{"mime.too-many-parameters", multi("boundary=b") + times(19, "--b\nContent-Type: a/b"+times(maxParams, ";a=b")+"\n\nx\n") + "--b--\n", multi("boundary=b") + times(20, "--b\nContent-Type: a/b"+times(maxParams, ";a=b")+"\n\nx\n") + "--b--\n"},
 		{"mime.boundary-long", multi("boundary="+times(70, "x")) + "--" + times(70, "x") + "\n\n", multi("boundary="+times(71, "x")) + "--" + times(71, "x") + "\n\n"},
 		{"mime.boundary-huge", multi("boundary="+times(200, "x")) + "--" + times(200, "x") + "\n\n", multi("boundary="+times(201, "x")) + "--" + times(201, "x") + "\n\n"},
 	} {

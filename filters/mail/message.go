@@ -66,7 +66,7 @@ type Message struct {
 	authors []Mailbox
 	date    lazy[time.Time]
 	text    lazy[string]
-	links   lazy[[]Link]
+	links   lazy[foundLinks]
 }
 
 // A lazy value is made when it is first asked for.

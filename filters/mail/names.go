@@ -15,9 +15,7 @@ const (
 // cleanName is a file name as a file system would take it and a person should see it: compatibility forms folded
 // (UAX #15, NFKC), without directories, characters that cannot be seen, and trailing dots and blanks.
 func cleanName(s string) string {
-	if len(s) > maxName {
-		s = s[:maxName]
-	}
+	s = bothEnds(s)
 	s = guess([]byte(s))
 	if !isASCII(s) {
 		s = norm.NFKC.String(s)
@@ -33,12 +31,18 @@ func cleanName(s string) string {
 	return strings.Trim(strings.TrimRight(s, ". \u00a0"), " ")
 }
 
+// bothEnds is a name without its middle, if it is longer than is looked at: programs that shorten it keep its ending.
+func bothEnds(s string) string {
+	if len(s) <= maxName {
+		return s
+	}
+	return s[:maxName/2] + s[len(s)-maxName/2:]
+}
+
 // nameReadings returns the names that programs and file systems make of one raw name: whole, decoded, and cut where
 // some of them cut: at NUL, at "%00", at the colon of a stream, at a semicolon.
 func nameReadings(list []string, raw string) []string {
-	if len(raw) > maxName {
-		raw = raw[:maxName]
-	}
+	raw = bothEnds(raw)
 	forms := []string{raw}
 	if strings.Contains(raw, "=?") {
 		forms = []string{DecodeWords(raw), raw}

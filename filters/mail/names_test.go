@@ -83,3 +83,13 @@ func TestOddBlanksBehindAValueAreHarmless(t *testing.T) {
 		}
 	}
 }
+
+// F-05: a name that is too long to be looked at as a whole still shows how it ends.
+func TestALongNameShowsItsEnding(t *testing.T) {
+	for _, n := range []int{maxName - 4, maxName, 2 * maxName, 10 * maxName} {
+		m := parse("Content-Disposition: attachment; filename=\"" + times(n, "a") + ".exe\"\n\nx\n")
+		if name := m.Root.Name(); !strings.HasSuffix(name, ".exe") || !strings.HasPrefix(name, "aaa") {
+			t.Errorf("%d letters: a name of %d octets that ends in %q", n, len(name), name[max(0, len(name)-10):])
+		}
+	}
+}

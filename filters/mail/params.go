@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// The bounds of one structured field's parameters.
+// The bounds of the parameters of structured fields.
 const (
 	maxParams      = 1000
 	maxParamOctets = 64 << 10
+	maxAllParams   = 20_000 // of all fields of a message; those of the fields beyond are not read
 )
 
 // A typed is a value with parameters, such as that of Content-Type or Content-Disposition, read tolerantly.

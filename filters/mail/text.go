@@ -15,9 +15,9 @@ const (
 	maxLinks   = 5000      // of one message
 	maxHosts   = 1000      // different ones of one message
 	maxURL     = 2 << 10   // octets of one URL that are kept
-	maxTokens  = 100_000   // of one HTML text
+	maxTokens  = 1_000_000 // of one HTML text; honest ones of maxViewed octets have fewer
 	maxOpen    = 512       // open elements whose styles are remembered
-	maxComment = 64        // conditional comments of one HTML text that are looked into
+	maxComment = 10_000    // conditional comments of one HTML text that are looked into; templates make hundreds
 )
 
 // A View is a text part as text.
@@ -29,6 +29,7 @@ type View struct {
 	Charset   string // the label that was followed; empty if there is none
 	Unknown   bool   // nobody knows the charset, or the bytes are not in it
 	Truncated bool   // a bound was reached: there is more
+	Unread    bool   // and some of it may be words or links that nobody looked at
 	Links     []Link
 	Other     []string // the same part by other readings of its encoding, as source text
 }
@@ -68,7 +69,8 @@ func (p *Part) makeView() *View {
 	for i, r := range p.Decoded() {
 		data := r.Data
 		if len(data) > maxViewed {
-			data, v.Truncated = data[:maxViewed], true
+			data = data[:maxViewed]
+			v.unread()
 		}
 		label := v.Charset
 		if label == "" && v.HTML {
@@ -95,10 +97,14 @@ func (p *Part) makeView() *View {
 	return v
 }
 
+// unread notes that what stands behind a bound is not looked at.
+func (v *View) unread() { v.Truncated, v.Unread = true, true }
+
 // addLinks appends links up to the bound.
 func (v *View) addLinks(list []Link) {
 	if room := maxLinks - len(v.Links); len(list) > room {
-		list, v.Truncated = list[:room], true
+		list = list[:room]
+		v.unread()
 	}
 	v.Links = append(v.Links, list...)
 }
@@ -207,17 +213,24 @@ func (p *Part) holdsHTML() bool {
 }
 
 // Links are the URLs of all text parts in all readings, without repetitions: at most 5,000, of at most 1,000 hosts.
-func (m *Message) Links() []Link { return m.links.get(m.readLinks) }
+func (m *Message) Links() []Link { return m.links.get(m.readLinks).list }
 
-func (m *Message) readLinks() []Link {
+// Unread are the text parts that hold more than was looked at, in order: behind a bound there may be words, and links that
+// Links does not have.
+func (m *Message) Unread() []*Part { return m.links.get(m.readLinks).unread }
+
+// foundLinks are the links of a message, and the parts that may hold more.
+type foundLinks struct {
+	list   []Link
+	unread []*Part
+}
+
+func (m *Message) readLinks() (found foundLinks) {
 	total := 0
 	for _, p := range m.leaves {
 		if v := p.View(); v != nil {
 			total += len(v.Links)
 		}
-	}
-	if total == 0 {
-		return nil
 	}
 	list := newLinkSet(min(total, maxLinks))
 	hosts := map[string]bool{}
@@ -226,23 +239,14 @@ func (m *Message) readLinks() []Link {
 		if v == nil {
 			continue
 		}
-		for i := range v.Links {
-			l := &v.Links[i]
-			at, seen := list.find(l)
-			if seen || len(list.links) >= maxLinks {
-				continue
-			}
-			if total > maxHosts { // else there cannot be so many hosts
-				host := hostOf(l.URL)
-				if len(hosts) >= maxHosts && !hosts[host] {
-					continue
-				}
-				hosts[host] = true
-			}
-			list.add(l, at)
+		if whole := list.addAll(v.Links, hosts, total > maxHosts); !whole || v.Unread {
+			found.unread = append(found.unread, p)
 		}
 	}
-	return list.links
+	if total > 0 {
+		found.list = list.links
+	}
+	return found
 }
 
 // A linkSet is a list of links without repetitions, with a hash table of where they stand in it. A map would keep each
@@ -255,6 +259,32 @@ type linkSet struct {
 
 func newLinkSet(size int) *linkSet {
 	return &linkSet{make([]Link, 0, size), maphash.MakeSeed(), make([]int32, 1<<bits.Len(uint(2*size)))}
+}
+
+// addAll adds those of a text that are new, up to the bounds, and reports whether that was all of them. Hosts are counted if
+// there can be too many.
+func (s *linkSet) addAll(links []Link, hosts map[string]bool, count bool) (whole bool) {
+	whole = true
+	for i := range links {
+		l := &links[i]
+		at, seen := s.find(l)
+		if seen {
+			continue
+		}
+		if len(s.links) >= maxLinks {
+			return false
+		}
+		if count {
+			host := hostOf(l.URL)
+			if len(hosts) >= maxHosts && !hosts[host] {
+				whole = false
+				continue
+			}
+			hosts[host] = true
+		}
+		s.add(l, at)
+	}
+	return whole
 }
 
 // find is the slot of l, and whether it stands there already.

@@ -108,6 +108,9 @@ func TestTextsAreConverted(t *testing.T) {
 	for _, c := range []struct{ charset, body, want string }{
 		{"utf-8", "caf\u00e9", "café"}, {"iso-8859-1", "caf\xe9", "café"}, {"utf-16", "\xff\xfea\x00b\x00", "ab"}, {"utf-16", "\x00a\x00b", "ab"},
 		{"utf-7", "+ADw-b+AD4-", "<b>"}, {"x-unknown", "caf\xe9", "café"}, {"utf-8", "\xc0\xbcok\u00e9", "\ufffdok\u00e9"}, {"gbk", "\xd6\xd0", "中"}, {"", "caf\xe9", "café"},
+		{"utf-32", "\xff\xfe\x00\x00a\x00\x00\x00", "a"}, {"utf-32be", "\x00\x00\x00a\x00\x00\x4e\x2d", "a中"}, {"utf-32", "\x00\x00\x00a", "a"},
+		{"iso-2022-kr", "\x1b$)Ca \x0e0!\x0f b", "a 가 b"}, {"iso-2022-cn", "\x1b$)A\x0eVP\x0fb", "中b"},
+		{"ibm500", "\x88\xa3\xa3\x97\x7a\x61\x61\x81\x4b\x82", "http://a.b"}, {"IBM273", "\x4c\x81\x6e", "<a>"}, {"x-EBCDIC-Germany", "\x81", "a"}, {"cp850", "a\x82", "aé"},
 	} {
 		m := Parse(Memory("From: a@b.example\r\nContent-Type: text/plain; charset=" + c.charset + "\r\n\r\n" + c.body))
 		if got := m.Text(); strings.ReplaceAll(got, "\ufffd\ufffd", "\ufffd") != c.want {

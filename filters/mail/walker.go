@@ -28,6 +28,7 @@ type walker struct {
 	types   []typed // likewise
 	coming  int     // parts that are about to be made
 	parts   int
+	params  int   // of the fields that were read
 	work    int64 // octets that may still be searched
 	decoded int64 // octets that may still be decoded while the tree is built
 }
@@ -142,6 +143,11 @@ func (w *walker) readTypes(p *Part) {
 		p.Type = p.types[0].value
 		w.checkTypes(p)
 	}
+	for i := range p.dispositions {
+		if p.dispositions[i].over {
+			w.note(p, "mime.too-many-parameters")
+		}
+	}
 	if len(p.dispositions) > 0 || len(p.types) > 0 {
 		w.collectNames(p)
 	}
@@ -150,6 +156,9 @@ func (w *walker) readTypes(p *Part) {
 // typed appends a field's value to the list; the first of a list stands in memory that the walker makes for several.
 func (w *walker) typed(list []typed, value string) []typed {
 	t := parseTyped(value)
+	if w.params += len(t.params); w.params > maxAllParams { // a thousand of each of a thousand parts would be hundreds of megabytes
+		t.params, t.over = nil, true
+	}
 	if list != nil {
 		return append(list, t)
 	}

@@ -17,7 +17,7 @@ func DecodeWords(s string) string {
 		if isASCII(s) {
 			return s
 		}
-		return guess([]byte(s))
+		return unlabelled([]byte(s))
 	}
 	var out strings.Builder
 	var run word // adjacent words of one charset: programs join their bytes, so a character may be split between them
@@ -31,7 +31,7 @@ func DecodeWords(s string) string {
 			run.flush(&out)
 		}
 		if !(between && run.seen) {
-			out.WriteString(guess([]byte(before)))
+			out.WriteString(unlabelled([]byte(before)))
 		}
 		run.charset, run.open, run.seen = w.charset, true, true
 		run.data = append(run.data, w.data...)
@@ -39,7 +39,7 @@ func DecodeWords(s string) string {
 	}
 	run.flush(&out)
 	if out.Len() < maxDecoded {
-		out.WriteString(guess([]byte(s)))
+		out.WriteString(unlabelled([]byte(s)))
 	}
 	return out.String()
 }

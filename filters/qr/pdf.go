@@ -25,9 +25,13 @@ func (r *Reader) Document(pdf []byte) (codes, uris []string, err error) {
 	}
 	uris = findURIs(uris, pdf)
 	rest := pdf
-	for r.streams < maxStreams && r.inflated < maxInflated && !r.spent() {
+	for {
 		dict, body, after, ok := nextStream(rest)
 		if !ok {
+			break
+		}
+		if r.streams >= maxStreams || r.inflated >= maxInflated || r.spent() {
+			r.Missed = true
 			break
 		}
 		rest = after
@@ -133,7 +137,11 @@ func (r *Reader) xobject(dict, body []byte) (string, error) {
 	if has(dict, "/ImageMask true") {
 		bits = 1
 	}
-	if w > 1<<14 || h > 1<<14 || !r.take(w, h) {
+	if w > 1<<14 || h > 1<<14 {
+		r.Missed = true
+		return "", nil
+	}
+	if !r.take(w, h) {
 		return "", nil
 	}
 	samples := body

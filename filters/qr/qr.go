@@ -17,7 +17,7 @@ import (
 const (
 	maxPixels   = 8 << 20  // of one picture
 	maxMessage  = 16 << 20 // pixels of all pictures
-	maxPictures = 30
+	maxPictures = 100      // what they cost is bounded by their pixels and by Done
 	maxInflated = 32 << 20 // octets of all streams of documents
 	maxStreams  = 1000
 	maxEncoded  = 8 << 20 // octets of one picture as it is sent
@@ -32,6 +32,8 @@ var ErrCrash = errors.New("the reader of QR codes crashed")
 // A Reader reads the pictures and documents of one message. Its zero value is ready; it is not for concurrent use.
 type Reader struct {
 	Done func() bool // ends the reading early, if set and true
+	// Missed says that something was not looked at for a bound, or not all of it: nobody knows whether it holds a code.
+	Missed bool
 
 	pixels   int64
 	pictures int
@@ -47,11 +49,12 @@ func (r *Reader) spent() bool {
 
 // Picture is the text of the QR code in a PNG, JPEG or GIF picture; empty if there is none. Only a crash is an error.
 func (r *Reader) Picture(data []byte) (text string, err error) {
-	if len(data) > maxEncoded || r.spent() {
-		return "", nil
-	}
 	config, decode := kind(data)
 	if decode == nil {
+		return "", nil
+	}
+	if len(data) > maxEncoded || r.spent() {
+		r.Missed = true
 		return "", nil
 	}
 	c, cerr := config(bytes.NewReader(data))
@@ -72,11 +75,16 @@ func (r *Reader) Picture(data []byte) (text string, err error) {
 
 // take counts a picture and reports whether it may be decoded.
 func (r *Reader) take(width, height int) bool {
-	if width < minSide || height < minSide || int64(width)*int64(height) > maxPixels || r.pixels+int64(width)*int64(height) > maxMessage {
+	if width < minSide || height < minSide {
+		return false
+	}
+	pixels := int64(width) * int64(height)
+	if pixels > maxPixels || r.pixels+pixels > maxMessage || r.spent() {
+		r.Missed = true
 		return false
 	}
 	r.pictures++
-	r.pixels += int64(width) * int64(height)
+	r.pixels += pixels
 	return true
 }
 

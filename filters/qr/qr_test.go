@@ -285,3 +285,35 @@ func BenchmarkCode(b *testing.B) {
 		}
 	}
 }
+
+// The bounds are exact, and what lies behind one is known to have been missed.
+func TestWhatIsNotLookedAtIsKnown(t *testing.T) {
+	blank := func(w, h int) []byte {
+		return encode(t, func(b *bytes.Buffer) error {
+			return png.Encode(b, image.NewPaletted(image.Rect(0, 0, w, h), color.Palette{color.White, color.Black}))
+		})
+	}
+	small := blank(minSide, minSide)
+	r := &Reader{}
+	for n := range maxPictures + 1 {
+		if _, err := r.Picture(small); err != nil || r.Missed != (n == maxPictures) {
+			t.Fatalf("picture %d: missed %v, %v", n+1, r.Missed, err)
+		}
+	}
+	for what, c := range map[string]struct {
+		data   []byte
+		missed bool
+	}{
+		"as large as may be": {blank(4096, maxPixels/4096), false}, "larger": {blank(4096, maxPixels/4096+1), true}, "no code fits": {blank(minSide-1, 9000), false},
+		"too long": {append([]byte("\x89PNG\r\n\x1a\n"), make([]byte, maxEncoded)...), true}, "no picture": {make([]byte, maxEncoded+1), false},
+	} {
+		r := &Reader{}
+		if _, err := r.Picture(c.data); err != nil || r.Missed != c.missed {
+			t.Errorf("%s: missed %v, %v", what, r.Missed, err)
+		}
+	}
+	late := &Reader{Done: func() bool { return true }}
+	if _, err := late.Picture(small); err != nil || !late.Missed {
+		t.Errorf("no time: %v, %v", late.Missed, err)
+	}
+}

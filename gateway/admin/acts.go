@@ -16,6 +16,7 @@ type confirmView struct {
 	Act      string // "release" or "delete"
 	Messages []confirmMessage
 	Bulk     bool
+	Malware  bool // it is to be let out
 	Password bool // to be given again
 	Skipped  int  // chosen, and not the visitor's to do
 	Error    string
@@ -47,7 +48,8 @@ func (d *desk) confirm(v *visit, act string) (confirmView, error) {
 	if err := d.free(v, e.ID); err != nil {
 		return confirmView{}, err
 	}
-	p := confirmView{Act: act, Messages: []confirmMessage{m}, Password: act == "release" && e.Class == policy.Malware, Reason: v.r.PostForm.Get("reason")}
+	p := confirmView{Act: act, Messages: []confirmMessage{m}, Malware: act == "release" && e.Class == policy.Malware, Reason: v.r.PostForm.Get("reason")}
+	p.Password = p.Malware && v.visitor.account.Subject == ""
 	verb, teach := "deny", "spam"
 	if act == "release" {
 		verb, teach = "allow", "ham"
@@ -147,13 +149,12 @@ func (d *desk) confirmed(v *visit, name string, do func(done *act, rcpts []strin
 	if err != nil {
 		return err
 	}
-	if p.Password {
-		_, _, err := d.deps.Accounts.login(v.r.Context(), v.visitor.account.Name, v.r.PostForm.Get("password"), v.client, d.now())
-		if key := errorKey(err); key != "" {
-			p.Error = key
+	if p.Malware {
+		if err := d.proveMalware(v); err != nil {
+			if p.Error = errorKey(err); p.Error == "" {
+				return err
+			}
 			return d.render(v, http.StatusForbidden, "confirm", p)
-		} else if err != nil {
-			return err
 		}
 	}
 	rcpts := v.r.PostForm["rcpt"]
@@ -172,6 +173,15 @@ func (d *desk) confirmed(v *visit, name string, do func(done *act, rcpts []strin
 		done.Error = d.explainFailure(v, name, err) // what came before it stands, and is told
 	}
 	return d.showDone(v, name, done)
+}
+
+// proveMalware has whoever lets malware out show who they are: by the password, each time, or by a login of a moment ago
+// at the provider who vouches for them.
+func (d *desk) proveMalware(v *visit) error {
+	if v.visitor.account.Subject != "" && v.visitor.fresh(d.now()) {
+		return nil
+	}
+	return d.checkPassword(v)
 }
 
 func release(d *desk, v *visit) error {

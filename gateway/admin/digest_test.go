@@ -206,6 +206,20 @@ func TestLinksAreBoundAndEnd(t *testing.T) {
 	}
 }
 
+// Who opens a link reads why the message is held in their own language, and that a deletion stays one.
+func TestALinkSaysWhyInTheReadersLanguage(t *testing.T) {
+	b := newBench(t)
+	b.at(7)
+	b.house.put("m9", "Malware was found.", policy.Spam, "alice@example.com")
+	_, text, _ := b.digestOf("alice@example.com")
+	page := b.do(nil, get, linkTo(t, text, "Malware was found."), nil, func(r *http.Request) { r.Header.Set("Accept-Language", "zh-CN") }).Body.String()
+	for _, want := range []string{"发现恶意软件。", "删除后无法恢复。"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %s\n%s", want, page)
+		}
+	}
+}
+
 // O-03: forwarded to a colleague, a link needs its owner's login; without one it releases spam and nothing worse.
 func TestAForwardedLinkIsWorthLittle(t *testing.T) {
 	b := newBench(t)

@@ -84,7 +84,7 @@ func (d *desk) showDraft(v *visit, status int, p draftView) error {
 		p.Failed = p.Check.Tests.Failed()
 	}
 	p.Lines = min(max(strings.Count(p.Text, "\n")+3, 16), 40)
-	p.Prove = !v.visitor.fresh(d.now())
+	p.Prove = d.asks(v)
 	return d.render(v, status, "draft", p)
 }
 
@@ -207,7 +207,7 @@ func (d *desk) keptView(v *visit) (keptView, error) {
 	if err != nil {
 		return keptView{}, err
 	}
-	p := keptView{Name: v.r.PathValue("name"), Prove: !v.visitor.fresh(d.now()), May: d.mayChange(v)}
+	p := keptView{Name: v.r.PathValue("name"), Prove: d.asks(v), May: d.mayChange(v)}
 	for i, k := range now.History {
 		if k.Name == p.Name {
 			p.Time, p.Now = k.Time, i == 0

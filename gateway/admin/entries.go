@@ -37,6 +37,7 @@ var (
 	errEntryWide = &problem{status: http.StatusForbidden, key: "error.wide"}
 	errMoved     = &problem{status: http.StatusConflict, key: "error.moved"}
 	errProve     = &problem{status: http.StatusForbidden, key: "error.prove"}
+	errAgain     = &problem{status: http.StatusForbidden, key: "error.again"}
 )
 
 // A refusal is problems of a policy that was not changed.
@@ -167,7 +168,8 @@ type listsView struct {
 	Error   string
 	Problem string
 	Draft   policy.Entry
-	All     bool // the visitor sees everybody's
+	All     bool   // the visitor sees everybody's
+	Sure    string // key of the entry that is about to be removed
 }
 
 // hitCount remembers hits for a moment, for counting reads the journal.
@@ -234,6 +236,9 @@ func (d *desk) showLists(v *visit, status int, p listsView) error {
 		return err
 	}
 	p.Entries, p.Since = d.entryRows(v, now)
+	if p.Sure != "" && !slices.ContainsFunc(p.Entries, func(e entryRow) bool { return e.Remove && e.Key == p.Sure }) {
+		return errNotFound
+	}
 	p.Add, p.Wide, p.Lives = d.deps.Entries != nil, v.visitor.may(RightChange), entryLives()
 	if _, p.All = v.visitor.scope(); p.All || v.visitor.may(RightPolicy) {
 		p.Lists = now.Policy.Lists()
@@ -312,7 +317,11 @@ func (d *desk) removeEntry(v *visit, key string) error {
 	return nil
 }
 
+// dropEntry first asks, then does.
 func dropEntry(d *desk, v *visit) error {
+	if v.r.PostForm.Get("sure") == "" {
+		return d.showLists(v, http.StatusOK, listsView{Sure: v.r.PathValue("key")})
+	}
 	err := d.removeEntry(v, v.r.PathValue("key"))
 	if key, words, theirs := entryError(err); theirs && !errors.Is(err, errNotFound) {
 		return d.showLists(v, http.StatusBadRequest, listsView{Error: key, Problem: words})

@@ -174,6 +174,7 @@ type knownView struct {
 	Query  string
 	List   []Acquaintance
 	Forget bool
+	Sure   string // who is about to be forgotten
 	Done   string
 }
 
@@ -204,8 +205,12 @@ func (d *desk) forget(v *visit, address string) error {
 	return nil
 }
 
+// knownForget first asks, then does.
 func knownForget(d *desk, v *visit) error {
 	address := v.r.PostForm.Get("address")
+	if v.r.PostForm.Get("sure") == "" {
+		return d.showKnown(v, knownView{Sure: address})
+	}
 	if err := d.forget(v, address); err != nil {
 		return err
 	}

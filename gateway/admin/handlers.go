@@ -134,6 +134,7 @@ type accountView struct {
 	Second     bool     // a code is asked for at login
 	Passkeys   []passkey
 	Keys       bool // passkeys can be made here
+	Setup      bool // the person is told how they could be
 	Prove      bool
 	MustSecure bool
 	Digests    bool // they are sent, and the person gets one
@@ -157,7 +158,7 @@ func (d *desk) showAccount(v *visit, status int, p accountView) error {
 		return err
 	}
 	host, _ := d.passkeyHost(v)
-	p.Keys, p.Prove = host != "", !v.visitor.fresh(d.now())
+	p.Keys, p.Prove, p.Setup = host != "", d.asks(v), v.visitor.may(RightPeople)
 	if own := p.Account.Addresses; d.deps.Digests != nil && len(own) > 0 && slices.Contains(p.Account.Roles, User) {
 		p.Digests = true
 		if p.Choice, err = d.deps.Accounts.digestChoice(v.r.Context(), own[0]); err != nil {
@@ -210,7 +211,7 @@ func changePassword(d *desk, v *visit) error {
 func errorKey(err error) string {
 	for e, key := range map[error]string{
 		ErrWrong: "error.wrong", ErrCode: "error.code", ErrTooMany: "error.slow", ErrWeak: "error.weak", ErrName: "error.name", ErrExists: "error.exists",
-		ErrRole: "error.role", ErrNoAddress: "error.address", ErrLastAdmin: "error.lastadmin", errBadPassword: "error.weak",
+		ErrRole: "error.role", ErrNoAddress: "error.address", ErrLastAdmin: "error.lastadmin", errBadPassword: "error.weak", errProve: "error.prove", errAgain: "error.again",
 	} {
 		if errors.Is(err, e) {
 			return key
@@ -229,6 +230,9 @@ func createToken(d *desk, v *visit) error {
 	}
 	if t.Name == "" || len(t.Scopes) == 0 {
 		return d.showAccount(v, http.StatusBadRequest, accountView{Error: "error.token"})
+	}
+	if err := d.prove(v); err != nil { // or a session that was left open would live on in a token
+		return d.proofFailed(v, err)
 	}
 	days := map[string]int{"7": 7, "30": 30, "90": 90, "365": 365}[form.Get("days")]
 	t.Expires = t.Created.Add(time.Duration(max(days, 1)) * 24 * time.Hour)

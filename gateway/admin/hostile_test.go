@@ -156,3 +156,48 @@ func FuzzPasswordHash(f *testing.F) {
 		}
 	})
 }
+
+// A user sees nothing that only administrators understand, and the id that an administrator asks for stands where it is asked
+// for.
+func TestAUserIsToldOnlyWhatConcernsUsers(t *testing.T) {
+	b := newBench(t)
+	alice := b.as("alice")
+	for path, words := range map[string]string{"/lists": "entries.yaml", "/account": "admin.base_url"} {
+		if page := b.do(alice, get, path, nil).Body.String(); strings.Contains(page, words) {
+			t.Errorf("%s says %s to a user", path, words)
+		}
+		if page := b.do(b.as("ada"), get, path, nil).Body.String(); !strings.Contains(page, words) {
+			t.Errorf("%s does not say %s to an administrator", path, words)
+		}
+	}
+	if page := b.do(alice, get, "/quarantine/m4", nil).Body.String(); !strings.Contains(page, "Give them this id: <code>m4</code>") {
+		t.Error("a user is not told which id to give to an administrator")
+	}
+}
+
+// N-11: an address that is made long so that its end is not seen shows its end all the same, on every page that lists,
+// asks or decides, and in digests.
+func TestTheEndOfALongAddressIsShown(t *testing.T) {
+	const long = "security@yourbank.example.login-session-0123456789-0123456789-0123456789-0123456789-0123456789.evil-host.example"
+	for in, want := range map[string]string{"a@b.example": "a@b.example", long: "security@yourba…789-0123456789.evil-host.example", strings.Repeat("盒", 60): strings.Repeat("盒", 15) + "…" + strings.Repeat("盒", 32)} {
+		if got := elide(in, 48); got != want {
+			t.Errorf("%q is shown as %q", in, got)
+		}
+	}
+	if got := shortAddress(long); !strings.HasSuffix(got, ".evil-host.example") || !strings.HasPrefix(got, "security@") || len(got) > 90 {
+		t.Errorf("a digest shows %q", got)
+	}
+	b := newBench(t)
+	b.house.put("long", "hello", "spam", "alice@example.com")
+	for i := range b.house.entries {
+		if e := &b.house.entries[i]; e.ID == "long" {
+			e.Author, e.MailFrom = long, long
+		}
+	}
+	for _, path := range []string{"/quarantine", "/quarantine/long", "/quarantine/long/release", "/quarantine/long/delete", "/quarantine/long/sender?verb=allow", "/quarantine/long/sender?verb=deny"} {
+		page := b.do(b.as("ada"), get, path, nil).Body.String()
+		if shown, cut := strings.Count(page, ".evil-host.example"), strings.Count(page, "login-session-…"); shown == 0 || cut > 0 {
+			t.Errorf("%s shows its end %d times, and cuts it off %d times", path, shown, cut)
+		}
+	}
+}

@@ -59,9 +59,9 @@ const maxDigestText = 80
 func (g *Digests) compose(ctx context.Context, address, lang string, list []quarantine.Entry) ([]byte, error) {
 	v := digestView{Lang: lang, Address: address, More: len(list) > digestRows, All: g.deps.BaseURL + "/quarantine"}
 	for _, e := range list[:min(len(list), digestRows)] {
-		row := digestRow{From: short(e.Author), Subject: short(e.Subject), Class: e.Class, Time: e.Time}
+		row := digestRow{From: shortAddress(e.Author), Subject: short(e.Subject), Class: e.Class, Time: e.Time}
 		if e.Author == "" {
-			row.From = short(e.MailFrom)
+			row.From = shortAddress(e.MailFrom)
 		}
 		if e.Class != policy.Malware {
 			link, err := g.link(ctx, digestToken{ID: e.ID, Rcpt: address, Action: actDecide})
@@ -85,6 +85,9 @@ func (g *Digests) compose(ctx context.Context, address, lang string, list []quar
 
 // short is a stranger's text as a digest shows it.
 func short(s string) string { return clip(mail.Printable(s, 4*maxDigestText), maxDigestText) }
+
+// shortAddress is a stranger's address as a digest shows it, its end always with it.
+func shortAddress(s string) string { return elide(mail.Printable(s, 4*maxDigestText), maxDigestText) }
 
 // plain is the digest as text.
 func (g *Digests) plain(v digestView) string {

@@ -120,6 +120,7 @@ type linkView struct {
 	Token   string
 	Address string
 	Entry   *quarantine.Entry
+	Code    string // of what decided; empty: a rule
 	Reason  string
 	Result  *result
 	Release bool // it may be released here
@@ -196,7 +197,7 @@ func linkPage(d *desk, v *visit) error {
 	}
 	p.Entry, p.Result, p.Release = e, res, d.mayByLink(v, e, res)
 	if best := policy.Heaviest(res.Recipients, res.Decided); best != nil {
-		p.Reason = best.Text
+		p.Code, p.Reason = best.Code, best.Text
 	}
 	return d.render(v, http.StatusOK, "link", p)
 }

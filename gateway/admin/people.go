@@ -12,8 +12,11 @@ type peopleView struct {
 	Roles    []Role
 	One      *Account // the person shown
 	Error    string
-	Secret   string // a password just made, shown once
-	For      string // whose it is
+	Secret   string  // a password just made, shown once
+	For      string  // whose it is
+	Draft    Account // what was asked for and not made
+	Sure     string  // what is about to be done to One: password, second or remove
+	Prove    bool    // the password is asked for
 }
 
 func (d *desk) showPeople(v *visit, status int, p peopleView) error {
@@ -21,12 +24,20 @@ func (d *desk) showPeople(v *visit, status int, p peopleView) error {
 	if err != nil {
 		return err
 	}
-	p.Accounts, p.Roles = accounts, Roles()
+	p.Accounts, p.Roles, p.Prove = accounts, Roles(), d.asks(v)
 	name := "people"
 	if p.One != nil {
 		name = "person"
 	}
 	return d.render(v, status, name, p)
+}
+
+// peopleFailed shows the page again with what stood in the way, if that is the person's to mend.
+func (d *desk) peopleFailed(v *visit, p peopleView, status int, err error) error {
+	if p.Error = personError(err); p.Error == "" {
+		return err
+	}
+	return d.showPeople(v, status, p)
 }
 
 func peoplePage(d *desk, v *visit) error { return d.showPeople(v, http.StatusOK, peopleView{}) }
@@ -43,13 +54,14 @@ func rolesAndAddresses(v *visit) (roles []Role, addresses []string) {
 
 func createPerson(d *desk, v *visit) error {
 	roles, addresses := rolesAndAddresses(v)
+	p := peopleView{Draft: Account{Name: clip(v.r.PostForm.Get("name"), 64), Roles: roles, Addresses: addresses}}
+	if err := d.prove(v); err != nil {
+		return d.peopleFailed(v, p, http.StatusForbidden, err)
+	}
 	spec := AccountSpec{Name: v.r.PostForm.Get("name"), Roles: roles, Addresses: addresses, Password: newPassword(), Temporary: true}
 	acc, err := d.deps.Accounts.Create(v.r.Context(), spec)
-	if key := personError(err); key != "" {
-		return d.showPeople(v, http.StatusBadRequest, peopleView{Error: key})
-	}
 	if err != nil {
-		return err
+		return d.peopleFailed(v, p, http.StatusBadRequest, err)
 	}
 	if err := d.audit(v, "account created", "", acc.Name); err != nil {
 		return err
@@ -87,13 +99,13 @@ func changeRoles(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	roles, addresses := rolesAndAddresses(v)
-	err = d.deps.Accounts.SetRoles(v.r.Context(), acc.Name, roles, addresses)
-	if key := personError(err); key != "" {
-		return d.showPeople(v, http.StatusBadRequest, peopleView{One: &acc, Error: key})
+	acc.Roles, acc.Addresses = rolesAndAddresses(v) // shown again where it is refused
+	p := peopleView{One: &acc}
+	if err := d.prove(v); err != nil {
+		return d.peopleFailed(v, p, http.StatusForbidden, err)
 	}
-	if err != nil {
-		return err
+	if err := d.deps.Accounts.SetRoles(v.r.Context(), acc.Name, acc.Roles, acc.Addresses); err != nil {
+		return d.peopleFailed(v, p, http.StatusBadRequest, err)
 	}
 	if err := d.audit(v, "roles changed", "", acc.Name); err != nil {
 		return err
@@ -102,9 +114,25 @@ func changeRoles(d *desk, v *visit) error {
 	return nil
 }
 
+// askFirst has an administrator confirm what cannot be taken back, and show who they are. It reports whether to do it; if
+// not, the page is shown.
+func (d *desk) askFirst(v *visit, acc *Account, what string) (sure bool, err error) {
+	p := peopleView{One: acc, Sure: what}
+	if v.r.PostForm.Get("sure") == "" {
+		return false, d.showPeople(v, http.StatusOK, p)
+	}
+	if err := d.prove(v); err != nil {
+		return false, d.peopleFailed(v, p, http.StatusForbidden, err)
+	}
+	return true, nil
+}
+
 func resetPassword(d *desk, v *visit) error {
 	acc, err := d.person(v)
 	if err != nil {
+		return err
+	}
+	if sure, err := d.askFirst(v, &acc, "password"); !sure {
 		return err
 	}
 	password := newPassword()
@@ -122,12 +150,11 @@ func removePerson(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
-	err = d.deps.Accounts.Remove(v.r.Context(), acc.Name)
-	if key := errorKey(err); key != "" {
-		return d.showPeople(v, http.StatusBadRequest, peopleView{One: &acc, Error: key})
-	}
-	if err != nil {
+	if sure, err := d.askFirst(v, &acc, "remove"); !sure {
 		return err
+	}
+	if err := d.deps.Accounts.Remove(v.r.Context(), acc.Name); err != nil {
+		return d.peopleFailed(v, peopleView{One: &acc}, http.StatusBadRequest, err)
 	}
 	if err := d.audit(v, "account removed", "", acc.Name); err != nil {
 		return err

@@ -192,6 +192,17 @@ func clip(s string, max int) string {
 	return s[:max] + "…"
 }
 
+// elide leaves the middle of an address out where it is longer than a number of runes, and keeps its end: that is where
+// the domain is that counts, and an attacker makes the beginning look like another.
+func elide(s string, most int) string {
+	runes := []rune(s)
+	if len(runes) <= most {
+		return s
+	}
+	head := (most - 1) / 3
+	return string(runes[:head]) + "…" + string(runes[len(runes)-(most-1-head):])
+}
+
 // defects are the ways in which the message breaks the standards, one sentence each.
 func (r *result) defects() []string {
 	var out []string

@@ -362,6 +362,9 @@ func resetSecond(d *desk, v *visit) error {
 	if err != nil {
 		return err
 	}
+	if sure, err := d.askFirst(v, &acc, "second"); !sure {
+		return err
+	}
 	if err := d.audit(v, "second factor removed", "", acc.Name); err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func TestASecondFactorCanBeRequired(t *testing.T) {
 		t.Error("a removed person's second factor is still there")
 	}
 	b.secondFor("view")
-	if w := b.do(ada, post, "/people/view/second", url.Values{}); w.Code != 303 {
+	if w := b.do(ada, post, "/people/view/second", url.Values{"sure": {"1"}}); w.Code != 303 {
 		t.Errorf("reset: %d", w.Code)
 	}
 	if w := b.login("view", goodPassword); w.Code != 303 {

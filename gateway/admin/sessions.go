@@ -106,18 +106,37 @@ func (v *visitor) fresh(now time.Time) bool {
 	return v.session == nil || now.Sub(v.session.Proved) < proofLife
 }
 
-// prove checks the password once more, unless that was a moment ago.
+// asks reports whether a page that changes something has to ask for the password. Whoever a provider vouches for has
+// none: they log in once more instead.
+func (d *desk) asks(v *visit) bool {
+	return !v.visitor.fresh(d.now()) && v.visitor.account.Subject == ""
+}
+
+// prove checks the password once more, unless that was a moment ago. A page that was opened when it was asks for none, so
+// no password is not a wrong one: it is asked for, and counts as no guess.
 func (d *desk) prove(v *visit) error {
 	now := d.now()
 	if v.visitor.fresh(now) {
 		return nil
 	}
-	ctx := v.r.Context()
-	if _, _, err := d.deps.Accounts.login(ctx, v.visitor.account.Name, v.r.PostForm.Get("password"), v.client, now); err != nil {
+	if err := d.checkPassword(v); err != nil {
 		return err
 	}
 	v.visitor.session.Proved = now
-	return d.deps.Accounts.keep(ctx, *v.visitor.session, d.cfg.SessionLife)
+	return d.deps.Accounts.keep(v.r.Context(), *v.visitor.session, d.cfg.SessionLife)
+}
+
+// checkPassword checks the password that came with a form, whatever was proved before.
+func (d *desk) checkPassword(v *visit) error {
+	password := v.r.PostForm.Get("password")
+	switch {
+	case v.visitor.account.Subject != "":
+		return errProve
+	case password == "":
+		return errAgain
+	}
+	_, _, err := d.deps.Accounts.login(v.r.Context(), v.visitor.account.Name, password, v.client, d.now())
+	return err
 }
 
 // end closes a session.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gatepost/filters/mail"
@@ -270,7 +271,11 @@ func (d *desk) fail(v *visit, err error) {
 	case p.key == "error.settle" || p.key == "error.secure" && v.r.Method == http.MethodGet:
 		v.redirect("/account")
 	default:
-		d.render(v, p.status, "error", errorPage{Key: p.key, Request: v.id, Status: p.status})
+		page := errorPage{Key: p.key, Request: v.id, Status: p.status, Text: v.wrote()}
+		if p == errLogin {
+			page.Key, page.Login = "error.over", "/login?next="+url.QueryEscape(d.before(v))
+		}
+		d.render(v, p.status, "error", page)
 	}
 }
 
@@ -278,6 +283,31 @@ type errorPage struct {
 	Key     string
 	Request string
 	Status  int
+	Login   string // where to log in again; empty: it would not help
+	Text    string // what the person had written, so that it is not lost
+}
+
+// wrote is the text of a draft that came with a request, though nothing could be done with it.
+func (v *visit) wrote() string {
+	if v.r.Method != http.MethodPost || !strings.HasPrefix(v.route.pattern, "/policy/") {
+		return ""
+	}
+	if v.r.PostForm == nil && v.r.ParseForm() != nil {
+		return ""
+	}
+	return v.r.PostForm.Get("text")
+}
+
+// before is the page that the form of a request stands on, as far as that can be told.
+func (d *desk) before(v *visit) string {
+	at := v.route.pattern
+	if strings.HasPrefix(at, "/policy/") && at != "/policy/kept/{name}" {
+		return "/policy/draft"
+	}
+	if slices.ContainsFunc(d.routes, func(r route) bool { return r.method == get && r.pattern == at }) {
+		return v.r.URL.Path
+	}
+	return "/"
 }
 
 // redirect goes to a path of ours; anything else goes home (O-12).

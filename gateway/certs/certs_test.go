@@ -173,6 +173,20 @@ func TestASelfSignedKeyThatOthersCanReadIsNotUsed(t *testing.T) {
 	}
 }
 
+// S-05: who finds it damaged at the start is told what can be done.
+func TestADamagedSelfSignedPairSaysWhatToDo(t *testing.T) {
+	for _, name := range []string{"self-signed.crt", "self-signed.key"} {
+		dir := t.TempDir()
+		mustLoad(t, nil, dir)
+		if err := os.WriteFile(filepath.Join(dir, "tls", name), []byte("-----BEGIN"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Load(nil, "mx.example.com", dir, clock); err == nil || !strings.Contains(err.Error(), "remove self-signed.crt and self-signed.key") {
+			t.Errorf("%s: error: %v", name, err)
+		}
+	}
+}
+
 // HOSTILE 4.1: ECDSA and RSA side by side, the certificate by name, the first one for a client that asks for none.
 func TestACertificateIsChosenByNameAndByKey(t *testing.T) {
 	m := newMaker(t)

@@ -33,7 +33,7 @@ func selfSigned(dir, hostname string, now time.Time) (*tls.Certificate, error) {
 		return c, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read self-signed certificate: %w", err)
+		return nil, fmt.Errorf("read self-signed certificate: %w; if it is damaged remove self-signed.crt and self-signed.key, and others are made", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory for certificates: %w", err)

@@ -131,11 +131,11 @@ func (s *Store) addSelfSigned(next *set) error {
 		return err
 	}
 	next.all, next.selfMade = []*tls.Certificate{c}, true
-	why := "no certificate is configured"
+	why, do := "no certificate is configured", "; set tls.certificates or tls.acme"
 	if len(s.pairs) > 0 {
-		why = "no certificate has come from the authority yet"
+		why, do = "no certificate has come from the authority yet", ""
 	}
-	next.notes = append(next.notes, fmt.Sprintf("%s: a self-signed one for %s is shown, which senders that verify will not accept", why, s.hostname))
+	next.notes = append(next.notes, fmt.Sprintf("%s: a self-signed one for %s is shown, which senders that verify will not accept%s", why, s.hostname, do))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -265,5 +266,16 @@ func BenchmarkWrite(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// S-05: who finds the file damaged at the start is told what can be done.
+func TestADamagedFileSaysWhatToDo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gatepost.db")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("no database "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openSQLite(path); err == nil || !strings.Contains(err.Error(), "put a copy of it back") || !strings.Contains(err.Error(), path) {
+		t.Errorf("error: %v", err)
 	}
 }

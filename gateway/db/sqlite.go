@@ -35,9 +35,18 @@ func openSQLite(path string) (*DB, error) {
 	d.readers.SetMaxOpenConns(maxReaders)
 	d.readers.SetMaxIdleConns(maxReaders)
 	if err := d.prepare(); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(err, d.writer.Close(), d.readers.Close()))
+		return nil, fmt.Errorf("open database %s: %w%s", path, errors.Join(err, d.writer.Close(), d.readers.Close()), damage(err))
 	}
 	return d.start(), nil
+}
+
+// damage says what to do about a file that is no database any more; empty if err says something else.
+func damage(err error) string {
+	var e *sqlite.Error
+	if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_CORRUPT && e.Code()&0xff != sqlite3.SQLITE_NOTADB {
+		return ""
+	}
+	return "; the file is damaged: put a copy of it back, or move it and its -wal and -shm away: held mail is found again by its files, accounts and what was learned are not"
 }
 
 // dsn names the file to the driver. busy_timeout comes first, so that the other pragmas wait too.

@@ -12,6 +12,7 @@ import (
 
 	"gatepost/gateway/disk"
 	"gatepost/policy"
+	"gatepost/rules/conf"
 )
 
 // A Bundle is the files that a policy was read from, the site's rule packs among them, by absolute path.
@@ -19,7 +20,7 @@ type Bundle map[string]string
 
 // Read reads a file from the disk and remembers it. A file that is not there is not remembered.
 func (b Bundle) Read(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
+	data, err := conf.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func (b Bundle) Stored(path string) ([]byte, error) {
 func (b Bundle) Overlay(path string) ([]byte, error) {
 	data, err := b.Stored(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.ReadFile(path)
+		return conf.ReadFile(path)
 	}
 	return data, err
 }

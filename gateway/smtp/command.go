@@ -267,13 +267,24 @@ func (c *conn) inSync(verb string) bool {
 
 // early reports whether the client has sent what is not in the input yet: it waits in the kernel, or in TLS.
 func (c *conn) early() bool {
-	if c.rw == c.nc {
-		return pendingOctets(c.nc)
+	defer func() { _ = c.nc.SetReadDeadline(time.Time{}) }() // whoever reads next says how long
+	if c.rw != c.nc {
+		// A read whose time is over takes what TLS has received already, and no more.
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+		if c.in.read() == nil {
+			return true
+		}
 	}
-	// A read whose time is over takes what was received already, and no more.
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
-	return c.in.read() == nil
+	_ = c.nc.SetReadDeadline(time.Now().Add(earlyWait)) // where the time to read is over, the kernel is not asked
+	if !pendingOctets(c.nc) {
+		return false
+	}
+	// Under TLS, what waits in the kernel may be a command or content, or concern TLS alone, as the end that follows QUIT does.
+	return c.rw == c.nc || c.in.read() == nil
 }
+
+// earlyWait is how long octets that are here already may take to be read through TLS.
+const earlyWait = 50 * time.Millisecond
 
 // clean reports whether args hold nothing but printable octets, and blanks between them.
 func clean(args []byte) bool {

@@ -17,6 +17,12 @@ import (
 
 // A-12 under TLS: the content has a record of its own, and comes with the same segment or a later one.
 func TestContentBefore354UnderTLS(t *testing.T) {
+	for _, n := range []int{1, 400, 600, 4000, 40_000} { // a part of the longer ones is still in the kernel when TLS has read DATA
+		t.Run(strconv.Itoa(n), func(t *testing.T) { contentBefore354(t, "From: a\r\n\r\n"+strings.Repeat("x", n)+"\r\n.\r\n") })
+	}
+}
+
+func contentBefore354(t *testing.T, content string) {
 	o := open(t, &recorder{}, Config{TLS: testTLS(t)}, ListenerOptions{TLS: TLSImplicit})
 	nc, err := net.Dial("tcp", o.addr)
 	if err != nil {
@@ -34,7 +40,7 @@ func TestContentBefore354UnderTLS(t *testing.T) {
 	c.ask("RCPT TO:<b@example.com>", "250 ")
 	held.hold = true
 	c.send("DATA\r\n")
-	c.send("From: a\r\n\r\nx\r\n.\r\n")
+	c.send(content)
 	held.release()
 	c.want("554 5.5.0")
 	c.wantClosed()

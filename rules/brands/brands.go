@@ -46,6 +46,7 @@ type Table struct {
 	labels  map[string][]*Brand // by the skeleton of a domain's own label
 	owners  map[string]*Brand   // by domain
 	long    map[string][]label  // labels that mean the brand wherever they stand in another, by their beginning
+	begins  beginnings          // of those
 	slips   [64][]label         // labels that may be written wrong by a letter, by their length
 }
 
@@ -59,7 +60,38 @@ type entry struct {
 // A label is the own part of a brand's domain, such as paypal.
 type label struct {
 	text  string
+	ends  uint32 // see endsOf
 	brand *Brand
+}
+
+// endsOf is the first two octets of a word and its last two. Words of minSlip-1 octets and more that one slip makes of each other
+// have one of both pairs in common, for a slip reaches no farther than three octets: nearly all words are told apart by that.
+func endsOf(s string) uint32 {
+	n := len(s)
+	return uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[n-2])<<8 | uint32(s[n-1])
+}
+
+// apart reports whether no slip makes one word of the other, by their ends.
+func apart(a, b uint32) bool { return (a^b)&0xFFFF0000 != 0 && (a^b)&0xFFFF != 0 }
+
+// Beginnings are a quick no for what no label begins with: a bit for the hash of each four octets that one begins with.
+type beginnings [64]uint64
+
+// place is the bit for the first four octets of s, which has as many.
+func (*beginnings) place(s string) (word uint32, bit uint64) {
+	h := (uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24) * 0x9E3779B1 >> 20
+	return h / 64, 1 << (h % 64)
+}
+
+func (b *beginnings) add(s string) {
+	word, bit := b.place(s)
+	b[word] |= bit
+}
+
+// may reports whether a label may begin as s does.
+func (b *beginnings) may(s string) bool {
+	word, bit := b.place(s)
+	return b[word]&bit != 0
 }
 
 //go:embed brands.txt
@@ -149,10 +181,11 @@ func (t *Table) addLabel(b *Brand, domain string, word bool) {
 	}
 	t.labels[skeleton] = append(t.labels[skeleton], b)
 	if len(own) >= minLong {
-		t.long[own[:minLong]] = append(t.long[own[:minLong]], label{own, b})
+		t.long[own[:minLong]] = append(t.long[own[:minLong]], label{own, endsOf(own), b})
+		t.begins.add(own)
 	}
 	if len(own) >= minSlip && len(own) < len(t.slips) {
-		t.slips[len(own)] = append(t.slips[len(own)], label{own, b})
+		t.slips[len(own)] = append(t.slips[len(own)], label{own, endsOf(own), b})
 	}
 }
 
@@ -276,18 +309,28 @@ func (t *Table) Like(s string) (*Brand, Likeness) {
 		}
 	}
 	for i := 0; i+minLong <= len(folded); i++ {
+		if !t.begins.may(folded[i:]) {
+			continue
+		}
 		for _, l := range t.long[folded[i:i+minLong]] {
 			if strings.HasPrefix(folded[i:], l.text) {
 				return l.brand, Part
 			}
 		}
 	}
-	if len(folded) >= minSlip-1 && len(folded) <= len(t.slips) {
-		for _, near := range t.slips[len(folded)-1 : min(len(folded)+2, len(t.slips))] {
-			for _, l := range near {
-				if lookalike.Near(folded, l.text) {
-					return l.brand, Slip
-				}
+	return t.slip(folded)
+}
+
+// slip is the brand whose label a folded one is but for one slip.
+func (t *Table) slip(folded string) (*Brand, Likeness) {
+	if len(folded) < minSlip-1 || len(folded) > len(t.slips) {
+		return nil, None
+	}
+	ends := endsOf(folded)
+	for _, near := range t.slips[len(folded)-1 : min(len(folded)+2, len(t.slips))] {
+		for i := range near {
+			if l := &near[i]; !apart(ends, l.ends) && lookalike.Near(folded, l.text) {
+				return l.brand, Slip
 			}
 		}
 	}

@@ -69,6 +69,41 @@ func TestAContradictionIsAnError(t *testing.T) {
 	}
 }
 
+// What tells words apart quickly must never part those that a slip makes of each other: each slip of each label is tried.
+func TestASlipLeavesOneEndAsItIs(t *testing.T) {
+	for _, list := range table(t).slips {
+		for _, l := range list {
+			for _, s := range slipsOf(l.text) {
+				if lookalike.Near(s, l.text) && apart(endsOf(s), l.ends) {
+					t.Errorf("%s and %s have no end in common", s, l.text)
+				}
+			}
+		}
+	}
+}
+
+// slipsOf are what a slip of a finger makes of a word.
+func slipsOf(s string) (list []string) {
+	for i := range len(s) {
+		list = append(list, s[:i]+s[i+1:], s[:i]+"\x00"+s[i:], s[:i]+"\x00"+s[i+1:])
+		if i+1 < len(s) {
+			list = append(list, s[:i]+string(s[i+1])+string(s[i])+s[i+2:])
+		}
+	}
+	return append(list, s+"\x00")
+}
+
+func TestALabelIsFoundWhereverItBegins(t *testing.T) {
+	shop := table(t)
+	for beginning, list := range shop.long {
+		for _, l := range list {
+			if !shop.begins.may(l.text) || beginning != l.text[:minLong] {
+				t.Errorf("%s is passed over", l.text)
+			}
+		}
+	}
+}
+
 func BenchmarkNamed(b *testing.B) {
 	t := table(b)
 	b.ReportAllocs()

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -50,7 +49,7 @@ func (l *List) UnmarshalConf(n conf.Node) []conf.Problem {
 	if problems := path.UnmarshalConf(n); len(problems) > 0 {
 		return problems
 	}
-	f, err := os.Open(string(path))
+	f, err := conf.Open(string(path))
 	if err != nil {
 		return []conf.Problem{n.Problemf("cannot read the list: %v", err)}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func site(t *testing.T) (*House, string) {
 			t.Fatal(err)
 		}
 	}
+	h.Accounts = accounts
 	h.Meter = admin.NewMeter()
 	h.Day(h.Meter)
 	r := h.Rooms
@@ -148,5 +150,100 @@ func TestEveryPageLooksRight(t *testing.T) {
 			must(t, tab.Submit(".buttons button"))
 			shoot("done")
 		})
+	}
+}
+
+// The head of the pages is one line and fits on every width between a phone's and a wide desk's, in both languages, also for
+// somebody whose name is long.
+func TestTheHeadFitsEveryWidth(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	const name = "someone.with.a.rather.long.name@department.example.com"
+	_, err := h.Accounts.Create(t.Context(), admin.AccountSpec{Name: name, Roles: []admin.Role{admin.Admin}, Password: password})
+	must(t, err)
+	for _, lang := range []string{"en", "zh-CN"} {
+		tab, err := b.Open(Look{Width: 1280, Height: 900, Language: lang})
+		must(t, err)
+		enter(t, tab, url, name)
+		for _, page := range []string{"/tls", "/lists"} {
+			must(t, tab.Go(url+page))
+			for _, width := range []int{320, 360, 600, 704, 706, 768, 832, 834, 900, 960, 1024, 1056, 1150, 1154, 1280, 1920} {
+				must(t, tab.Do("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil))
+				var got struct{ Head, Label, Over float64 }
+				must(t, tab.Eval(`({Head: document.querySelector(".top").getBoundingClientRect().height, Over: document.documentElement.scrollWidth - innerWidth,
+					Label: Math.max(...[...document.querySelectorAll(".nav a span, .lang button, .pill, .who")].map(e => e.getBoundingClientRect().height))})`, &got))
+				if got.Head > 64 || got.Label > 46 || got.Over > 0 {
+					t.Errorf("%s in %s at %d px: the head is %v px high, a label %v, and the page %v px too wide", page, lang, width, got.Head, got.Label, got.Over)
+				}
+			}
+		}
+	}
+}
+
+// On paper a message is dark on white whatever the screen is, without what only a screen can do.
+func TestPaperIsWhite(t *testing.T) {
+	b := chromium(t)
+	_, url := site(t)
+	tab, err := b.Open(Look{Width: 1280, Height: 900, Dark: true, Language: "en"})
+	must(t, err)
+	enter(t, tab, url, "ada")
+	must(t, tab.Go(url+"/quarantine/0m9xspoofk"))
+	must(t, tab.Do("Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil))
+	var got struct {
+		Ink, Scheme string
+		Buttons     int
+	}
+	must(t, tab.Eval(`({Ink: getComputedStyle(document.querySelector("h1")).color, Scheme: getComputedStyle(document.documentElement).colorScheme,
+		Buttons: [...document.querySelectorAll("button, .button, .nav, form")].filter(e => e.checkVisibility() && e.getBoundingClientRect().height > 0).length})`, &got))
+	if got.Ink != "rgb(29, 35, 32)" || got.Scheme != "light" || got.Buttons != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A message of a hundred attachments, four hundred recipients and words without end fits on every screen, and what is to be
+// pressed stays near its top.
+func TestAMessageOfExtremesFits(t *testing.T) {
+	b := chromium(t)
+	h, url := site(t)
+	l := extreme()
+	h.put(l)
+	dir := os.Getenv("GATEPOST_SCREENSHOTS")
+	for name, look := range map[string]Look{
+		"phone":  {Width: 360, Height: 740, Phone: true, Language: "zh-CN"},
+		"tablet": {Width: 768, Height: 1024, Dark: true, Language: "en"},
+		"desk":   {Width: 1440, Height: 900, Language: "en"},
+	} {
+		tab, err := b.Open(look)
+		must(t, err)
+		enter(t, tab, url, "ada")
+		for _, page := range []string{"", "/release", "/delete", "/sender?verb=allow", "/sender?verb=deny", "/test"} {
+			must(t, tab.Go(url+"/quarantine/"+l.id+page))
+			var got struct {
+				Over, High int
+				Wide       []string
+			}
+			must(t, tab.Eval(`({Over: document.documentElement.scrollWidth - innerWidth, High: document.documentElement.scrollHeight,
+				Wide: [...document.querySelectorAll("main *")].filter(e => !e.closest(".scroll, pre, svg, .sr") && e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map(e => e.outerHTML.slice(0, 150))})`, &got))
+			if got.Over > 0 || len(got.Wide) > 0 {
+				t.Errorf("%s on a %s is %d px too wide: %q", page, name, got.Over, got.Wide)
+			}
+			if most := map[string]int{"": 70000, "/release": 4000, "/delete": 4000}[page]; most > 0 && got.High > most {
+				t.Errorf("%s on a %s is %d px high", page, name, got.High)
+			}
+			var small []string
+			if look.Phone {
+				must(t, tab.Eval(tooSmall, &small))
+			}
+			var top float64
+			must(t, tab.Eval(`document.querySelector(".primary, .danger, main").getBoundingClientRect().top`, &top))
+			if len(small) > 0 || page == "" && top > float64(look.Height) {
+				t.Errorf("%s on a %s: too small for a finger: %q; the first thing to press is at %v px", page, name, small, top)
+			}
+			if dir != "" {
+				png, err := tab.Picture(false)
+				must(t, err)
+				must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("extreme-%s-%s.png", name, strings.NewReplacer("/", "", "?", "-", "=", "-").Replace(page))), png, 0o644))
+			}
+		}
 	}
 }

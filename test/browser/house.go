@@ -29,10 +29,12 @@ type House struct {
 	content  map[string][]byte
 	records  []journal.Record // newest first
 	Refuse   map[string]string
-	Released []string // "id address", in order
+	Released []string      // "id address", in order
+	Pause    time.Duration // how long the next hop takes for a message
 	Checks   []admin.Check
 	Meter    *admin.Meter
 	Rooms    *rooms.Rooms
+	Accounts *admin.Accounts
 	now      time.Time
 }
 
@@ -152,6 +154,7 @@ func (h *House) Open(_ context.Context, id string) (quarantine.Content, error) {
 func (h *House) Release(_ context.Context, id string, rcpts []string, actor string) ([]admin.ReleaseOutcome, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	time.Sleep(h.Pause)
 	var out []admin.ReleaseOutcome
 	rec := journal.Record{V: journal.Version, Kind: journal.Disposal, ID: id, Time: h.now, Actor: actor, Action: "release"}
 	for _, a := range rcpts {
@@ -335,4 +338,11 @@ func (h *House) put(l letter) {
 	h.entries = append(h.entries, e)
 	h.content[l.id] = []byte(raw)
 	h.records = append(h.records, rec)
+}
+
+// newest puts what was stored last where its time is, first.
+func (h *House) newest() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	slices.SortStableFunc(h.entries, func(a, b quarantine.Entry) int { return b.Time.Compare(a.Time) })
 }

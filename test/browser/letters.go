@@ -171,3 +171,31 @@ var hostile = letter{
 	urls:        []filters.URL{{URL: "javascript:alert(1)//" + rooms.Evil, Text: rooms.Evil}},
 	notRun:      []filters.Failure{{Filter: rooms.Evil, Error: rooms.Evil}},
 }
+
+// extreme has as much of everything as a message may have.
+func extreme() letter {
+	l := long
+	l.id, l.class, l.age = "0m9xextrek", policy.Spam, time.Minute
+	l.subject = "👩‍👩‍👧‍👦 " + strings.Repeat("Ж", 140) + " " + strings.Repeat("W", 120) + " xn--80ak6aa92e.example"
+	l.name, l.author = strings.Repeat("N", 120), strings.Repeat("a", 64)+"@"+strings.Repeat("b", 60)+".xn--"+strings.Repeat("c", 50)+".example"
+	l.from, l.helo = l.author, strings.Repeat("h", 60)+".example"
+	l.text = strings.Repeat("x", 5000) + "\nhttps://" + strings.Repeat("a.", 100) + "example/" + strings.Repeat("y", 2000) + "\n"
+	l.rcpts = nil
+	for i := range 400 {
+		l.rcpts = append(l.rcpts, fmt.Sprintf("%s.%03d@example.com", strings.Repeat("r", 50), i))
+	}
+	for i := range 100 {
+		l.attachments = append(l.attachments, filters.Attachment{Name: strings.Repeat("Q", 200) + fmt.Sprint(i) + ".pdf.exe", Type: "application/" + strings.Repeat("t", 80),
+			Declared: "image/" + strings.Repeat("d", 80), Size: 1 << 30, SHA256: strings.Repeat("0123456789abcdef", 4), Executable: true, Macro: true, Encrypted: true,
+			Defects: []string{strings.Repeat("defect", 30)}, Path: []string{strings.Repeat("z", 90) + ".zip", strings.Repeat("y", 90) + ".7z", strings.Repeat("x", 90)}})
+		l.urls = append(l.urls, filters.URL{URL: "https://" + strings.Repeat("u", 60) + ".example/" + strings.Repeat("p", 400), Host: strings.Repeat("u", 60) + ".example", Text: strings.Repeat("T", 300)})
+		l.because = append(l.because, policy.Reason{Code: "site." + strings.Repeat("c", 60), Rule: strings.Repeat("r", 60), At: "policy.yaml:1", Weight: 100, Text: strings.Repeat("Long", 60)})
+	}
+	l.auth = &filters.Auth{SPF: filters.SPF{Result: "permerror", Domain: l.helo, Mechanism: strings.Repeat("m", 200), Explanation: strings.Repeat("e", 200)},
+		DMARC: filters.DMARC{Result: "temperror", From: l.helo, Reason: strings.Repeat("q", 200)}, ARC: filters.ARC{Result: "fail", Sealer: l.helo, Reason: strings.Repeat("q", 200)}}
+	for range 10 {
+		l.auth.DKIM = append(l.auth.DKIM, filters.DKIM{Result: "permerror", Domain: l.helo, Selector: strings.Repeat("s", 60), Reason: strings.Repeat("w", 200)})
+	}
+	l.notRun = []filters.Failure{{Filter: "clamd", Error: strings.Repeat("E", 200)}}
+	return l
+}

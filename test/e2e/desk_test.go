@@ -72,7 +72,7 @@ func TestASenderIsAllowedAndDeniedInOneStep(t *testing.T) {
 	if key == nil {
 		t.Fatal("the entry cannot be removed")
 	}
-	r.submit("/lists", "/lists/"+key[1]+"/remove", url.Values{})
+	r.submit("/lists", "/lists/"+key[1]+"/remove", url.Values{"sure": {"1"}})
 	if send("four"); w.Sink.Count() != 3 {
 		t.Error("it is still allowed")
 	}

@@ -21,9 +21,29 @@
   };
   localTimes(document);
 
+  // A choice of the mouse or a finger is looked up at once. The keyboard passes by every option on its way, and has Enter.
   for (const el of document.querySelectorAll(".filters select")) {
-    el.addEventListener("change", () => el.form.requestSubmit());
+    let pointed = false;
+    el.addEventListener("pointerdown", () => { pointed = true; });
+    el.addEventListener("keydown", () => { pointed = false; });
+    el.addEventListener("change", () => { if (pointed) el.form.requestSubmit(); });
   }
+
+  // A form is sent once: a second press while the answer is on its way would find everything done, and hide what came of
+  // it. After a minute without an answer it may be tried again.
+  const release = (form) => {
+    form.removeAttribute("data-sent");
+    for (const b of form.querySelectorAll("[aria-busy]")) b.removeAttribute("aria-busy");
+  };
+  addEventListener("submit", (e) => {
+    const form = e.target;
+    if (form.getAttribute("method") !== "post") return;
+    if (form.hasAttribute("data-sent")) { e.preventDefault(); return; }
+    form.setAttribute("data-sent", "");
+    if (e.submitter) e.submitter.setAttribute("aria-busy", "true");
+    setTimeout(release, 60000, form);
+  });
+  addEventListener("pageshow", () => { for (const form of document.querySelectorAll("[data-sent]")) release(form); });
 
   const tab = document.querySelector(".subnav [aria-current]");
   if (tab) tab.scrollIntoView({inline: "center", block: "nearest"});
@@ -71,10 +91,26 @@
   if (document.querySelector("[data-live]")) keepFresh();
 
   // keepFresh asks for the page again while somebody looks at it, and puts what changed in its place, without a sound:
-  // a reader who is in the middle of something is left alone, and so is a session that nobody uses.
+  // a reader who is in the middle of something is left alone, and so is a session that nobody uses. What is not fresh any
+  // more is said to be so.
   function keepFresh() {
     const every = Number(document.querySelector("[data-live]").getAttribute("data-live")) * 1000;
-    let tag = "", timer = 0, asked = Date.now();
+    let tag = "", timer = 0, asked = Date.now(), heard = asked;
+    const say = (why, login) => {
+      let note = document.querySelector(".stale");
+      if (note) note.remove();
+      if (!why) return;
+      note = document.createElement("p");
+      note.className = "note stale";
+      note.textContent = document.querySelector("[data-live]").getAttribute("data-" + why).replace("{time}", hour.format(heard));
+      if (login) {
+        const a = document.createElement("a");
+        a.href = "/login?next=" + encodeURIComponent(location.pathname);
+        a.textContent = login;
+        note.append(" ", a);
+      }
+      document.querySelector("[data-live]").before(note);
+    };
     const inUse = (live) => live.contains(document.activeElement) || (!getSelection().isCollapsed && live.contains(getSelection().anchorNode));
     const put = (page) => {
       const live = document.querySelector("[data-live]"), next = page.querySelector("[data-live]");
@@ -111,11 +147,20 @@
       x.setRequestHeader("Gatepost-Unattended", "1");
       if (tag) x.setRequestHeader("If-None-Match", tag);
       x.onload = () => {
-        if (x.responseURL && new URL(x.responseURL).pathname !== location.pathname) return; // logged out
+        if (x.responseURL && new URL(x.responseURL).pathname !== location.pathname) { // logged out
+          say("out", document.querySelector("[data-live]").getAttribute("data-login"));
+          return;
+        }
+        if (x.status === 200 || x.status === 304) {
+          heard = Date.now();
+          say("");
+        } else {
+          say("gone");
+        }
         if (x.status === 200 && x.response && put(x.response)) tag = x.getResponseHeader("ETag") || "";
         again();
       };
-      x.onerror = x.ontimeout = again;
+      x.onerror = x.ontimeout = () => { say("gone"); again(); };
       x.send();
     };
     document.addEventListener("visibilitychange", again);
@@ -197,8 +242,12 @@
         const csrf = form.querySelector("[name=csrf]").value;
         try {
           const r = await fetch("/api/v1/policy/check", {method: "POST", headers: {"Content-Type": "application/json", "X-Csrf-Token": csrf}, body: JSON.stringify({text: last})});
-          if (r.ok && mine === asked) show(await r.json());
-        } catch { /* the button still asks */ }
+          if (!r.ok) throw new Error(String(r.status));
+          const c = await r.json();
+          if (mine === asked) show(c);
+        } catch { // what was said of an earlier text is not left standing; the button still asks
+          if (mine === asked) out.replaceChildren(el("p", "note", say("away")));
+        }
       }, 400);
     });
   }
