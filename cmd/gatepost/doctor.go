@@ -118,7 +118,7 @@ func diagnose(ctx context.Context, a *app, path string) []diagnosis {
 	list = append(list, s.geoHealth(time.Now())...)
 	list = append(list, s.openDoors()...)
 	list = append(list, s.certHealth()...)
-	return append(list, s.diskHealth(), clockHealth(time.Now()))
+	return append(list, s.diskHealth(), s.fileHealth(openable()), clockHealth(time.Now()))
 }
 
 // dnsHealth asks the resolver for the name servers of the root.

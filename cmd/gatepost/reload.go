@@ -89,7 +89,7 @@ func (s *service) tryReload(ctx context.Context) []conf.Problem {
 	s.leastTLS.Store(uint32(cfg.TLS.Oldest()))
 	s.gate.Adjust(crowd(cfg))
 	s.spool.Adjust(int64(cfg.Limits.MessageBytes), int64(cfg.Limits.Memory))
-	s.server.Adjust(cfg.Limits.SessionLimits, cfg.Timeouts.Timeouts, cfg.NormalizeBareLF)
+	s.server.Adjust(affordable(cfg.Limits.SessionLimits, openable()), cfg.Timeouts.Timeouts, cfg.NormalizeBareLF)
 	for _, key := range bound(s.cfg, cfg) {
 		s.log.Warn("changed, and takes effect at a restart", "key", key)
 	}

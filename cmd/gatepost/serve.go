@@ -195,6 +195,9 @@ func startService(a *app, cfg *config.Config) (*service, error) {
 	for _, n := range cfg.Notes {
 		log.Warn(n.Error())
 	}
+	if few := fewFiles(cfg.Limits.SessionLimits, openable()); few != "" {
+		log.Warn(few, "hint", filesHint)
+	}
 	sockets, err := inherit()
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func dur(d time.Duration) conf.Duration { return conf.Duration(d) }
 // crowd is what the gate counts by.
 func crowd(c *config.Config) access.Config {
 	return access.Config{
-		Limits: c.Limits.ClientLimits, Connections: c.Limits.SessionLimits.Connections,
+		Limits: c.Limits.ClientLimits, Connections: affordable(c.Limits.SessionLimits, openable()).Connections,
 		Greet: c.Timeouts.Greet, StressGreet: c.Timeouts.StressGreet, Greylist: c.Greylist, Trusted: c.TrustedNetworks,
 	}
 }
@@ -40,7 +40,7 @@ func messageLimits(c *config.Config) gateway.Limits {
 // smtpConfig is the server's.
 func (w *works) smtpConfig() smtp.Config {
 	return smtp.Config{
-		Hostname: w.cfg.Hostname, Limits: w.cfg.Limits.SessionLimits, Timeouts: w.cfg.Timeouts.Timeouts,
+		Hostname: w.cfg.Hostname, Limits: affordable(w.cfg.Limits.SessionLimits, openable()), Timeouts: w.cfg.Timeouts.Timeouts,
 		Reserved: w.gate.Trusts, Stress: w.gate.Stress, Served: w.gate.Served, Go: filters.NewCrew().Go,
 		GreetDelay:      func(p smtp.Peer) time.Duration { return w.gate.Greet(context.Background(), p.Remote) },
 		AllowTLS:        func(p smtp.Peer) *smtp.Reply { return w.gate.TLS(context.Background(), p.Remote) },

@@ -44,7 +44,7 @@ type Config struct {
 type Limits struct {
 	MessageBytes conf.Size `yaml:"message_bytes" min:"64KiB" max:"2GiB" doc:"Most bytes of a message; never more than the next hop takes. 552 5.3.4"`
 	Recipients   int       `yaml:"recipients" min:"1" max:"10000" doc:"Most recipients of a message. 452 4.5.3"`
-	Connections  int       `yaml:"connections" min:"1" max:"1000000" doc:"Most connections at once, on all listeners together. 421 4.3.2"`
+	Connections  int       `yaml:"connections" min:"1" max:"1000000" doc:"Most connections at once, on all listeners together; fewer where the process may open too few files, which is said at the start. 421 4.3.2"`
 	Reserve      int       `yaml:"reserve_percent" min:"0" max:"90" doc:"Part of connections, in percent, that is kept for trusted networks."`
 	Messages     int       `yaml:"messages_per_session" min:"1" doc:"Most messages in a session. 421 4.7.0"`
 

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,4 +169,47 @@ func TestRecipientsAreTakenByTheirOneSpellingAndTenantsApart(t *testing.T) { // 
 	d.Talk("C: MAIL FROM:<ann@friend.example>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: RCPT TO:<bob@b.test>\nS: 452 4.5.3\nC: RCPT TO:<ann@example.com>\nS: 250\nC: RSET\nS: 250")
 	// An empty message ends where it should, and is no message.
 	d.Talk("C: MAIL FROM:<ann@friend.example>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: DATA\nS: 354\nC: .\nS: 550 5.6.0\nC: NOOP\nS: 250")
+}
+
+// Idle clients cannot take the files that a message needs on its way: with few of them, fewer clients are let in (I-05).
+func TestIdleClientsLeaveFilesForMail(t *testing.T) {
+	w := harness.Prepare(t, harness.Setup{TLS: behindProxy, Zone: friend, Config: "trusted_networks: [192.0.2.77/32]\n"})
+	w.Wrap = []string{"sh", "-c", `ulimit -n 160; exec "$@"`, "sh"}
+	w.Run()
+	if w.Logged("160 open files allow 80 connections") != 1 {
+		t.Fatalf("nobody was told:\n%s", w.Log())
+	}
+	for i := range 300 {
+		c, err := net.Dial("tcp", w.SMTP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = fmt.Fprintf(c, "PROXY TCP4 198.51.%d.%d 192.0.2.25 4000 25\r\n", i/100, i%100+1)
+	}
+	for range 100 { // until the crowd is sorted, whoever comes may be turned away
+		if d := greeted(t, w, "192.0.2.77"); d != nil {
+			d.Talk("C: EHLO c.example\nS: 250\nC: MAIL FROM:<ann@elsewhere.example>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\n" +
+				"C: DATA\nS: 354\nC: From: ann@elsewhere.example\nC: Subject: hello\nC:\nC: Hello.\nC: .\nS: 250")
+			break
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if n := len(w.Sink.Messages()); n != 1 {
+		t.Errorf("%d messages arrived", n)
+	}
+}
+
+// greeted connects as a client; nil if the gateway does not greet it.
+func greeted(t *testing.T, w *harness.World, client string) *harness.Dialogue {
+	t.Helper()
+	d := as(t, w, client)
+	line := make([]byte, 4)
+	_ = d.Conn().SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.ReadFull(d.Conn(), line); err != nil || string(line) != "220 " {
+		d.Close()
+		return nil
+	}
+	d.Reply() // the rest of the line
+	return d
 }
