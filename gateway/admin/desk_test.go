@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"gatepost/policy"
 )
 
@@ -193,15 +195,25 @@ func TestThePolicyIsChangedOnlyByWhoJustProvedWhoTheyAre(t *testing.T) {
 // Accounts, roles and tokens outlive a session: they are made and changed only by who showed who they are within five
 // minutes, or does so again, so that a screen left open makes nobody an administrator. Asking is no guess.
 func TestAccountsAreChangedOnlyByWhoJustProvedWhoTheyAre(t *testing.T) { // O-16
+	key := passkey{Name: "the desk", Credential: webauthn.Credential{ID: []byte("a credential")}}
 	for path, form := range map[string]url.Values{
-		"/people":                {"name": {"eve"}, "role": {"admin"}},
-		"/people/alice/roles":    {"role": {"admin"}},
-		"/people/alice/password": {"sure": {"1"}},
-		"/people/alice/second":   {"sure": {"1"}},
-		"/people/alice/remove":   {"sure": {"1"}},
-		"/account/tokens":        {"name": {"eve"}, "scope": {"people"}, "days": {"30"}},
+		"/people":                      {"name": {"eve"}, "role": {"admin"}},
+		"/people/alice/roles":          {"role": {"admin"}},
+		"/people/alice/password":       {"sure": {"1"}},
+		"/people/alice/second":         {"sure": {"1"}},
+		"/people/alice/remove":         {"sure": {"1"}},
+		"/account/tokens":              {"name": {"eve"}, "scope": {"people"}, "days": {"30"}},
+		"/account/passkeys/KEY/remove": {},
 	} {
 		b := newBench(t)
+		if err := b.people.putPasskey(t.Context(), "ada", key); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := b.people.passkeys(t.Context(), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = strings.Replace(path, "KEY", keys[0].ID(), 1)
 		ada := b.as("ada")
 		b.now = b.now.Add(6 * time.Minute)
 		b.do(ada, get, "/account", nil) // the session is in use

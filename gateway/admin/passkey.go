@@ -229,6 +229,9 @@ func removePasskey(d *desk, v *visit) error {
 	if i < 0 {
 		return errNotFound
 	}
+	if err := d.prove(v); err != nil { // or a session that was left open could take the second factor away
+		return d.proofFailed(v, err)
+	}
 	if err := d.audit(v, "passkey removed", "", keys[i].Name); err != nil {
 		return err
 	}
