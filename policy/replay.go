@@ -23,7 +23,24 @@ type Past struct {
 type Differences struct {
 	Judged      int          `json:"judged"`
 	Unknown     int          `json:"unknown"` // messages for which the recorded facts do not tell
+	Untold      []Untold     `json:"untold"`  // the first of them, at most 20
 	Differences []Difference `json:"differences"`
+}
+
+// An Untold is a message for which the recorded facts do not tell what a draft would do, and what they lack.
+type Untold struct {
+	ID    string `json:"id"`
+	Lacks string `json:"lacks"`
+}
+
+const maxUntold = 20
+
+// miss notes a message for which the facts do not tell.
+func (d *Differences) miss(e *mail.Envelope, lacks string) {
+	d.Unknown++
+	if len(d.Untold) < maxUntold && e != nil {
+		d.Untold = append(d.Untold, Untold{e.ID, lacks})
+	}
 }
 
 // A Difference is one message that would have been treated otherwise.
@@ -41,17 +58,17 @@ type Difference struct {
 // for a fact that was not recorded and that rule could make a difference; a policy replayed over what it judged
 // itself gives no differences. Newly refused messages come first.
 func Replay(past iter.Seq[Past], draft *Policy) Differences {
-	out := Differences{Differences: []Difference{}}
+	out := Differences{Untold: []Untold{}, Differences: []Difference{}}
 	for p := range past {
 		if p.Envelope == nil || p.Report == nil || p.Was == nil {
-			out.Unknown++
+			out.miss(p.Envelope, "no judgment was recorded")
 			continue
 		}
 		out.Judged++
 		now := draft.Decide(p.Envelope, p.Report)
 		worst, differs := compareVerdicts(p.Was, &now)
-		if lacks(p.Was, &now) {
-			out.Unknown++
+		if what := lacks(p.Was, &now); what != "" {
+			out.miss(p.Envelope, what)
 			continue
 		}
 		if !differs {
@@ -82,15 +99,15 @@ func SortDifferences(list []Difference) {
 	})
 }
 
-// lacks reports whether a draft could not decide a rule for want of a fact that the judgment of then did have.
-func lacks(was, now *Decision) bool {
+// lacks says which rule a draft could not decide for want of a fact that the judgment of then did have; empty if it could.
+func lacks(was, now *Decision) string {
 	for _, u := range now.Unknown {
 		known := slices.ContainsFunc(was.Unknown, func(w Reason) bool { return w.Text == u.Text })
 		if !known {
-			return true
+			return strings.Join([]string{u.Rule, u.At, u.Text}, " ")
 		}
 	}
-	return false
+	return ""
 }
 
 // compareVerdicts reports whether any recipient's copy is treated otherwise, and which one changes most.

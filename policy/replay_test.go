@@ -208,6 +208,9 @@ func TestReplaySaysUnknownWhereFactsWereNotRecorded(t *testing.T) {
 		{`{name: maybe, when: 'message.size == 1000 || message.header("List-Id") != ""', then: quarantine}`, 0, 2},
 	} {
 		got := Replay(slices.Values(past), parse(t, "rules: ["+c.rule+"]"))
+		if len(got.Untold) != c.unknown || c.unknown > 0 && (got.Untold[0].ID != past[0].Envelope.ID || !strings.Contains(got.Untold[0].Lacks, "list policy.yaml:1 Not decided: message.header")) {
+			t.Errorf("%s: untold %+v", c.rule, got.Untold)
+		}
 		if got.Unknown != c.unknown || len(got.Differences) != c.differences {
 			t.Errorf("%s: unknown %d, differences %d", c.rule, got.Unknown, len(got.Differences))
 		}

@@ -227,6 +227,12 @@ func judged(ctx context.Context, r *journal.Reader, since, until time.Time, yiel
 // printDifferences is the table for people.
 func printDifferences(w io.Writer, d policy.Differences) error {
 	fmt.Fprintf(w, "%d messages judged again, %d would be treated otherwise, %d cannot be told from what was recorded\n", d.Judged, len(d.Differences), d.Unknown)
+	for _, u := range d.Untold {
+		fmt.Fprintf(w, "cannot be told: %s: %s\n", u.ID, mail.Printable(u.Lacks, 200))
+	}
+	if more := d.Unknown - len(d.Untold); more > 0 && len(d.Untold) > 0 {
+		fmt.Fprintf(w, "cannot be told: %d more\n", more)
+	}
 	if len(d.Differences) == 0 {
 		return nil
 	}
