@@ -73,6 +73,11 @@ func openCommons(ctx context.Context, d *db.DB, data string, daemon bool) (*jour
 func (s *site) records(a *app) *journal.Reader {
 	dir := string(s.cfg.DataDir)
 	r := journal.NewReader(journalDir(dir))
+	a.atEnd = append(a.atEnd, func() {
+		if n := r.Damaged(); n > 0 {
+			fmt.Fprintf(a.errs, "gatepost: %d damaged lines of the journal in %s were passed over: what they told is missing here\n", n, journalDir(dir))
+		}
+	})
 	if place, err := db.Locate(s.cfg.StoreURL()); err != nil || !place.Shared {
 		return r
 	}

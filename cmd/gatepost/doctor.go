@@ -17,6 +17,7 @@ import (
 	"gatepost/gateway/db"
 	"gatepost/gateway/disk"
 	"gatepost/gateway/forward"
+	"gatepost/gateway/journal"
 	"gatepost/gateway/smtp"
 	"gatepost/gateway/state"
 	"gatepost/policy"
@@ -118,7 +119,7 @@ func diagnose(ctx context.Context, a *app, path string) []diagnosis {
 	list = append(list, s.geoHealth(time.Now())...)
 	list = append(list, s.openDoors()...)
 	list = append(list, s.certHealth()...)
-	return append(list, s.diskHealth(), s.fileHealth(openable()), clockHealth(time.Now()))
+	return append(list, s.diskHealth(), s.journalHealth(), s.fileHealth(openable()), clockHealth(time.Now()))
 }
 
 // dnsHealth asks the resolver for the name servers of the root.
@@ -321,6 +322,19 @@ func (s *site) diskHealth() diagnosis {
 		return diagnosis{name, isCritical, err.Error(), "New mail is told to come back (452).", "Make room, or move data_dir to a larger disk."}
 	}
 	return diagnosis{Name: name, State: isWell, Detail: fmt.Sprintf("%d MiB of %d MiB free", space.Free>>20, space.Bytes>>20)}
+}
+
+// journalHealth looks for records that were lost to a damaged disk.
+func (s *site) journalHealth() diagnosis {
+	list, err := journal.NewReader(journalDir(string(s.cfg.DataDir))).DamagedFiles()
+	const hint = "Look at the disk and at the file; move it away once you have seen it."
+	switch {
+	case err != nil:
+		return diagnosis{"journal", isCritical, err.Error(), "What became of mail cannot be told.", "Let the gateway's account read its data directory."}
+	case len(list) > 0:
+		return diagnosis{"journal", isWarning, fmt.Sprintf("%d of its files had damaged lines, the first %s", len(list), list[0]), "None is lost; what those lines told of some messages is.", hint}
+	}
+	return diagnosis{Name: "journal", State: isWell, Detail: "no damage was found when its files were closed"}
 }
 
 // built is a time before which this program did not exist, so that no clock may be.

@@ -63,6 +63,7 @@ type app struct {
 	parser *kong.Kong
 
 	complainTo func([]conf.Problem) error // in place of errs, for a command that prints problems as JSON
+	atEnd      []func()                   // what is told when the command is over
 }
 
 // An exit ends the program with a code, its message already printed.
@@ -111,7 +112,11 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 	if err != nil {
 		return misunderstood(errs, err)
 	}
-	err = k.Run(&app{ctx: ctx, out: out, errs: errs, config: c.Config, parser: parser})
+	a := &app{ctx: ctx, out: out, errs: errs, config: c.Config, parser: parser}
+	err = k.Run(a)
+	for _, tell := range a.atEnd {
+		tell()
+	}
 	var e exit
 	switch {
 	case errors.As(err, &e):

@@ -238,8 +238,17 @@ func TestDamagedLineIsPassedOver(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(names[0])), bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := all(t, NewReader(dir)); fmt.Sprint(got) != "[q00000000 q00000002]" {
-			t.Errorf("flipped at %d: %v", at, got)
+		r := NewReader(dir)
+		if got := all(t, r); fmt.Sprint(got) != "[q00000000 q00000002]" || r.Damaged() != 1 {
+			t.Errorf("flipped at %d: %v, %d damaged", at, got, r.Damaged())
+		}
+		sealed := open(t, dir, Options{Daemon: true}) // what it finds is sealed, and the damaged file kept
+		sync1(t, sealed)
+		if err := sealed.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := r.DamagedFiles(); err != nil || len(kept) != 1 || fmt.Sprint(all(t, r)) != "[q00000000 q00000002]" {
+			t.Errorf("flipped at %d, sealed: %v, kept %v, %v", at, all(t, r), kept, err)
 		}
 	}
 }

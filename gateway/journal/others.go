@@ -10,7 +10,7 @@ import (
 
 // Join returns a reader of what r reads and of what the other gateways shipped to c.
 func (r *Reader) Join(c *Commons) *Reader {
-	return &Reader{fs: r.fs, dir: r.dir, commons: c}
+	return &Reader{fs: r.fs, dir: r.dir, commons: c, damaged: r.damaged}
 }
 
 // page is how many records of other gateways are read at once.

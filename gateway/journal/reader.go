@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gatepost/gateway/disk"
@@ -23,12 +24,34 @@ type Reader struct {
 	codec disk.Codec
 	// commons has the records of other gateways; nil: there are none.
 	commons *Commons
+	damaged *atomic.Int64
+}
+
+// Damaged is how many lines of this directory have been passed over so far because they are not what was written. A line that is
+// read again counts again.
+func (r *Reader) Damaged() int64 { return r.damaged.Load() }
+
+// DamagedFiles are the paths of segments of which lines were lost; what could be read of them is in the journal.
+func (r *Reader) DamagedFiles() ([]string, error) {
+	names, err := r.fs.ReadDir(r.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list journal: %w", err)
+	}
+	var list []string
+	for _, e := range names {
+		if strings.HasSuffix(e.Name(), damagedSuffix) {
+			list = append(list, filepath.Join(r.dir, e.Name()))
+		}
+	}
+	return list, nil
 }
 
 // NewReader reads the journal in dir; a directory that is not there is an empty journal.
 func NewReader(dir string) *Reader { return newReader(disk.OS{}, dir) }
 
-func newReader(fsys disk.FS, dir string) *Reader { return &Reader{fs: fsys, dir: dir} }
+func newReader(fsys disk.FS, dir string) *Reader {
+	return &Reader{fs: fsys, dir: dir, damaged: new(atomic.Int64)}
+}
 
 // ErrNotFound is returned for an id that the journal does not know: never accepted here, or longer ago than it keeps.
 var ErrNotFound = errors.New("not in the journal")
@@ -44,7 +67,7 @@ type Query struct {
 
 // Scan gives fn every record with since <= Time < until; a zero bound does not restrict. Records come roughly in order
 // of time: exactly in the order in which each process appended them. An error of fn ends the scan and is returned.
-// Damaged lines and records of unknown versions are passed over.
+// Damaged lines, which Damaged counts, and records of unknown versions are passed over.
 func (r *Reader) Scan(ctx context.Context, since, until time.Time, fn func(*Record) error) error {
 	return r.ScanKind(ctx, "", since, until, fn)
 }
@@ -182,13 +205,20 @@ func (r *Reader) scanRaw(ctx context.Context, s segment, fn func([]byte) error) 
 	if err != nil {
 		return err
 	}
-	_, err = eachLine(f, func(_ int64, line []byte) error {
+	err = r.lines(ctx, f, fn)
+	return errors.Join(err, f.Close())
+}
+
+// lines gives fn every whole line, and counts those that are damaged.
+func (r *Reader) lines(ctx context.Context, from io.Reader, fn func([]byte) error) error {
+	got, err := eachLine(from, func(_ int64, line []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		return fn(line)
 	})
-	return errors.Join(err, f.Close())
+	r.damaged.Add(int64(got.damaged))
+	return err
 }
 
 // index reads the index of a sealed segment.
@@ -208,15 +238,7 @@ func (r *Reader) index(s segment) (*index, error) {
 func (r *Reader) scanSealed(ctx context.Context, f disk.File, s segment, q Query, fn func([]byte) error) error {
 	x, err := r.index(s)
 	if err != nil {
-		return r.codec.Expand(f, func(plain io.Reader) error {
-			_, err := eachLine(plain, func(_ int64, line []byte) error {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				return fn(line)
-			})
-			return err
-		})
+		return r.codec.Expand(f, func(plain io.Reader) error { return r.lines(ctx, plain, fn) })
 	}
 	if !q.Since.IsZero() && x.last < q.Since.UnixMilli() || !q.Until.IsZero() && x.first >= q.Until.UnixMilli() {
 		return nil
@@ -226,7 +248,7 @@ func (r *Reader) scanSealed(ctx context.Context, f disk.File, s segment, q Query
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := r.scanBlock(f, x.offsets[n], x.offsets[n+1], fn); err != nil {
+		if err := r.scanBlock(ctx, f, x.offsets[n], x.offsets[n+1], fn); err != nil {
 			return fmt.Errorf("segment %s: %w", s.stem, err)
 		}
 	}
@@ -234,7 +256,7 @@ func (r *Reader) scanSealed(ctx context.Context, f disk.File, s segment, q Query
 }
 
 // scanBlock reads one frame.
-func (r *Reader) scanBlock(f disk.File, from, to int64, fn func([]byte) error) error {
+func (r *Reader) scanBlock(ctx context.Context, f disk.File, from, to int64, fn func([]byte) error) error {
 	if to-from > 2*maxBlock {
 		return errIndex
 	}
@@ -249,8 +271,7 @@ func (r *Reader) scanBlock(f disk.File, from, to int64, fn func([]byte) error) e
 	if err != nil {
 		return err
 	}
-	_, err = eachLine(bytes.NewReader(plain), func(_ int64, line []byte) error { return fn(line) })
-	return err
+	return r.lines(ctx, bytes.NewReader(plain), fn)
 }
 
 // mayHold reports whether a line may hold a word, without decoding it: it does not say no to one that does. Letters of

@@ -22,11 +22,13 @@ import (
 //	20261123T090507.123456789Z-1a2b.jsonl        being written, or left by a process that is gone: checked lines
 //	20261123T090507.123456789Z-1a2b.jsonl.zst    sealed: the same lines in zstd frames; zstdcat shows them
 //	20261123T090507.123456789Z-1a2b.idx          what the frames hold, see index.go
+//	20261123T090507.123456789Z-1a2b.jsonl.damaged  as it was, for a person to look at: not every line is what was written
 const (
-	rawSuffix    = ".jsonl"
-	sealedSuffix = ".jsonl.zst"
-	indexSuffix  = ".idx"
-	stampFormat  = "20060102T150405.000000000Z"
+	rawSuffix     = ".jsonl"
+	sealedSuffix  = ".jsonl.zst"
+	indexSuffix   = ".idx"
+	damagedSuffix = rawSuffix + ".damaged"
+	stampFormat   = "20060102T150405.000000000Z"
 )
 
 // blockBits is the size of a block, as a power of two: the lines that begin within it are one frame.
@@ -170,7 +172,7 @@ func (s *sealer) seal(stem string, keys []key) error {
 	}
 	switch {
 	case got.damaged > 0: // kept for a person to look at
-		err = s.fs.Rename(raw, raw+".damaged")
+		err = s.fs.Rename(raw, filepath.Join(s.dir, stem+damagedSuffix))
 	default:
 		err = s.fs.Remove(raw)
 	}
