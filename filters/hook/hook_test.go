@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"gatepost/rules/conf"
 	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
+	"gatepost/test/harness/engine"
 )
 
 const plain = "From: Ann <ann@friend.example>\r\nTo: <bob@example.com>\r\nSubject: Lunch\r\n today\r\n\r\nAt one?\r\n"
@@ -250,51 +250,12 @@ func TestAServiceThatHangsIsGivenUpAfterItsTime(t *testing.T) {
 
 func TestAServiceThatIsNotThereIsAnErrorAndSoonNobodyWaitsForIt(t *testing.T) {
 	f := build(t, settings("unix:"+filepath.Join(t.TempDir(), "none")))
-	for i := range peer.RestAfter + 1 {
-		_, err := f.Check(t.Context(), letter(t, plain))
-		if err == nil || strings.Contains(err.Error(), peer.ErrResting.Error()) != (i == peer.RestAfter) {
-			t.Errorf("try %d: %v", i, err)
-		}
-	}
+	engine.Rests(t, f, func() *mail.Mail { return letter(t, plain) })
 }
 
 func TestConnectionsAreBoundedAndServeAgain(t *testing.T) {
-	var mu sync.Mutex
-	now, most, dialled := 0, 0, 0
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		now++
-		most = max(most, now)
-		mu.Unlock()
-		io.Copy(io.Discard, r.Body)
-		mu.Lock()
-		now--
-		mu.Unlock()
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, clean)
-	}))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		mu.Lock()
-		defer mu.Unlock()
-		if state == http.StateNew {
-			dialled++
-		}
-	}
-	s.Start()
-	t.Cleanup(s.Close)
-	f := build(t, settings(s.URL))
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			if _, err := f.Check(context.Background(), letter(t, plain)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if most > 2 || dialled > 5 {
-		t.Errorf("%d at once, %d connections", most, dialled)
-	}
+	c := engine.NewCrowd(t, clean)
+	c.Press(t, build(t, settings(c.URL)), func() *mail.Mail { return letter(t, plain) }, 2, 5)
 }
 
 func TestOnlyWhoIsVouchedForIsAsked(t *testing.T) {

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
-	"gatepost/filters/peer"
 	"gatepost/rules/conf"
 	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
+	"gatepost/test/harness/engine"
 )
 
 // packet is one packet as it goes over the wire.
@@ -143,14 +143,7 @@ func letter(t testing.TB, text string, rcpts ...string) *mail.Mail {
 func asked(t *testing.T, cfg Config, m *mail.Mail) (list []string, err error) {
 	t.Helper()
 	facts, err := New(cfg).Check(context.Background(), m)
-	for _, f := range facts.Findings {
-		line := f.Code
-		for _, p := range f.Proof {
-			line += "; " + p.What
-		}
-		list = append(list, line)
-	}
-	return list, err
+	return engine.Told(facts), err
 }
 
 func TestAMilterIsShownTheWholeMessage(t *testing.T) {
@@ -341,12 +334,7 @@ func TestEveryMilterIsAsked(t *testing.T) {
 
 func TestAMilterThatIsNotThereIsAnErrorAndSoonNobodyWaitsForIt(t *testing.T) {
 	f := New(settings("unix:" + filepath.Join(t.TempDir(), "none")))
-	for i := range peer.RestAfter + 1 {
-		_, err := f.Check(t.Context(), letter(t, plain))
-		if err == nil || strings.Contains(err.Error(), peer.ErrResting.Error()) != (i == peer.RestAfter) {
-			t.Errorf("try %d: %v", i, err)
-		}
-	}
+	engine.Rests(t, f, func() *mail.Mail { return letter(t, plain) })
 }
 
 func TestWhatTheProtocolCannotCarryIsUnscannable(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"gatepost/rules/conf"
 	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
+	"gatepost/test/harness/engine"
 )
 
 func settings(addresses ...string) Config {
@@ -48,14 +48,7 @@ const plain = "From: Ann <ann@friend.example>\r\nTo: <bob@example.com>\r\nSubjec
 func asked(t *testing.T, cfg Config, m *mail.Mail) (list []string, err error) {
 	t.Helper()
 	facts, err := New(cfg).Check(context.Background(), m)
-	for _, f := range facts.Findings {
-		line := f.Code
-		for _, p := range f.Proof {
-			line += "; " + p.What
-		}
-		list = append(list, line)
-	}
-	return list, err
+	return engine.Told(facts), err
 }
 
 func reply(action string, score float64, symbols string) string {
@@ -215,12 +208,7 @@ func TestAnRspamdThatHangsIsGivenUpAfterItsTimeAndTheOtherAnswers(t *testing.T) 
 
 func TestAnRspamdThatIsNotThereIsAnErrorAndSoonNobodyWaitsForIt(t *testing.T) {
 	f := New(settings("unix:" + filepath.Join(t.TempDir(), "none")))
-	for i := range peer.RestAfter + 1 {
-		_, err := f.Check(t.Context(), letter(t, plain))
-		if err == nil || strings.Contains(err.Error(), peer.ErrResting.Error()) != (i == peer.RestAfter) {
-			t.Errorf("try %d: %v", i, err)
-		}
-	}
+	engine.Rests(t, f, func() *mail.Mail { return letter(t, plain) })
 }
 
 func TestWhatIsTooLargeWasNotSeen(t *testing.T) {
@@ -235,42 +223,8 @@ func TestWhatIsTooLargeWasNotSeen(t *testing.T) {
 }
 
 func TestNoMoreMessagesThanConnectionsAreUnderWayAndConnectionsServeAgain(t *testing.T) {
-	var mu sync.Mutex
-	now, most, dialled := 0, 0, 0
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		now++
-		most = max(most, now)
-		mu.Unlock()
-		io.Copy(io.Discard, r.Body)
-		mu.Lock()
-		now--
-		mu.Unlock()
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, reply("no action", 0, ""))
-	}))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		mu.Lock()
-		defer mu.Unlock()
-		if state == http.StateNew {
-			dialled++
-		}
-	}
-	s.Start()
-	t.Cleanup(s.Close)
-	f := New(settings(s.URL))
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			if _, err := f.Check(context.Background(), letter(t, plain)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if most > 2 || dialled > 5 {
-		t.Errorf("%d at once, %d connections", most, dialled)
-	}
+	c := engine.NewCrowd(t, reply("no action", 0, ""))
+	c.Press(t, New(settings(c.URL)), func() *mail.Mail { return letter(t, plain) }, 2, 5)
 }
 
 func TestConditionsTellWhoDoesNotAnswerRspamd(t *testing.T) {

@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"gatepost/filters/mail"
-	"gatepost/filters/peer"
 	"gatepost/rules/conf"
 	"gatepost/test/harness"
 	"gatepost/test/harness/daemon"
+	"gatepost/test/harness/engine"
 )
 
 // A fake is a spamd whose answers a test writes.
@@ -101,14 +101,7 @@ func letter(t testing.TB, text string, rcpts ...string) *mail.Mail {
 func asked(t *testing.T, cfg Config, m *mail.Mail) (list []string, err error) {
 	t.Helper()
 	facts, err := New(cfg).Check(context.Background(), m)
-	for _, f := range facts.Findings {
-		line := f.Code
-		for _, p := range f.Proof {
-			line += "; " + p.What
-		}
-		list = append(list, line)
-	}
-	return list, err
+	return engine.Told(facts), err
 }
 
 func TestTheMessageGoesToSpamdBehindItsTrace(t *testing.T) {
@@ -192,12 +185,7 @@ func TestASpamdThatHangsIsGivenUpAfterItsTime(t *testing.T) {
 func TestASpamdThatIsNotThereIsAnErrorAndTheSecondAnswers(t *testing.T) {
 	none := "unix:" + filepath.Join(t.TempDir(), "none")
 	f := New(settings(none))
-	for i := range peer.RestAfter + 1 {
-		_, err := f.Check(t.Context(), letter(t, plain))
-		if err == nil || strings.Contains(err.Error(), peer.ErrResting.Error()) != (i == peer.RestAfter) {
-			t.Errorf("try %d: %v", i, err)
-		}
-	}
+	engine.Rests(t, f, func() *mail.Mail { return letter(t, plain) })
 	d := &fake{says: verdict("True ; 9 / 5", "")}
 	if got, err := asked(t, settings(none, d.start(t)), letter(t, plain)); err != nil || len(got) != 1 {
 		t.Errorf("%q, %v", got, err)
