@@ -33,7 +33,8 @@ type pattern struct {
 
 	program *program
 	reach   most
-	unbound error // a match may have any length, which only short places allow
+	unbound error    // a match may have any length, which only short places allow
+	holds   []octets // of each of which a match holds one
 
 	// Fixed texts, folded, of which a match holds at least one. None: the pattern is tried on every text of its places.
 	needs list
@@ -104,6 +105,9 @@ func (p *pattern) expression(s string) error {
 	p.program = newProgram(tree)
 	if !p.exact && p.unbound == nil && !anchored(tree) {
 		p.needs, p.also = required(tree).telling()
+	}
+	if !p.local() {
+		p.holds = holds(tree)
 	}
 	return nil
 }

@@ -25,10 +25,10 @@ type Set struct {
 	asks     []condition // of rules, in their order
 	places   map[string]int
 	patterns []pattern
-	words    int       // that are looked for, in all finders
-	finders  []*finder // by place
-	direct   [][]int32 // by place: the patterns that are tried on every text
-	users    [][]int32 // by pattern: the rules that ask for it
+	words    int        // that are looked for, in all finders
+	finders  []*finder  // by place
+	direct   [][]direct // by place: the patterns that have no fixed texts to look for
+	users    [][]int32  // by pattern: the rules that ask for it
 	notes    []conf.Problem
 	byKey    map[string]int32 // while compiling
 	madeOf   [sha256.Size]byte
@@ -268,12 +268,12 @@ func (s *Set) link() {
 		}
 	}
 	list := lookFor(words)
-	s.finders, s.direct = make([]*finder, len(s.places)), make([][]int32, len(s.places))
+	s.finders, s.direct = make([]*finder, len(s.places)), make([][]direct, len(s.places))
 	var wide *finder
 	for at, words := range s.wordsAt(len(list)) {
 		for n := range s.patterns {
 			if p := &s.patterns[n]; p.places.has(at) && !p.local() {
-				s.direct[at] = append(s.direct[at], int32(n))
+				s.direct[at] = append(s.direct[at], direct{int32(n), p.exact, p.holds})
 			}
 		}
 		if words*10 < len(list)*9 {

@@ -18,18 +18,29 @@ func (g *gathered) disguise(visible string, words *wording) {
 			break
 		}
 	}
-	first, n := mixedWords(g.m.Subject())
-	second, m := mixedWords(visible)
-	if n+m >= 2 {
-		g.sign("mixed_script", "text", fmt.Sprintf("%d words, such as %s", n+m, cmp.Or(first, second)))
-	}
-	if n := splitLetters(visible); n >= 3 {
-		g.sign("split_words", "text", fmt.Sprintf("%d times", n))
-	}
+	g.scripts(visible, words.far)
 	g.masks(words)
 	g.numbers(visible)
 	if n := len(g.to); n > 5 {
 		g.sign("many_recipients", "header To", strconv.Itoa(n))
+	}
+}
+
+// scripts looks for letters of several scripts in one word, and for what nobody sees in words. far says whether the text holds
+// letters beyond ASCII: without them it has neither.
+func (g *gathered) scripts(visible string, far bool) {
+	first, n := mixedWords(g.subject)
+	split := 0
+	if far {
+		second, m := mixedWords(visible)
+		first, n = cmp.Or(first, second), n+m
+		split = splitLetters(visible)
+	}
+	if n >= 2 {
+		g.sign("mixed_script", "text", fmt.Sprintf("%d words, such as %s", n, first))
+	}
+	if split >= 3 {
+		g.sign("split_words", "text", fmt.Sprintf("%d times", split))
 	}
 }
 

@@ -101,6 +101,7 @@ type wording struct {
 	masked           string // the first word that a reader takes for another
 	spaced           string // the first word whose letters stand apart
 	row              string // the beginning of the first row of words
+	far              bool   // there are letters beyond ASCII
 }
 
 // wordingOf notices in one pass all that there is to notice about words; row is how many words make one.
@@ -109,6 +110,7 @@ func wordingOf(text string, row int) (out wording) {
 	inRow := 0
 	for w := (walk{text: text}); w.next(); {
 		size := w.end - w.start
+		out.far = out.far || w.holds&farOctet != 0
 		if size <= 2 || apart.n > 0 {
 			apart.add(&w)
 		}

@@ -67,7 +67,7 @@ func wordingByWord(text string, most int) (out wording) {
 			out.example = w
 		}
 	}
-	out.spaced = lettersApart(text)
+	out.spaced, out.far = lettersApart(text), !ascii(strings.Join(words, ""))
 	return out
 }
 
