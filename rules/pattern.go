@@ -37,7 +37,7 @@ type pattern struct {
 	holds   []octets // of each of which a match holds one
 
 	// Fixed texts, folded, of which a match holds at least one. None: the pattern is tried on every text of its places.
-	needs list
+	needs list   // its words only until the patterns are linked
 	also  []list // other such texts, which are rarely there
 
 	words []int32 // of needs, by number
@@ -113,7 +113,7 @@ func (p *pattern) expression(s string) error {
 }
 
 // local reports whether a match can be found by looking near the pattern's fixed texts, however long the text is.
-func (p *pattern) local() bool { return p.needs.words != nil }
+func (p *pattern) local() bool { return p.needs.words != nil || p.words != nil }
 
 // folded gives the letters of a tree the form that they have in a folded text.
 func folded(t *syntax.Regexp) *syntax.Regexp {
