@@ -139,8 +139,8 @@ func newFinder(words []lookedFor) *finder {
 			keys++
 		}
 	}
-	size := bits.Len(uint(keys)) // there are less than 1<<size
-	f.shift = uint8(32 - min(max(size+1, 11), 20))
+	size := bits.Len(uint(keys))                   // there are less than 1<<size
+	f.shift = uint8(32 - min(max(size+2, 11), 20)) // roomy: where it errs, a look at slots costs more than all of gate
 	f.gate = make([]uint16, 1<<(32-f.shift))
 	f.spread = uint8(32 - (size + 1))
 	f.slots = make([]slot, 1<<(32-f.spread))
@@ -201,8 +201,8 @@ func choose(word string, taken map[uint32]int) lookedFor {
 }
 
 const (
-	alone = 4   // what it costs to look for more octets, measured in comparing one word more where they stand
-	crowd = 128 // words that should be looked for by the same octets at most
+	alone = 4  // what it costs to look for more octets, measured in comparing one word more where they stand
+	crowd = 16 // words that should be looked for by the same octets at most
 )
 
 // scan calls found with each word's number and where it begins, and returns how many words it compared. Behind the text lie

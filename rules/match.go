@@ -190,14 +190,29 @@ func (m *matcher) look(i int, t Text) {
 			m.see(f.owners[o.expression:end], o.number, int32(i), int32(start))
 		}
 	})
-	for _, n := range m.set.direct[at] {
-		if m.known[n] != yes {
-			m.possible(n)
-			m.wholly[n] = append(m.wholly[n], int32(i))
-		}
-	}
+	m.directly(i, at, text)
 	if len(m.buf) > maxKept || len(m.seen) > maxSeen {
 		m.settle()
+	}
+}
+
+// directly notes which of the patterns that have no fixed texts may be in one text: those of whose octets it has some.
+func (m *matcher) directly(i, at int, text []byte) {
+	list := m.set.direct[at]
+	if len(list) == 0 {
+		return
+	}
+	folded, written := octetsOf(text), octetsOf(clip(m.texts[i]))
+	for k := range list {
+		d := &list[k]
+		there := &folded
+		if d.exact {
+			there = &written
+		}
+		if m.known[d.pattern] != yes && there.meetAll(d.holds) {
+			m.possible(d.pattern)
+			m.wholly[d.pattern] = append(m.wholly[d.pattern], int32(i))
+		}
 	}
 }
 

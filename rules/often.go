@@ -1,6 +1,9 @@
 package rules
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // The letters of a folded text by kind: a to z, a blank, a digit, another sign of ASCII, a letter beyond ASCII.
 const (
@@ -61,8 +64,53 @@ func kindOf(r rune) int {
 	return kindFar
 }
 
-// often is about how often a folded text stands at a place of ordinary mail, from 0 to 1.
+// usual is texts of three and four letters that stand in mail far more often than their letters tell, a blank as _, each with a
+// letter that says how often: a is always, each step half as often as two before. Counted in five kinds of mail, in texts that
+// stand in four of them.
+const usual = "" +
+	"_a_cy _a_fy _a_sy _aboy _accy _addx _allw _andr _anyx _appy _beey _butw _canv _comu _datz _disx _dou _do_y _emw _emax " +
+	"_evx _evex _exv _expy _fily _fors _frou _getx _gow _grv _gux _hasx _havv _httu _i_t _if_v _infx _is_t _it_u _jusy " +
+	"_liky _lisw _maiw _maky _mayy _mot _morx _myw _my_w _neu _neez _neww _nos _no_y _notv _nowy _ofr _of_s _offx _on_t " +
+	"_onlx _outw _parx _perx _play _prou _rer _reax _recw _regy _remy _repx _secy _seex _shox _simz _so_y _somx _spey _staw " +
+	"_subx _supz _theo _timx _to_q _tray _unsy _up_x _usew _wasx _wilw _witu _worw _yor _your ablw ablew abouy accy addx " +
+	"addry agev age_x ailt ail_w ake_y all_w allyx an_ey ancey and_r anyv any_w appx ardv ard_y atiou ave_u aysz basz beeny " +
+	"bilz bjey bjecy ble_w bouty bscw bscrw butw cally catiy cauz ceix ceivy centz cessy ciay clicx comr commx compw confz " +
+	"consw creaz criw cribx ctiox d_byz datez dayw day_z ddry dowx downy ducy e_noy e_ofv easex eceiy ectu ect_x ectiz " +
+	"een_w egay eivy eivey emaiw embz emeny encey ent_u entsy ervx essay ettu ew_w f_thv f_yw f_yox facz ffex fferx firy " +
+	"forr for_t formw frou fromu fuly g_toy getw get_x ghtw ght_x grax grox h_thx hat_t havv havev he_lx he_px hist his_t " +
+	"howx how_y httu httpu ia_x ialw icaty ich_y ies_y if_yx ighw ightx ignx ike_y ill_w infv infov ing_q ionr ion_t ionsw " +
+	"ish_y ith_u ityw ity_x jecy jecty justx kingx leasx lickx liky likey listt ll_t locw logy lookz loww mait mailt makx " +
+	"makey matiy mbery mentv morex mosy movy mplw mplex n_thu nalw nal_x nce_w needy netv neww new_y nfov nfory ng_ly nlyy " +
+	"nly_y nnex notu not_v noww now_x nsuv nsuby nterw o_rey of_s of_tv onlyy ookx orkw ork_z ormay ost_y ou_cy oughy ouldw " +
+	"our_t ow_v ow_tz ownx own_z party pecy pleay portw posx prot provz ptioy putx quex quiy rdsy readx recex regx repx " +
+	"ressy ribx ribex riex rmaty rney rom_v s_nox s_ofw sagz sagez scrv scriw senty servx show sigx signy sionw soly somex " +
+	"specy ssay stsv subv subjz subsw suppz sysy t_ofx tainy terny thist timev tingu tios tions tlyy tly_z to_q to_bx to_cy " +
+	"to_gz to_hy to_mz to_pz to_ry to_sx to_uy truy tryy ttpu u_caz ualx ubjz ubsw ubscw ughx uldw uld_w ultv unsuy up_x " +
+	"useru versy veryy vicx vicex vidy wantz warw wasx was_x wayy webx weey willw witu withu worv workw your you_t yourt " +
+	"ystez "
+
+// underrated says of usual texts how many times more often they stand in mail than their letters tell.
+var underrated = func() map[string]float64 {
+	m := map[string]float64{}
+	for f := range strings.FieldsSeq(usual) {
+		text := strings.ReplaceAll(f[:len(f)-1], "_", " ")
+		m[text] = math.Exp2(-float64(f[len(f)-1]-'a')/2) / byLetters(text)
+	}
+	return m
+}()
+
+// often is about how often a folded text stands at a place of ordinary mail, from 0 to 1: what its letters tell, and as many
+// times more as the most usual text in it does.
 func often(text string) float64 {
+	times := max(1, underrated[text])
+	for at := 0; at+4 <= len(text); at++ {
+		times = max(times, underrated[text[at:at+4]])
+	}
+	return min(1, times*byLetters(text))
+}
+
+// byLetters is what often is by the letters of a text and what each stands behind.
+func byLetters(text string) float64 {
 	halves := 0
 	row, last := 0, rune(-1)
 	for _, r := range text {

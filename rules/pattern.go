@@ -33,10 +33,11 @@ type pattern struct {
 
 	program *program
 	reach   most
-	unbound error // a match may have any length, which only short places allow
+	unbound error    // a match may have any length, which only short places allow
+	holds   []octets // of each of which a match holds one
 
 	// Fixed texts, folded, of which a match holds at least one. None: the pattern is tried on every text of its places.
-	needs list
+	needs list   // its words only until the patterns are linked
 	also  []list // other such texts, which are rarely there
 
 	words []int32 // of needs, by number
@@ -105,11 +106,14 @@ func (p *pattern) expression(s string) error {
 	if !p.exact && p.unbound == nil && !anchored(tree) {
 		p.needs, p.also = required(tree).telling()
 	}
+	if !p.local() {
+		p.holds = holds(tree)
+	}
 	return nil
 }
 
 // local reports whether a match can be found by looking near the pattern's fixed texts, however long the text is.
-func (p *pattern) local() bool { return p.needs.words != nil }
+func (p *pattern) local() bool { return p.needs.words != nil || p.words != nil }
 
 // folded gives the letters of a tree the form that they have in a folded text.
 func folded(t *syntax.Regexp) *syntax.Regexp {

@@ -212,7 +212,7 @@ func TestADearPatternIsNoted(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	const want = `p.yaml:3:28: match: this pattern slows every message: of the fixed texts that it is looked for by, such as "and ", one stands in about 2896 octets of ordinary mail, and a match may begin at up to 200 places before one, and there the pattern is tried; hold a longer text or a rarer one, nearer to the beginning`
+	const want = `p.yaml:3:28: match: this pattern slows every message: of the fixed texts that it is looked for by, such as "and ", one stands in about 362 octets of ordinary mail, and a match may begin at up to 200 places before one, and there the pattern is tried; hold a longer text or a rarer one, nearer to the beginning`
 	if notes := s.Notes(); len(notes) != 1 || notes[0].Error() != want {
 		t.Errorf("notes %v\nwant %s", notes, want)
 	}

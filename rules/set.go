@@ -25,12 +25,13 @@ type Set struct {
 	asks     []condition // of rules, in their order
 	places   map[string]int
 	patterns []pattern
-	words    int       // that are looked for, in all finders
-	finders  []*finder // by place
-	direct   [][]int32 // by place: the patterns that are tried on every text
-	users    [][]int32 // by pattern: the rules that ask for it
+	words    int        // that are looked for, in all finders
+	finders  []*finder  // by place
+	direct   [][]direct // by place: the patterns that have no fixed texts to look for
+	users    [][]int32  // by pattern: the rules that ask for it
 	notes    []conf.Problem
 	byKey    map[string]int32 // while compiling
+	share    *sharer          // as long
 	madeOf   [sha256.Size]byte
 	scratch  sync.Pool // *matcher
 }
@@ -139,7 +140,7 @@ func Compile(packs ...Pack) (*Set, []conf.Problem) {
 
 // build compiles rules that were read.
 func build(docs []*ruleDoc) (*Set, []conf.Problem) {
-	s := &Set{places: map[string]int{}, byKey: map[string]int32{}}
+	s := &Set{places: map[string]int{}, byKey: map[string]int32{}, share: newSharer()}
 	var problems []conf.Problem
 	for _, r := range docs {
 		in, found := atPlaces(r.Node, r.In)
@@ -158,7 +159,7 @@ func build(docs []*ruleDoc) (*Set, []conf.Problem) {
 	if len(problems) == 0 {
 		s.link()
 	}
-	s.byKey = nil
+	s.byKey, s.share = nil, nil
 	return s, problems
 }
 
@@ -245,6 +246,9 @@ func (s *Set) pattern(t textDoc, in []string, exact bool) (int32, *conf.Problem)
 	if p.needs.cost() > dear && !strings.HasPrefix(t.Node.Pos().File, shippedAt) {
 		s.notes = append(s.notes, t.Node.Problemf("%s", p.needs.complaint()))
 	}
+	if p.program != nil {
+		s.share.program(p.program)
+	}
 	s.patterns = append(s.patterns, *p)
 	n := int32(len(s.patterns) - 1)
 	s.byKey[key] = n
@@ -267,13 +271,17 @@ func (s *Set) link() {
 			p.words = append(p.words, at)
 		}
 	}
+	s.patterns = slices.Clone(s.patterns)
+	for n := range s.patterns {
+		s.patterns[n].needs.words = nil // their numbers tell the same
+	}
 	list := lookFor(words)
-	s.finders, s.direct = make([]*finder, len(s.places)), make([][]int32, len(s.places))
+	s.finders, s.direct = make([]*finder, len(s.places)), make([][]direct, len(s.places))
 	var wide *finder
 	for at, words := range s.wordsAt(len(list)) {
 		for n := range s.patterns {
 			if p := &s.patterns[n]; p.places.has(at) && !p.local() {
-				s.direct[at] = append(s.direct[at], int32(n))
+				s.direct[at] = append(s.direct[at], direct{int32(n), p.exact, p.holds})
 			}
 		}
 		if words*10 < len(list)*9 {

@@ -31,7 +31,7 @@ func (g *gathered) clock() {
 			continue
 		}
 		date := g.m.Date()
-		if date.IsZero() || g.answers() {
+		if date.IsZero() || g.answers {
 			return
 		}
 		if t, ok := fileTime(m[1], m[2]); ok && (t.Sub(date) > wrongClock || date.Sub(t) > wrongClock) {
@@ -51,10 +51,7 @@ func fileTime(high, low string) (time.Time, bool) {
 	return time.Unix(n/1e7-since1601, 0).UTC(), true
 }
 
-// answers reports whether the message says which one it answers. What is too long for that says nothing.
-func (g *gathered) answers() bool {
-	if oversize(strings.TrimSpace(g.m.Get("In-Reply-To"))) {
-		return false
-	}
-	return len(g.m.Fields("In-Reply-To")) > 0 || len(g.m.Fields("References")) > 0
+// saysAnswered reports whether the message says which one it answers. What is too long for that says nothing.
+func (g *gathered) saysAnswered() bool {
+	return g.m.Has("In-Reply-To", "References") && !oversize(strings.TrimSpace(g.m.Get("In-Reply-To")))
 }

@@ -11,46 +11,66 @@ import (
 )
 
 // disguise looks for letters that are put so that filters do not read what readers do.
-func (g *gathered) disguise() {
+func (g *gathered) disguise(visible string, words *wording) {
 	for _, name := range [...]string{"Subject", "From"} {
 		if f := g.m.Fields(name); len(f) > 0 && needlesslyEncoded(f[0].Value) {
 			g.sign("encoded_ascii", "header "+name, f[0].Value)
 			break
 		}
 	}
-	visible := sample(g.body)
-	first, n := mixedWords(g.m.Subject())
-	second, m := mixedWords(visible)
-	if n+m >= 2 {
-		g.sign("mixed_script", "text", fmt.Sprintf("%d words, such as %s", n+m, cmp.Or(first, second)))
-	}
-	if n := splitLetters(visible); n >= 3 {
-		g.sign("split_words", "text", fmt.Sprintf("%d times", n))
-	}
-	g.masks(visible)
+	g.scripts(visible, words.far)
+	g.masks(words)
 	g.numbers(visible)
-	if n := len(g.m.Addresses("To")); n > 5 {
+	if n := len(g.to); n > 5 {
 		g.sign("many_recipients", "header To", strconv.Itoa(n))
 	}
 }
 
+// scripts looks for letters of several scripts in one word, and for what nobody sees in words. far says whether the text holds
+// letters beyond ASCII: without them it has neither.
+func (g *gathered) scripts(visible string, far bool) {
+	first, n := mixedWords(g.subject)
+	split := 0
+	if far {
+		second, m := mixedWords(visible)
+		first, n = cmp.Or(first, second), n+m
+		split = splitLetters(visible)
+	}
+	if n >= 2 {
+		g.sign("mixed_script", "text", fmt.Sprintf("%d words, such as %s", n, first))
+	}
+	if split >= 3 {
+		g.sign("split_words", "text", fmt.Sprintf("%d times", split))
+	}
+}
+
 // masks looks for words that are written so that only a reader knows them, and for words that nobody is meant to read.
-func (g *gathered) masks(visible string) {
-	for _, in := range [...]struct{ where, text string }{{"header Subject", g.subject}, {"header From", g.name()}, {"text", visible}} {
-		if w := cmp.Or(maskedWord(in.text), spacedWord(in.text)); w != "" {
-			g.sign("masked_word", in.where, w)
-			break
+func (g *gathered) masks(words *wording) {
+	if w := disguised(g.subject); w != "" {
+		g.sign("masked_word", "header Subject", w)
+	} else if w := disguised(g.name()); w != "" {
+		g.sign("masked_word", "header From", w)
+	} else if w := cmp.Or(words.masked, words.spaced); w != "" {
+		g.sign("masked_word", "text", w)
+	}
+	if g.language != "" && g.language != "en" {
+		return
+	}
+	row := words.row
+	for _, p := range g.html {
+		if row == "" {
+			row = wordingOf(sample(proseOf(p.View().Hidden)), hiddenRow).row
 		}
 	}
-	if g.language == "" || g.language == "en" {
-		w := wordRow(visible, rowOfWords)
-		for _, p := range g.html {
-			w = cmp.Or(w, wordRow(sample(proseOf(p.View().Hidden)), hiddenRow))
-		}
-		if w != "" {
-			g.sign("word_row", "text", w)
-		}
+	if row != "" {
+		g.sign("word_row", "text", row)
 	}
+}
+
+// disguised is the first word of a short text that only a reader knows; empty if there is none.
+func disguised(text string) string {
+	words := wordingOf(text, rowOfWords)
+	return cmp.Or(words.masked, words.spaced)
 }
 
 // name is the first author's display name.

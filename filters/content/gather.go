@@ -25,6 +25,8 @@ type gathered struct {
 	from     []origin // of each text
 	body     string
 	subject  string
+	to       []mail.Mailbox
+	answers  bool // the message says which one it answers
 	html     []*mail.Part
 	seen     map[string]bool // URLs
 	plain    bool            // there is a text part that is not HTML
@@ -87,6 +89,7 @@ func (g *gathered) gather(m *mail.Mail, headers []field) {
 			g.add(h.place, mail.DecodeWords(mail.Unfold(f.Value)), origin{where: "header " + f.Name, span: f.Span})
 		}
 	}
+	g.to, g.answers = m.Addresses("To"), g.saysAnswered()
 	g.words = countWords(g.body)
 	g.language = language(g.body)
 	g.signs()

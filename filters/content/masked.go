@@ -64,23 +64,25 @@ func skeleton(w string) (s bones) {
 	return s
 }
 
-// maskedWord is the first word of a text that a reader takes for another, such as V1agra, C.i.a.l.i.s or PayPaI; empty if there is none.
-func maskedWord(text string) string {
-	for w := range strings.FieldsSeq(text) {
-		if len(w) < 4 || len(w) > 2*maxMasked || plainWord(w) {
-			continue
-		}
-		w = strings.Trim(w, `.,;:!?"'()[]<>*-`)
-		if len(w) < 4 || len(w) > maxMasked || strings.IndexByte(w, '/') >= 0 || strings.IndexByte(w, '@') >= 0 && strings.IndexByte(w, '.') >= 0 || !ascii(w) {
-			continue
-		}
-		s := skeleton(w)
-		if plain, ok := wares[string(s.text[:s.n])]; ok && !strings.EqualFold(w, plain) && (s.swaps > 0 || s.between > 1 || mixedCase(w)) {
-			return w
-		}
-		if plain, ok := names[string(s.text[:s.n])]; ok && s.between == 0 && !strings.EqualFold(w, plain) && (s.swaps > 0 || mixedCase(w)) {
-			return w
-		}
+// masked is a word that holds such kinds of octets, without the marks around it, if a reader takes it for another one, such as
+// V1agra, C.i.a.l.i.s or PayPaI; otherwise empty. What is settled by few octets comes first: nearly all words are.
+func masked(w string, holds kinds) string {
+	if len(w) < 4 || len(w) > 2*maxMasked || holds&farOctet != 0 || plainWord(w) {
+		return ""
+	}
+	w = strings.Trim(w, `.,;:!?"'()[]<>*-`)
+	if len(w) < 4 || len(w) > maxMasked || strings.IndexByte(w, '/') >= 0 || strings.IndexByte(w, '@') >= 0 && strings.IndexByte(w, '.') >= 0 {
+		return ""
+	}
+	s := skeleton(w)
+	if s.swaps == 0 && s.between < 2 && !mixedCase(w) {
+		return ""
+	}
+	if plain, ok := wares[string(s.text[:s.n])]; ok && !strings.EqualFold(w, plain) {
+		return w
+	}
+	if plain, ok := names[string(s.text[:s.n])]; ok && s.between == 0 && !strings.EqualFold(w, plain) {
+		return w
 	}
 	return ""
 }
@@ -112,33 +114,44 @@ func mixedCase(w string) bool {
 	return false
 }
 
-// spacedWord is the first word of a text whose letters stand apart, small ones among them: R o l e x. Headings are spaced
+// A spacing looks for the first word of a text whose letters stand apart, small ones among them: R o l e x. Headings are spaced
 // in capitals.
-func spacedWord(text string) string {
-	from, end, n, small := 0, 0, 0, 0
-	at := 0
-	for w := range strings.FieldsSeq(text) {
-		at += strings.Index(text[at:], w)
-		kind := letterKind(w[0])
-		if kind != 'd' && kind != '-' && (len(w) == 1 || len(w) == 2 && letterKind(w[1]) == '-') {
-			if n == 0 {
-				from = at
-			}
-			if n++; kind == 'a' {
-				small++
-			}
-			end = at + len(w)
-		} else if n >= 4 && small >= 3 {
-			break
-		} else {
-			n, small = 0, 0
+type spacing struct {
+	n, small   int // letters in a row, and how many of them are small
+	start, end int // of the row
+	found      bool
+}
+
+// add is told the words of a text. Longer ones than of two octets matter only behind shorter ones.
+func (s *spacing) add(w *walk) {
+	if s.found {
+		return
+	}
+	kind := letterKind(w.text[w.start])
+	size := w.end - w.start
+	if kind == 'd' || kind == '-' || size > 2 || size == 2 && letterKind(w.text[w.start+1]) != '-' {
+		if s.found = s.enough(); !s.found {
+			s.n, s.small = 0, 0
 		}
-		at += len(w)
+		return
 	}
-	if n >= 4 && small >= 3 {
-		return text[from:end]
+	if s.n == 0 {
+		s.start = w.start
 	}
-	return ""
+	if s.n++; kind == 'a' {
+		s.small++
+	}
+	s.end = w.end
+}
+
+func (s *spacing) enough() bool { return s.n >= 4 && s.small >= 3 }
+
+// of is the word that was found in the text; empty if there is none.
+func (s *spacing) of(text string) string {
+	if !s.enough() {
+		return ""
+	}
+	return text[s.start:s.end]
 }
 
 // A rowOfWords counts words of a text that stand in a row with nothing but blanks between them, all of four small letters and
@@ -146,30 +159,5 @@ func spacedWord(text string) string {
 const (
 	rowOfWords = 13
 	hiddenRow  = 8
+	maxRowed   = 16 // octets of one of the words
 )
-
-// wordRow is the beginning of the first row of so many words; empty if there is none.
-func wordRow(text string, most int) string {
-	row := 0
-	for w := range strings.FieldsSeq(text) {
-		if len(w) < 4 || len(w) > 16 || !small(w) {
-			row = 0
-			continue
-		}
-		if row++; row == most {
-			at := strings.Index(text, w)
-			return text[max(0, at-60) : at+len(w)]
-		}
-	}
-	return ""
-}
-
-// small reports whether a word is made of small ASCII letters alone.
-func small(w string) bool {
-	for i := range len(w) {
-		if w[i] < 'a' || w[i] > 'z' {
-			return false
-		}
-	}
-	return true
-}

@@ -9,12 +9,12 @@ import (
 
 func TestWordsThatOnlyReadersKnowAreFound(t *testing.T) {
 	for _, w := range []string{"V1agra", "VlAGRA", "v.ia.g.ra", "V-i-a-g-r-a", "CIALlS", "Vi@gra,", "R0lex", "rep1ica", "PayPaI", "AppIe", "Micr0soft", "acc0unt", "passw0rd", "(X@nax)"} {
-		if maskedWord("buy "+w+" now") == "" {
+		if wordingOf("buy "+w+" now", rowOfWords).masked == "" {
 			t.Errorf("%s is not found", w)
 		}
 	}
 	for _, s := range []string{"Viagra viagra VIAGRA", "iCloud+ and iCloud", "PayPal, Apple's", "APPLE Microsoft-Support", "log-in", "refi-nance", "casino-bar", "Office365 v1.2", "a@gmail.com", "http://v1agra.example/", "pay_pal netflix_id", "all11 ill 1l"} {
-		if w := maskedWord(s); w != "" {
+		if w := wordingOf(s, rowOfWords).masked; w != "" {
 			t.Errorf("%s: %s is taken for a masked word", s, w)
 		}
 	}
@@ -25,14 +25,14 @@ func TestSpacedWordsAreFoundAndHeadingsAreNot(t *testing.T) {
 		"all models of R o l e x, Omega": "R o l e x,", "the 5 day t a r g e t: $1": "t a r g e t:", "I N  T H I S  I S S U E": "", "a b c": "", "x 1 y 2 z 3": "",
 		"F R E E money": "", "if a is b or c": "",
 	} {
-		if got := spacedWord(s); got != want {
+		if got := wordingOf(s, rowOfWords).spaced; got != want {
 			t.Errorf("%q: %q, not %q", s, got, want)
 		}
 	}
 }
 
 func TestARowOfWordsIsNoSentence(t *testing.T) {
-	if wordRow("click catalytic dulse oblique maharani stutter brisk agouti cadence filmy horsefly lummox pious vermeil quartz", rowOfWords) == "" {
+	if wordingOf("click catalytic dulse oblique maharani stutter brisk agouti cadence filmy horsefly lummox pious vermeil quartz", rowOfWords).row == "" {
 		t.Error("a row of words is not found")
 	}
 	for _, s := range []string{
@@ -40,7 +40,7 @@ func TestARowOfWordsIsNoSentence(t *testing.T) {
 		"keywords: spam, filter, mail, gateway, security, network, server, client, message, header, folder, attachment, signature",
 		strings.Repeat("Every Word Begins With Capitals Like Headings Often ", 3),
 	} {
-		if w := wordRow(s, rowOfWords); w != "" {
+		if w := wordingOf(s, rowOfWords).row; w != "" {
 			t.Errorf("%q is a row of words: %q", s, w)
 		}
 	}
@@ -68,6 +68,7 @@ func TestAnAddressOfAnotherOrganisationIsASign(t *testing.T) {
 	g := &gathered{seen: map[string]bool{}}
 	for text, want := range map[string]string{
 		"write to oksana@freepost.example soon": "oksana@freepost.example", "write to ann@mail.b.example": "", "your address c@d.example": "", "3 @ $2": "", "@home": "",
+		"请联系oksana@freepost.example。": "oksana@freepost.example", "邮箱c@d.example与ann@b.example": "",
 	} {
 		g.forget()
 		g.gather(&mail.Mail{Envelope: &mail.Envelope{}, Message: mail.Parse(mail.Memory(strings.ReplaceAll(head+text+"\n", "\n", "\r\n")))}, nil)

@@ -1,7 +1,6 @@
 package content
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -89,36 +88,43 @@ const maxAddresses = 20
 // otherAddress is the first address in a text that belongs to neither the author's nor a recipient's organisation; empty if there is
 // none, or if nobody is named as the author.
 func (g *gathered) otherAddress(text string) string {
-	authors := g.m.Authors()
-	if len(authors) == 0 {
+	if len(g.m.Authors()) == 0 {
 		return ""
-	}
-	known := []string{organisation(authors[0].Domain)}
-	for _, a := range g.m.Addresses("To") {
-		if len(known) < 6 {
-			known = append(known, organisation(a.Domain))
-		}
 	}
 	for range maxAddresses {
 		at := strings.IndexByte(text, '@')
 		if at < 0 {
 			return ""
 		}
-		local := text[strings.LastIndexFunc(text[:at], notOfAddress)+1 : at]
-		rest := text[at+1:]
-		if n := strings.IndexFunc(rest, notOfAddress); n >= 0 {
-			rest = rest[:n]
+		from := at
+		for from > 0 && ofAddress(text[from-1]) {
+			from--
 		}
-		domain := strings.ToLower(strings.Trim(rest, "."))
-		text = text[at+1:]
-		if len(local) < 2 || !strings.Contains(domain, ".") {
-			continue
+		local, rest := text[from:at], text[at+1:]
+		end := 0
+		for end < len(rest) && ofAddress(rest[end]) {
+			end++
 		}
-		if org := organisation(domain); !slices.Contains(known, org) {
-			return fmt.Sprintf("%s@%s", local, domain)
+		domain := strings.ToLower(strings.Trim(rest[:end], "."))
+		text = rest
+		if len(local) >= 2 && strings.Contains(domain, ".") && !g.known(domain) {
+			return local + "@" + domain
 		}
 	}
 	return ""
+}
+
+// known reports whether a domain is of the organisation of the author or of one of the first recipients. The very same domain
+// is, without asking of which organisation it is.
+func (g *gathered) known(domain string) bool {
+	const most = 5 // recipients
+	author := g.m.Authors()[0].Domain
+	to := g.to[:min(len(g.to), most)]
+	if domain == author || slices.ContainsFunc(to, func(a mail.Mailbox) bool { return a.Domain == domain }) {
+		return true
+	}
+	org := organisation(domain)
+	return org == organisation(author) || slices.ContainsFunc(to, func(a mail.Mailbox) bool { return organisation(a.Domain) == org })
 }
 
 // organisation is the registered domain of a domain, or itself.
@@ -129,7 +135,7 @@ func organisation(domain string) string {
 	return domain
 }
 
-// notOfAddress reports whether a letter cannot stand in a plain address.
-func notOfAddress(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-' || r == '+')
+// ofAddress reports whether an octet can stand in a plain address.
+func ofAddress(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-' || c == '+'
 }

@@ -81,13 +81,15 @@ func (g *gathered) signPart(name string, p *mail.Part, what string) {
 
 // signs notes what the form of the message is like.
 func (g *gathered) signs() {
+	visible := sample(g.body)
+	words := wordingOf(visible, rowOfWords)
 	g.form()
-	g.letters()
+	g.letters(visible, &words)
 	g.headline()
 	g.author()
 	g.recipient()
 	g.clock()
-	g.disguise()
+	g.disguise(visible, &words)
 	g.nonsense()
 }
 
@@ -179,80 +181,19 @@ func ascii(s string) bool {
 }
 
 // letters looks at how words are written.
-func (g *gathered) letters() {
-	text := sample(g.body)
-	words, caps, odd, bangs := 0, 0, 0, strings.Count(text, "!")
-	var example string
-	for w := range strings.FieldsSeq(text) {
-		w, ok := bareWord(w)
-		if !ok {
-			continue
-		}
-		words++
-		if capitals(w) {
-			caps++
-		}
-		if gibberish(w) {
-			odd++
-			example = w
-		}
+func (g *gathered) letters(text string, w *wording) {
+	if w.words >= 20 && w.caps*4 > w.words {
+		g.sign("caps_text", "text", fmt.Sprintf("%d of %d words", w.caps, w.words))
 	}
-	if words >= 20 && caps*4 > words {
-		g.sign("caps_text", "text", fmt.Sprintf("%d of %d words", caps, words))
-	}
-	if odd >= 6 && odd*12 > words {
-		g.sign("word_salad", "text", fmt.Sprintf("%d of %d words, such as %s", odd, words, example))
+	if w.odd >= 6 && w.odd*12 > w.words {
+		g.sign("word_salad", "text", fmt.Sprintf("%d of %d words, such as %s", w.odd, w.words, w.example))
 	}
 	if tail := lastWord(g.body); randomWord(tail) {
 		g.sign("random_tail", "text", tail)
 	}
-	if n := strings.Count(g.subject, "!"); bangs >= 8 || n >= 2 {
+	if bangs, n := strings.Count(text, "!"), strings.Count(g.subject, "!"); bangs >= 8 || n >= 2 {
 		g.sign("bangs", "text", fmt.Sprintf("%d exclamation marks", bangs+n))
 	}
-}
-
-// bareWord is a word of ASCII without the marks around it; false if it is short, or long, or no word but an address or
-// markup.
-func bareWord(w string) (string, bool) {
-	if len(w) < 4 || len(w) > 30 {
-		return "", false
-	}
-	for i := range len(w) {
-		switch w[i] {
-		case '/', '@', '_', '=', '<', '>', '\\', '[', ']', '{', '}', '(', ')', '|':
-			return "", false
-		}
-	}
-	for len(w) >= 4 && mark(w[0]) {
-		w = w[1:]
-	}
-	for len(w) >= 4 && mark(w[len(w)-1]) {
-		w = w[:len(w)-1]
-	}
-	return w, len(w) >= 4 && ascii(w)
-}
-
-// mark reports whether an octet is one of the marks that stand beside words.
-func mark(c byte) bool {
-	switch c {
-	case '.', ',', ';', ':', '!', '?', '"', '\'', '*', '-':
-		return true
-	}
-	return false
-}
-
-// capitals reports whether a word of ASCII is written in capitals, and holds no digits.
-func capitals(w string) bool {
-	some := false
-	for i := range len(w) {
-		switch letterKind(w[i]) {
-		case 'a', 'd':
-			return false
-		case 'A':
-			some = true
-		}
-	}
-	return some
 }
 
 // lastWord is the last word of a text, if it stands on a line with few others.
@@ -354,7 +295,7 @@ func (g *gathered) headline() {
 			g.sign("subject_tail", "header Subject", tail)
 		}
 	}
-	if g.answers() {
+	if g.answers {
 		g.sign("reply", "header In-Reply-To", g.m.Get("In-Reply-To")+" ")
 	} else if len(s) > 3 && strings.EqualFold(s[:3], "re:") {
 		g.sign("fake_reply", "header Subject", s)
@@ -393,7 +334,7 @@ func (g *gathered) author() {
 	if free(a.Domain) {
 		g.sign("free_author", "header From", a.Address)
 		name, _, _ := strings.Cut(a.Domain, ".")
-		if id := strings.ToLower(g.m.MessageID()); id != "" && !strings.Contains(id, name) && !g.answers() {
+		if id := strings.ToLower(g.m.MessageID()); id != "" && !strings.Contains(id, name) && !g.answers {
 			g.sign("free_elsewhere", "header Message-ID", id)
 		}
 	}
@@ -424,7 +365,7 @@ func (g *gathered) author() {
 
 // recipient looks for the recipient in what was written.
 func (g *gathered) recipient() {
-	to := g.m.Addresses("To")
+	to := g.to
 	if len(to) == 0 {
 		g.sign("recipient_hidden", "header To", "nobody is named")
 		return

@@ -248,7 +248,7 @@ func (c *check) counted(l *web.Link, domain string) bool {
 	if l.Domain == c.author {
 		return true
 	}
-	if len(c.m.Fields("List-Unsubscribe")) == 0 && len(c.m.Fields("List-Id")) == 0 {
+	if !c.m.Has("List-Unsubscribe", "List-Id") {
 		return false
 	}
 	same := 0

@@ -62,7 +62,10 @@ type check struct {
 // A host is what was found out about one host of the message.
 type host struct {
 	class sites.Class
-	named bool // its name was looked at
+	named bool          // its name was looked at
+	asked bool          // whose it is: see owned
+	home  bool          // the author's
+	owner *brands.Brand // the firm whose it is; nil: none that is known
 }
 
 // Check implements filters.Filter. It always sets Facts.URLs, unless the message cannot be read.

@@ -3,6 +3,7 @@ package links
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gatepost/filters/web"
@@ -30,15 +31,12 @@ func (c *check) elsewhere() {
 		if l.Use != web.Click || !l.Web() || l.Where == "bare" || l.Where == "pdf" || c.host(l).class.Is(sites.Social|sites.Machinery) {
 			continue
 		}
-		place := l.Domain
-		if place == "" {
-			place = l.Host
-		}
-		if c.firms(l, place) {
+		if c.firms(l) {
 			continue
 		}
+		place := placeOf(l)
 		places[place] = true
-		if c.home(place) {
+		if c.owned(l).home {
 			home = true
 			continue
 		}
@@ -54,7 +52,7 @@ func (c *check) elsewhere() {
 	c.few = len(places) <= maxFew
 	switch {
 	case first == nil || home || c.author == "":
-	case len(c.m.Fields("In-Reply-To"))+len(c.m.Fields("References")) > 0: // people who talk point to all sorts of places
+	case c.m.Has("In-Reply-To", "References"): // people who talk point to all sorts of places
 	case len(places) == 1:
 		c.found("links.elsewhere", fmt.Sprintf("Every link to click leads to %s; the author's domain is %s.", first.Host, c.author), first)
 	case !counted:
@@ -62,43 +60,54 @@ func (c *check) elsewhere() {
 	}
 }
 
-// home reports whether a place is the author's: his domain, one of his name, or one of the firm that his domain is of.
-func (c *check) home(place string) bool {
-	if place == c.author || sameName(place, c.author) {
-		return true
+// placeOf is where a link leads: the domain that someone registered, or what stands in its stead.
+func placeOf(l *web.Link) string { return cmp.Or(l.Domain, l.Host) }
+
+// owned is what is known of a link's host, whose it is included. It is the author's if it is in his domain, one of his name, or
+// one of the firm that his domain is of. Many links of a message lead to one host, so this is asked once of each.
+func (c *check) owned(l *web.Link) *host {
+	h := c.host(l)
+	if !h.asked {
+		place := placeOf(l)
+		h.asked, h.owner = true, c.Brands.Owner(place)
+		h.home = place == c.author || sameName(place, c.author) || h.owner != nil && h.owner.Owns(c.author)
 	}
-	b := c.Brands.Owner(place)
-	return b != nil && b.Owns(c.author)
+	return h
 }
 
 // firms reports whether a link leads to a well-known firm's own site, where others cannot put what they like: whoever is paid
 // or sends a parcel sends his customers there.
-func (c *check) firms(l *web.Link, place string) bool {
-	return c.Brands.Owner(place) != nil && l.Inside == "" && !c.host(l).class.Is(sites.Hosting|sites.Bucket|sites.Redirector|sites.Shortener|sites.Image|sites.Freemail)
+func (c *check) firms(l *web.Link) bool {
+	h := c.owned(l)
+	return h.owner != nil && l.Inside == "" && !h.class.Is(sites.Hosting|sites.Bucket|sites.Redirector|sites.Shortener|sites.Image|sites.Freemail)
 }
 
 // away looks whether anything leads to the author at all, be it only written in the text: who asks for something in a firm's
 // name gives its address beside his own. Answers, lists and what mailing services count tell nothing.
 func (c *check) away() {
-	if c.author == "" || len(c.m.Fields("In-Reply-To"))+len(c.m.Fields("References"))+len(c.m.Fields("List-Id"))+len(c.m.Fields("List-Post")) > 0 {
+	if c.author == "" || c.m.Has("In-Reply-To", "References", "List-Id", "List-Post") {
 		return
 	}
 	var first *web.Link
-	places := map[string]bool{}
+	places := make([]string, 0, maxFew)
 	for i := range c.links {
 		l := &c.links[i]
 		class := c.host(l).class
 		if l.Use != web.Click || !l.Web() || l.Where == "pdf" || class.Is(sites.Social|sites.Machinery) {
 			continue
 		}
-		place := cmp.Or(l.Domain, l.Host)
-		if c.home(place) || c.firms(l, place) || class.Is(sites.Tracker) {
+		if c.owned(l).home || c.firms(l) || class.Is(sites.Tracker) {
 			return
 		}
-		places[place] = true
+		if place := placeOf(l); !slices.Contains(places, place) {
+			if len(places) == maxFew {
+				return
+			}
+			places = append(places, place)
+		}
 		first = cmp.Or(first, l)
 	}
-	if first != nil && len(places) <= maxFew {
+	if first != nil {
 		c.found("links.away", fmt.Sprintf("No link leads to the author's domain, %s, nor is one to it written in the text.", c.author), first)
 	}
 }

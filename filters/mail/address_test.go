@@ -166,7 +166,7 @@ func TestOrganizationalDomainsFollowThePublicSuffixList(t *testing.T) {
 	if n < 78 { // and four that the list itself has commented out
 		t.Errorf("only %d checks", n)
 	}
-	if !IsPublicSuffix("co.uk") || IsPublicSuffix("example.co.uk") || OrganizationalDomain("192.0.2.1") != "" {
+	if !IsPublicSuffix("co.uk") || IsPublicSuffix("example.co.uk") || OrganizationalDomain("192.0.2.1") != "" || OrganizationalDomain("192.0.2.1.") != "" || OrganizationalDomain("1.2.example") != "2.example" {
 		t.Error("suffixes")
 	}
 }

@@ -88,7 +88,7 @@ func OrganizationalDomain(domain string) string {
 	if err != nil {
 		return ""
 	}
-	if d[0] >= '0' && d[0] <= '9' { // as every address begins that could be a domain
+	if d[0] >= '0' && d[0] <= '9' && d[len(d)-1] >= '0' && d[len(d)-1] <= '9' { // as every address begins and ends that could be a domain
 		if _, err := netip.ParseAddr(d); err == nil {
 			return ""
 		}

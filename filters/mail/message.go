@@ -176,6 +176,16 @@ func (m *Message) Fields(name string) []Field {
 	return list
 }
 
+// Has reports whether there is a field of one of these names.
+func (m *Message) Has(names ...string) bool {
+	for _, name := range names {
+		for range m.named(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Get is the first field of that name: unfolded, not decoded; empty if there is none.
 func (m *Message) Get(name string) string {
 	if i := m.next(name, 0); i >= 0 {

@@ -76,6 +76,19 @@ func TestTheQuickWayReadsAlike(t *testing.T) {
 	}
 }
 
+// A message has the fields that it lists, those that only lenient programs see among them.
+func TestAMessageHasTheFieldsThatItLists(t *testing.T) {
+	m := Parse(Memory([]byte("Subject: a\r\nList-Id: <b>\r\nbroken\r\nFrom: c@d.example\r\n\r\ntext\r\n")))
+	for _, name := range []string{"Subject", "subject", "List-Id", "From", "To", ""} {
+		if got, want := m.Has("X-None", name), len(m.Fields(name)) > 0; got != want {
+			t.Errorf("%q: %t, not %t", name, got, want)
+		}
+	}
+	if m.Has() || m.Has("To", "Cc") {
+		t.Error("fields that are not there")
+	}
+}
+
 // plainDateIsAlike says how plainDate differs from the library.
 func plainDateIsAlike(s string) error {
 	got, ok := plainDate(s)
