@@ -68,7 +68,10 @@ func (c *check) home(place string) bool {
 		return true
 	}
 	b := c.Brands.Owner(place)
-	return b != nil && b.Owns(c.author)
+	if b != nil && b.Owns(c.author) {
+		return true
+	}
+	return b == nil && c.Brands.Owner(c.author) == nil && longerName(place, c.author)
 }
 
 // firms reports whether a link leads to a well-known firm's own site, where others cannot put what they like: whoever is paid
@@ -108,6 +111,17 @@ func sameName(a, b string) bool {
 	x, _, _ := strings.Cut(a, ".")
 	y, _, _ := strings.Cut(b, ".")
 	return x == y && len(x) >= 4
+}
+
+// longerName reports whether the name of one domain is the other's and more behind or before a hyphen, as those that firms keep for
+// their mail are: shop.example and shop-mail.example. The name of a firm that others pretend to be proves nothing in this way.
+func longerName(a, b string) bool {
+	x, _, _ := strings.Cut(a, ".")
+	y, _, _ := strings.Cut(b, ".")
+	if len(x) < len(y) {
+		x, y = y, x
+	}
+	return len(y) >= 6 && (strings.HasPrefix(x, y+"-") || strings.HasSuffix(x, "-"+y))
 }
 
 // frank reports whether a link shows where it leads, as people's programs make links of what they write.
