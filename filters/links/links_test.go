@@ -136,6 +136,8 @@ func TestEachCodeIsStatedForItsReasonAndNotForOneThatComesNear(t *testing.T) {
 		{"links.elsewhere", "", a("https://evil.net/1", "x"), a("https://evil.net/1", "x") + a("https://other.net/", "y")},
 		{"links.away", "", "see https://evil.net/1 and www.other.net", "see https://evil.net/1 or www.sender.com"},
 		{"links.away", "", a("https://evil.net/1", "x"), a("https://evil.net/1", "x") + home},
+		{"links.elsewhere", "", a("https://xsender.net/1", "x"), a("https://sender-mail.net/1", "x")},
+		{"links.away", "", a("https://senders.net/1", "x"), a("https://e-sender.net/1", "x")},
 		{"links.away", "", a("https://evil.net/1", "x"), a("https://u1.ct.sendgrid.net/ls/click?upn=1", "x")},
 		{"links.away", "", a("https://evil.net/1", "x"), a("https://a.net/", "x") + a("https://b.net/", "x") + a("https://c.net/", "x") + a("https://d.net/", "x") + a("https://e.net/", "x")},
 		{"links.borrowed", "", `<img src="https://www.paypalobjects.com/logo.png">` + a("https://evil.net/", "x"), `<img src="https://www.paypalobjects.com/logo.png">` + a("https://www.paypal.com/", "x")},

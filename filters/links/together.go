@@ -70,7 +70,8 @@ func (c *check) owned(l *web.Link) *host {
 	if !h.asked {
 		place := placeOf(l)
 		h.asked, h.owner = true, c.Brands.Owner(place)
-		h.home = place == c.author || sameName(place, c.author) || h.owner != nil && h.owner.Owns(c.author)
+		h.home = place == c.author || sameName(place, c.author) || h.owner != nil && h.owner.Owns(c.author) ||
+			h.owner == nil && longerName(place, c.author) && c.Brands.Owner(c.author) == nil
 	}
 	return h
 }
@@ -117,6 +118,17 @@ func sameName(a, b string) bool {
 	x, _, _ := strings.Cut(a, ".")
 	y, _, _ := strings.Cut(b, ".")
 	return x == y && len(x) >= 4
+}
+
+// longerName reports whether the name of one domain is the other's and more behind or before a hyphen, as those that firms keep for
+// their mail are: shop.example and shop-mail.example. The name of a firm that others pretend to be proves nothing in this way.
+func longerName(a, b string) bool {
+	x, _, _ := strings.Cut(a, ".")
+	y, _, _ := strings.Cut(b, ".")
+	if len(x) < len(y) {
+		x, y = y, x
+	}
+	return len(y) >= 6 && (strings.HasPrefix(x, y+"-") || strings.HasSuffix(x, "-"+y))
 }
 
 // frank reports whether a link shows where it leads, as people's programs make links of what they write.

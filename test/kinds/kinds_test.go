@@ -132,13 +132,14 @@ func (j *judge) judged(t *testing.T, file string) (list []verdict, held int) {
 // known are wanted letters that are held although they should not be: what they say is what is held for good reasons elsewhere.
 var known = map[string]string{
 	"mens-magazine": "its contents are the words of those who sell pills",
+	"scanner":       "it has an address of our domain and comes from outside; a scanner in the house is a relay of the house",
 }
 
 // Nothing is held that somebody wanted, in whatever language and of whatever year: newsletters that cry prices, notices of
 // banks and parcels, talk about spam.
 func TestWantedLettersAreNotHeld(t *testing.T) {
 	j := newJudge(t)
-	for _, file := range []string{"judged-wanted.txt", "open-wanted.txt", "later-wanted.txt"} {
+	for _, file := range []string{"judged-wanted.txt", "open-wanted.txt", "later-wanted.txt", "blind-wanted.txt", "blind2-wanted.txt"} {
 		list, held := j.judged(t, file)
 		t.Logf("%s: %d of %d are held", file, held, len(list))
 		for _, v := range list {
@@ -152,7 +153,7 @@ func TestWantedLettersAreNotHeld(t *testing.T) {
 // Of the letters that nobody wanted, most are held by a gateway that was taught nothing.
 func TestUnwantedLettersAreHeldUntaught(t *testing.T) {
 	j := newJudge(t)
-	for file, least := range map[string]float64{"judged-unwanted.txt": 0.88, "open-unwanted.txt": 0.87, "later-unwanted.txt": 0.7} {
+	for file, least := range map[string]float64{"judged-unwanted.txt": 0.88, "open-unwanted.txt": 0.87, "later-unwanted.txt": 0.7, "blind-unwanted.txt": 0.8, "blind2-unwanted.txt": 0.66} {
 		list, held := j.judged(t, file)
 		share := float64(held) / float64(len(list))
 		t.Logf("%s: %d of %d are held, %.1f %%", file, held, len(list), 100*share)
