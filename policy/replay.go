@@ -23,8 +23,8 @@ type Past struct {
 type Differences struct {
 	Judged      int          `json:"judged"`
 	Unknown     int          `json:"unknown"` // messages for which the recorded facts do not tell
-	Untold      []Untold     `json:"untold"`  // the first of them, at most 20
 	Differences []Difference `json:"differences"`
+	Untold      []Untold     `json:"untold,omitempty"` // the first of those that are unknown, at most 20
 }
 
 // An Untold is a message for which the recorded facts do not tell what a draft would do, and what they lack.
@@ -58,7 +58,7 @@ type Difference struct {
 // for a fact that was not recorded and that rule could make a difference; a policy replayed over what it judged
 // itself gives no differences. Newly refused messages come first.
 func Replay(past iter.Seq[Past], draft *Policy) Differences {
-	out := Differences{Untold: []Untold{}, Differences: []Difference{}}
+	out := Differences{Differences: []Difference{}}
 	for p := range past {
 		if p.Envelope == nil || p.Report == nil || p.Was == nil {
 			out.miss(p.Envelope, "no judgment was recorded")

@@ -130,7 +130,7 @@ func TestReloadSaysWhatCameOfIt(t *testing.T) {
 	write("policy.yaml", askedFor+"thresholds: {tag: 3}\n")
 	both(0, "as generation 3", "reload")
 	both(0, "as generation 4", "rollback")
-	both(1, "99 policies back is nothing: earlier policies kept: 2", "rollback", "99")
+	both(1, "there is no policy 99 steps back: 1 to 2 can be put back", "rollback", "99")
 	var kept []struct{ Name, Sum string }
 	shell{t, w}.json(&kept, 0, "rollback", "--list", "--json")
 	if len(kept) != 3 {
