@@ -130,6 +130,7 @@ func TestGatewaysThatShareAStoreAreEqual(t *testing.T) {
 		t.Fatalf("train: %s", out)
 	}
 	harness.Eventually(t, "the other gateway judges by what was taught", func() bool {
+		time.Sleep(500 * time.Millisecond) // or so many connections of one client are too many
 		two.Send("ann@friend.example", "bob@example.com", lesson(true, 98))
 		out, _ := two.Command("trace", "--json", "98@friend.example")
 		return strings.Contains(out, "bayes.spam-")
